@@ -1,0 +1,47 @@
+"""Calibrated probabilities: maps from raw scores, and tests of how well they hold."""
+
+from calibration.base import Calibrator, UncertainCalibrator
+from calibration.cross_fitting import CrossFit, blocked_folds, cross_fit
+from calibration.diagnostics import (
+    BrierDecomposition,
+    ReliabilityCurve,
+    compute_brier_decomposition,
+    compute_calibration_error,
+    compute_reliability_curve,
+)
+from calibration.isotonic import IsotonicCalibrator
+from calibration.parametric import (
+    BetaCalibrator,
+    IdentityCalibrator,
+    PlattCalibrator,
+    TemperatureCalibrator,
+)
+from calibration.plots import plot_brier_decomposition, plot_reliability_curve
+from calibration.registry import CALIBRATORS, make_calibrator
+from calibration.selection import CalibratorSelection, select_calibrator
+from calibration.spline import SplineCalibrator
+
+__all__ = [
+    "CALIBRATORS",
+    "BetaCalibrator",
+    "BrierDecomposition",
+    "Calibrator",
+    "CalibratorSelection",
+    "CrossFit",
+    "IdentityCalibrator",
+    "IsotonicCalibrator",
+    "PlattCalibrator",
+    "ReliabilityCurve",
+    "SplineCalibrator",
+    "TemperatureCalibrator",
+    "UncertainCalibrator",
+    "blocked_folds",
+    "compute_brier_decomposition",
+    "compute_calibration_error",
+    "compute_reliability_curve",
+    "cross_fit",
+    "make_calibrator",
+    "plot_brier_decomposition",
+    "plot_reliability_curve",
+    "select_calibrator",
+]

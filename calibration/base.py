@@ -1,0 +1,48 @@
+"""What a calibrator is: the two protocols everything else is written against."""
+
+from typing import Protocol, Self, runtime_checkable
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+
+@runtime_checkable
+class Calibrator(Protocol):
+    """A map from raw scores to probabilities, learned from labelled rows.
+
+    Any object with these two methods will do; scikit-learn regressors on one
+    unvalidated vector, such as ``IsotonicRegression``, already have them.
+    """
+
+    def fit(
+        self, score: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> Self:
+        """Learn the map from scores in [0, 1] and labels 0 and 1.
+
+        Parameters
+        ----------
+        score, y : array-like of shape (n_rows,)
+            Raw scores of the positive class, and labels.
+        sample_weight : array-like of shape (n_rows,), optional
+            Weights >= 0; a weight of 2 gives the map of the row taken twice.
+        """
+        ...
+
+    def predict(self, score: ArrayLike) -> NDArray[np.float64]:
+        """Return P(y = 1 | score), shape (n_rows,), within [0, 1]."""
+        ...
+
+
+@runtime_checkable
+class UncertainCalibrator(Calibrator, Protocol):
+    """A calibrator that knows the estimation error of its own map.
+
+    With ``L = error_factor(score)``, the covariance of ``predict(score)`` over
+    repeated reference samples is ``L @ L.T``. For a statistic whose gradient in the
+    probabilities is ``h``, the variance that the map contributes is therefore
+    ``((L.T @ h) ** 2).sum()``, from matrices with a handful of columns.
+    """
+
+    def error_factor(self, score: ArrayLike) -> NDArray[np.float64]:
+        """Return L of shape (n_rows, n_parameters), in units of probability."""
+        ...

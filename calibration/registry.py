@@ -1,0 +1,74 @@
+"""The built-in calibrators by name, and how a caller's choice becomes an instance."""
+
+import copy
+import difflib
+
+from sklearn.base import clone
+
+from calibration.base import Calibrator
+from calibration.isotonic import IsotonicCalibrator
+from calibration.parametric import (
+    BetaCalibrator,
+    IdentityCalibrator,
+    PlattCalibrator,
+    TemperatureCalibrator,
+)
+from calibration.spline import SplineCalibrator
+
+CALIBRATORS: dict[str, type[Calibrator]] = {
+    "spline": SplineCalibrator,
+    "isotonic": IsotonicCalibrator,
+    "platt": PlattCalibrator,
+    "beta": BetaCalibrator,
+    "temperature": TemperatureCalibrator,
+    "identity": IdentityCalibrator,
+}
+
+
+def make_calibrator(spec: str | Calibrator) -> Calibrator:
+    """Return a fresh, unfitted calibrator; the caller's own object is never fitted.
+
+    Parameters
+    ----------
+    spec : str or object with ``fit`` and ``predict``
+        A name in ``CALIBRATORS``, or a calibrator to be cloned (copied, where it is
+        not a scikit-learn estimator).
+
+    Raises
+    ------
+    TypeError
+        If ``spec`` is neither a name nor such an object, or is a class.
+    ValueError
+        If no calibrator has this name.
+
+    Examples
+    --------
+    >>> make_calibrator("spline")
+    SplineCalibrator()
+    >>> make_calibrator("isotonc")
+    Traceback (most recent call last):
+        ...
+    ValueError: `calibrator` must be one of 'spline', 'isotonic', 'platt', 'beta', \
+'temperature', 'identity' or an object with fit and predict, got 'isotonc'. Did you \
+mean 'isotonic'?
+    """
+    known = ", ".join(map(repr, CALIBRATORS))
+    rule = f"`calibrator` must be one of {known} or an object with fit and predict"
+    if isinstance(spec, str):
+        if spec in CALIBRATORS:
+            return CALIBRATORS[spec]()
+        nearest = difflib.get_close_matches(spec.lower(), CALIBRATORS, n=1, cutoff=0.0)
+        msg = f"{rule}, got {spec!r}. Did you mean {nearest[0]!r}?"
+        raise ValueError(msg)
+    if isinstance(spec, type):
+        msg = f"{rule}, got the class {spec.__name__}. Pass an instance of it."
+        raise TypeError(msg)
+    if not isinstance(spec, Calibrator):
+        msg = f"{rule}, got {spec!r} of type {type(spec).__name__}."
+        raise TypeError(msg)
+    fresh: Calibrator
+    try:
+        fresh = clone(spec)
+    except TypeError:  # not a scikit-learn estimator
+        fresh = copy.deepcopy(spec)
+    return fresh

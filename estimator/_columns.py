@@ -1,0 +1,256 @@
+"""One column each: a narwhals series → a checked array, uncopied where it can be."""
+
+import math
+from collections.abc import Hashable
+from dataclasses import dataclass
+from numbers import Number
+from typing import Any
+
+import narwhals as nw
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from estimator._datetimes import Moments, TimeZone, parse_datetimes
+
+Series = nw.Series[Any]
+Scores = NDArray[np.float64] | NDArray[np.float32]
+
+MISSING = "(missing)"
+_MAX_VALUES = 1_000
+_BLOCK = 1 << 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SegmentCodes:
+    """Rows by value: `values[codes[i]]` is the text of row `i`, "(missing)" last."""
+
+    codes: NDArray[np.integer[Any]]
+    values: list[str]
+
+
+def read_score(series: Series, what: str) -> Scores:
+    """Probabilities as they lie (float64 or float32), NaN where missing."""
+    refusal = (
+        f"{what} must hold probabilities, numbers in [0, 1], but is of type "
+        f"{series.dtype}. Pass `predict_proba(X)[:, 1]`; decisions belong to `y_pred`."
+    )
+    score = _numbers(series, what, refusal)
+    if score.dtype == np.bool_:
+        raise TypeError(refusal)
+    if score.dtype.kind != "f" or score.dtype.itemsize not in (4, 8):
+        score = score.astype(np.float64)
+    # Two passes without temporaries; `min` is NaN as soon as one value is.
+    low, high = score.min(), score.max()
+    if math.isnan(low):
+        low, high = np.fmin.reduce(score), np.fmax.reduce(score)
+    if math.isnan(low):
+        raise ValueError(_all_missing(what, score.size))
+    if low < 0 or high > 1:
+        raise ValueError(_out_of_range(score, what))
+    return score
+
+
+def read_binary(
+    series: Series, what: str, *, may_be_empty: bool = False
+) -> NDArray[Any]:
+    """Zeros and ones as they lie (bool, int or float), NaN where missing."""
+    words = f"{what} must hold 0 and 1 (or False and True)"
+    refusal = (
+        f"{words}, but is of type {series.dtype}{_example(series)}. Map your classes "
+        'first, with 1 the class that the score is the probability of: column == "yes".'
+    )
+    binary = _numbers(series, what, refusal)
+    wrong = binary.dtype != np.bool_ and any(
+        # NaN differs from itself
+        ((part != 0) & (part != 1) & (part == part)).any()
+        for part in _blocks(binary)
+    )
+    if wrong:
+        raise ValueError(_not_binary(binary, words))
+    missing = binary.dtype.kind == "f" and math.isnan(np.fmin.reduce(binary))
+    if missing and not may_be_empty:
+        raise ValueError(_all_missing(what, binary.size))
+    return binary
+
+
+def read_timestamp(series: Series, what: str) -> tuple[Moments, TimeZone]:
+    """Moments in UTC (wall-clock time where there is no zone) and the time zone."""
+    dtype, zone = series.dtype, None
+    native = series.to_native()
+    if dtype.is_numeric() or dtype == nw.Boolean:
+        msg = (
+            f"{what} must hold timestamps, but is of type {dtype}. If these are "
+            'seconds since 1970: pd.to_datetime(column, unit="s").'
+        )
+        raise TypeError(msg)
+    if isinstance(dtype, nw.Datetime):
+        moment = series.to_numpy()
+        # The object says more than its name: pytz, fixed offsets.
+        zone = native.dt.tz if _is_pandas(native) else dtype.time_zone
+    elif dtype == nw.Date and not _is_pandas(native):
+        moment = series.to_numpy().astype("M8[s]")
+    elif dtype in (nw.Object, nw.String, nw.Categorical, nw.Enum, nw.Date):
+        moment, zone = parse_datetimes(_python_objects(series), what)
+    elif series.null_count() < len(series):
+        msg = (
+            f"{what} must hold timestamps, but is of type {dtype}. Use pd.to_datetime."
+        )
+        raise TypeError(msg)
+    else:
+        moment = np.full(len(series), "NaT", dtype="M8[s]")
+    if np.isnat(moment.min()):  # NaT spreads: one pass, no temporary
+        gone = np.flatnonzero(np.isnat(moment))
+        msg = (
+            f"{what} must have a timestamp in every row, but {gone.size} of "
+            f"{moment.size} are missing (first: row {gone[0]}). Drop these rows, "
+            'frame.dropna(subset=["…"]), or fill in their time.'
+        )
+        raise ValueError(msg)
+    return moment, zone
+
+
+def read_segment(series: Series, what: str) -> SegmentCodes:
+    """Code each row by its value's text; missing cells are a value of their own."""
+    codes, values = _factorize(series)
+    seen = np.zeros(len(values) + 1, dtype=np.bool_)
+    for part in _blocks(codes):
+        seen[part] = True  # -1, a missing cell, is the last place
+    if seen.sum() > _MAX_VALUES:
+        msg = (
+            f"{what} must have at most {_MAX_VALUES:,} distinct values as a segment, "
+            f"got {seen.sum():,}. Group or bin them first, e.g. pd.cut(column, 10)."
+        )
+        raise ValueError(msg)
+    used = [(v, i) for i, v in enumerate(values) if seen[i] and not _is_missing(v)]
+    try:
+        used.sort()
+    except TypeError:
+        used.sort(key=lambda pair: _text(pair[0]))
+    names = list(dict.fromkeys(_text(v) for v, _ in used))
+    place = {name: k for k, name in enumerate(names)}
+    table = np.full(seen.size, place.get(MISSING, len(names)), dtype=np.int16)
+    for value, i in used:
+        table[i] = place[_text(value)]
+    missing = [i for i, v in enumerate(values) if seen[i] and _is_missing(v)]
+    if (seen[-1] or missing) and MISSING not in place:
+        names.append(MISSING)
+    return SegmentCodes(codes=table[codes], values=names)
+
+
+def _numbers(series: Series, what: str, refusal: str) -> NDArray[Any]:
+    """Numbers or booleans as an array of bool, int or float; TypeError otherwise."""
+    dtype = series.dtype
+    if dtype.is_float() or dtype.is_integer():
+        array = series.to_numpy()
+    elif dtype.is_decimal():
+        array = series.cast(nw.Float64).to_numpy()
+    elif dtype == nw.Boolean:
+        # Only a nullable column needs the detour through floats.
+        whole = series.null_count() == 0
+        array = series.to_numpy() if whole else series.cast(nw.Float64).to_numpy()
+        array = array.astype(np.bool_, copy=False) if whole else array
+    elif series.null_count() == len(series):
+        return np.full(len(series), np.nan)
+    elif dtype in (nw.Object, nw.Categorical):
+        return _from_objects(_python_objects(series), refusal)
+    else:
+        raise TypeError(refusal)
+    if array.dtype == object:
+        return _from_objects(array, refusal)
+    return (
+        array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
+    )
+
+
+def _from_objects(values: NDArray[Any], refusal: str) -> NDArray[np.float64]:
+    missing = pd.isna(values)
+    known = values[~missing]
+    kinds = set(map(type, known))
+    if not all(issubclass(kind, Number | np.bool_) for kind in kinds):
+        raise TypeError(refusal)
+    out = np.full(values.size, np.nan)
+    out[~missing] = known.astype(np.float64)
+    return out
+
+
+def _factorize(series: Series) -> tuple[NDArray[Any], list[Any]]:
+    """Return code of each row, -1 where missing, and the values."""
+    native = series.to_native()
+    if _is_pandas(native):
+        if isinstance(native.dtype, pd.CategoricalDtype):
+            return native.cat.codes.to_numpy(), native.cat.categories.tolist()
+        codes, uniques = pd.factorize(native)
+        return codes, list(uniques)
+    if nw.dependencies.is_pyarrow_chunked_array(native):
+        one = native.dictionary_encode().unify_dictionaries().combine_chunks()
+        return one.indices.fill_null(-1).to_numpy(), one.dictionary.to_pylist()
+    values = [v for v in series.unique().to_list() if v is not None]
+    places = [*range(len(values)), -1]
+    replaced = series.replace_strict([*values, None], places, return_dtype=nw.Int32)
+    return replaced.to_numpy(), values
+
+
+def _blocks(array: NDArray[Any]) -> list[NDArray[Any]]:
+    return [array[a : a + _BLOCK] for a in range(0, array.size, _BLOCK)]
+
+
+def _is_pandas(native: object) -> bool:
+    return isinstance(native, pd.Series)
+
+
+def _python_objects(series: Series) -> NDArray[Any]:
+    return np.asarray(series.to_native(), dtype=object)
+
+
+def _is_missing(value: Any) -> bool:
+    return value is None or value != value  # NaN
+
+
+def _text(value: Hashable) -> str:
+    # A missing cell turns pandas integers into floats: 1 and 1.0 are one segment.
+    if isinstance(value, float | np.floating) and value.is_integer():
+        return str(int(value))
+    return str(value)
+
+
+def _all_missing(what: str, n: int) -> str:
+    return f"{what} must hold at least one value, but all {n} are missing."
+
+
+def _example(series: Series) -> str:
+    known = series.drop_nulls()
+    return f" (first value: {known[0]!r})" if len(known) else ""
+
+
+def _out_of_range(score: NDArray[Any], what: str) -> str:
+    wrong = np.flatnonzero((score < 0) | (score > 1))
+    known = score[np.isfinite(score)]
+    if known.size and known.min() >= 0 and 2 * (known > 1).sum() > known.size:
+        percent = known.max() <= 100
+    else:
+        percent = False
+    remedy = (
+        "They look like percentages: divide them by 100."
+        if percent
+        else "They look like margins (log-odds): pass `predict_proba(X)[:, 1]`."
+    )
+    return (
+        f"{what} must lie in [0, 1], but {wrong.size} of {score.size} values do not "
+        f"(first: row {wrong[0]} is {score[wrong[0]]:g}). {remedy}"
+    )
+
+
+def _not_binary(binary: NDArray[Any], words: str) -> str:
+    known = binary[binary == binary]
+    wrong = np.flatnonzero((binary != 0) & (binary != 1) & (binary == binary))
+    found = np.unique(known)
+    remedy = "Map your classes first, with 1 the class that the score is about."
+    if np.isin(found, [-1, 1]).all():
+        remedy = "-1/+1 becomes 0/1 with `(y + 1) // 2`."
+    elif np.isin(found, [1, 2]).all():
+        remedy = "1/2 becomes 0/1 with `y - 1`."
+    return (
+        f"{words}, but {wrong.size} of {binary.size} values are others (first: row "
+        f"{wrong[0]} is {binary[wrong[0]]:g}). {remedy}"
+    )

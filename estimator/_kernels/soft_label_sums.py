@@ -1,0 +1,310 @@
+"""One chunk's soft labels in, everything its metrics need out: a few sums.
+
+Chunk ``c`` owns rows ``offsets[c]:offsets[c + 1]``, rising by score (callers sort:
+NumPy's vectorized sort beats numba's). A soft label ``z`` is a calibrated probability,
+an arrived label (0 or 1) or any mixture, so that estimated, reconciled and realized
+performance are one computation. Rows of equal score are read as one block, so row order
+cannot matter. The twin of this file, by loops over pairs, is ``tests/reference.py``.
+
+Columns of ``sums`` (``d`` is the decision, ``v = z(1 - z)``, ``l`` a row's loss)::
+
+    0, 1    rows with d = 0, 1                  10..13  average precision: likewise
+    2, 3    sum of z where d = 0, 1             14..16  Brier: sums of l, l², v h²
+    4, 5    sum of z² where d = 0, 1            17..19  log loss: sums of l, l², v h²
+    6..9    ROC AUC: value, second-order        20, 21  probability of no positive,
+            correction, V_lab, V_pop                    of no negative
+                                                22      rows outside the reference
+
+The calibration's error enters through the label influences ``h`` of the rows that have
+no label, summed over cells of the score, in six channels: rows with d = 0, rows with
+d = 1, and ``h`` of ROC AUC, of average precision, of Brier and log loss (times n).
+``jacobian`` has each channel's product with the calibration map's error factor,
+``scatter`` the sums of squares (and of the first two channels' product) weighted by each
+cell's binomial variance: the density-ratio form for maps without a factor.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calibration._jit import kernel
+
+Floats = NDArray[np.float64]
+
+N_SUMS = 23
+N_CHANNELS = 6
+N_SCATTER = 7
+
+_NEGLIGIBLE = 1e-30
+
+
+@kernel
+def soft_label_sums(
+    scores: Floats,
+    soft: Floats,
+    decisions: NDArray[np.bool_],
+    log_odds: Floats,
+    log_complement: Floats,
+    offsets: NDArray[np.int64],
+    cell_edges: Floats,
+    cell_factor: Floats,
+    cell_variance: Floats,
+    score_range: Floats,
+    sums: Floats,
+    jacobian: Floats,
+    scatter: Floats,
+) -> None:
+    """Fill ``sums``, ``jacobian`` and ``scatter``, one row of each per chunk.
+
+    ``log_odds`` and ``log_complement`` are logit(s) and ln(1 - s) of the clipped score,
+    or empty where log loss is not wanted. ``cell_edges`` (n_cells - 1) rise; cell ``b``
+    owns scores in ``(cell_edges[b - 1], cell_edges[b]]``.
+    """
+    for c in range(offsets.size - 1):
+        own = slice(offsets[c], offsets[c + 1])
+        s, z, d = scores[own], soft[own], decisions[own]
+        sums[c] = 0.0
+        sums[c, 6:14] = np.nan
+        jacobian[c] = 0.0
+        scatter[c] = 0.0
+        _totals(s, z, d, sums[c])
+        if log_odds.size > 0:
+            _log_loss(z, log_odds[own], log_complement[own], sums[c])
+        if s.size == 0:
+            continue
+        sums[c, 22] = np.searchsorted(s, score_range[0]) + (
+            s.size - np.searchsorted(s, score_range[1], side="right")
+        )
+        _ranks(s, z, sums[c])
+        _influences(
+            s,
+            z,
+            d,
+            log_odds[own] if log_odds.size > 0 else log_odds,
+            cell_edges,
+            cell_factor,
+            cell_variance,
+            sums[c],
+            jacobian[c],
+            scatter[c],
+        )
+
+
+@kernel
+def _totals(s: Floats, z: Floats, d: NDArray[np.bool_], out: Floats) -> None:
+    """Sum what adds up by row: the confusion matrix and the Brier score."""
+    n_1 = z_0 = z_1 = zz_0 = zz_1 = 0.0
+    brier = brier_squared = brier_label = 0.0
+    for i in range(s.size):
+        one = 1.0 if d[i] else 0.0
+        soft_1 = one * z[i]
+        soft_0 = (1.0 - one) * z[i]
+        n_1 += one
+        z_0 += soft_0
+        z_1 += soft_1
+        zz_0 += soft_0 * z[i]
+        zz_1 += soft_1 * z[i]
+        slope = 1.0 - 2.0 * s[i]
+        row = s[i] * s[i] + z[i] * slope
+        brier += row
+        brier_squared += row * row
+        brier_label += z[i] * (1.0 - z[i]) * slope * slope
+    out[0], out[1] = s.size - n_1, n_1
+    out[2], out[3], out[4], out[5] = z_0, z_1, zz_0, zz_1
+    out[14], out[15], out[16] = brier, brier_squared, brier_label
+    # Products end where they can no longer matter: denormal numbers are slow.
+    no_positive = no_negative = 1.0
+    for i in range(s.size):
+        no_negative *= z[i]
+        if no_negative < _NEGLIGIBLE:
+            break
+    for i in range(s.size - 1, -1, -1):
+        no_positive *= 1.0 - z[i]
+        if no_positive < _NEGLIGIBLE:
+            break
+    out[20], out[21] = no_positive, no_negative
+
+
+@kernel
+def _log_loss(z: Floats, log_odds: Floats, log_complement: Floats, out: Floats) -> None:
+    """Sum the log loss of each row: -ln(1 - s) where y = 0, less logit(s) where y = 1."""
+    loss = loss_squared = loss_label = 0.0
+    for i in range(z.size):
+        row = -log_complement[i] - z[i] * log_odds[i]
+        loss += row
+        loss_squared += row * row
+        loss_label += z[i] * (1.0 - z[i]) * log_odds[i] * log_odds[i]
+    out[17], out[18], out[19] = loss, loss_squared, loss_label
+
+
+@kernel
+def _ranks(s: Floats, z: Floats, out: Floats) -> None:
+    """Find ROC AUC and average precision, by blocks of equal score.
+
+    ROC AUC is concordant pairs over pairs, a row never paired with itself. Average
+    precision is each block's precision weighted by its positives; E[y²] = z adds what a
+    row contributes to its own precision.
+    """
+    n = s.size
+    positives = out[2] + out[3]
+    negatives = n - positives
+    self_pairs = positives - (out[4] + out[5])
+    below = concordant = precision = own = 0.0
+    i = 0
+    while i < n:
+        first, score, block, squares = i, s[i], z[i], z[i] * z[i]
+        i += 1
+        while i < n and s[i] == score:
+            block += z[i]
+            squares += z[i] * z[i]
+            i += 1
+        size = i - first
+        per_rank = 1.0 / (n - first)
+        concordant += block * ((first - below) + 0.5 * (size - block))
+        precision += block * (positives - below) * per_rank
+        own += (block - squares) * per_rank
+        below += block
+    pairs = positives * negatives - self_pairs
+    if n > 1 and pairs > 1e-13 * positives * negatives:
+        out[6] = (concordant - 0.5 * self_pairs) / pairs
+    if positives > 0.0:
+        out[10] = (precision + own) / positives
+
+
+@kernel
+def _influences(
+    s: Floats,
+    z: Floats,
+    d: NDArray[np.bool_],
+    log_odds: Floats,
+    cell_edges: Floats,
+    cell_factor: Floats,
+    cell_variance: Floats,
+    out: Floats,
+    jacobian: Floats,
+    scatter: Floats,
+) -> None:
+    """Sum the squares of each label's influence (h) and of each row's (psi).
+
+    Influences are kept times their denominator, pairs or positives, until the end.
+    """
+    n = s.size
+    positives = out[2] + out[3]
+    negatives = n - positives
+    has_auc, has_ap = not np.isnan(out[6]), not np.isnan(out[10])
+    auc = out[6] if has_auc else 0.0
+    ap = out[10] if has_ap else 0.0
+    zz = out[4] + out[5]
+    pairs = positives * negatives - (positives - zz)
+    per_pair = 1.0 / pairs if has_auc else 0.0
+    per_positive = 1.0 / positives if has_ap else 0.0
+    auc_shift = auc_label = auc_row = squares = 0.0
+    ap_shift = ap_label = ap_row = ap_mean = 0.0
+    rows_0 = rows_1 = cell_auc = cell_ap = cell_brier = cell_loss = 0.0
+    below = reached = spent = 0.0  # sums over rows at or below: z, z/K, (z T + v)/K²
+    with_log_loss = log_odds.size > 0
+    cell, edge = 0, cell_edges[0] if cell_edges.size > 0 else np.inf
+    i = 0
+    while i < n:
+        first, score, block, own = i, s[i], z[i], z[i] * (1.0 - z[i])
+        i += 1
+        while i < n and s[i] == score:
+            block += z[i]
+            own += z[i] * (1.0 - z[i])
+            i += 1
+        if score > edge:
+            _flush(
+                rows_0,
+                rows_1,
+                cell_auc * per_pair,
+                cell_ap * per_positive,
+                cell_brier,
+                cell_loss,
+                cell_factor[cell],
+                cell_variance[cell],
+                jacobian,
+                scatter,
+            )
+            rows_0 = rows_1 = cell_auc = cell_ap = cell_brier = cell_loss = 0.0
+            while score > edge:
+                cell += 1
+                edge = cell_edges[cell] if cell < cell_edges.size else np.inf
+        per_rank = 1.0 / (n - first)
+        precision = (positives - below) * per_rank
+        reached += block * per_rank
+        spent += (block * precision + own * per_rank) * per_rank
+        below_0 = (first - below) + 0.5 * (i - first - block)
+        above_1 = (positives - below) - 0.5 * block
+        for k in range(first, i):
+            soft, hard = z[k], 1.0 - z[k]
+            v = soft * hard
+            # Expected negatives below and positives above this row, ties as halves.
+            concordant_1 = below_0 - 0.5 * hard - auc * (negatives - hard)
+            concordant_0 = above_1 - 0.5 * soft - auc * (positives - soft)
+            slope = (negatives - hard) - (positives - soft)
+            h = concordant_1 - concordant_0
+            psi = soft * concordant_1 + hard * concordant_0
+            auc_shift += v * h * slope
+            auc_label += v * h * h
+            auc_row += psi * psi
+            squares += v * v
+            h_ap = precision + (hard - soft) * per_rank + reached - ap
+            psi = soft * (precision + reached - ap) + v * per_rank - spent
+            ap_shift += v * h_ap
+            ap_label += v * h_ap * h_ap
+            ap_mean += psi / n
+            ap_row += psi * psi
+            if v > 0.0:  # no label yet: the calibration's error counts
+                one = 1.0 if d[k] else 0.0
+                rows_1 += one
+                rows_0 += 1.0 - one
+                cell_auc += h
+                cell_ap += h_ap
+                cell_brier += 1.0 - 2.0 * score
+                if with_log_loss:
+                    cell_loss -= log_odds[k]
+        below += block
+    _flush(
+        rows_0,
+        rows_1,
+        cell_auc * per_pair,
+        cell_ap * per_positive,
+        cell_brier,
+        cell_loss,
+        cell_factor[cell],
+        cell_variance[cell],
+        jacobian,
+        scatter,
+    )
+    if has_auc:
+        # Second order: each label with itself, and the products of two labels that
+        # stand in both numerator and denominator.
+        both = (2.0 * auc - 1.0) * ((positives - zz) * (positives - zz) - squares)
+        out[7] = (both - auc_shift) * per_pair * per_pair
+        out[8] = auc_label * per_pair * per_pair
+        out[9] = auc_row * per_pair * per_pair
+    if has_ap:
+        out[11] = -ap_shift * per_positive * per_positive
+        out[12] = ap_label * per_positive * per_positive
+        out[13] = (ap_row - n * ap_mean * ap_mean) * per_positive * per_positive
+
+
+@kernel
+def _flush(
+    rows_0: float,
+    rows_1: float,
+    cell_auc: float,
+    cell_ap: float,
+    cell_brier: float,
+    cell_loss: float,
+    factor: Floats,
+    variance: float,
+    jacobian: Floats,
+    scatter: Floats,
+) -> None:
+    """Add one cell's influences to the chunk's: times the factor, and squared."""
+    cell = (rows_0, rows_1, cell_auc, cell_ap, cell_brier, cell_loss)
+    for k in range(6):
+        for r in range(factor.size):
+            jacobian[k, r] += cell[k] * factor[r]
+        scatter[k] += cell[k] * cell[k] * variance
+    scatter[6] += rows_0 * rows_1 * variance

@@ -1,0 +1,1 @@
+"""When is a value too low, and what kind of decline is it."""

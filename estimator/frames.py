@@ -1,0 +1,198 @@
+"""The DataFrame boundary: a frame's named columns → checked arrays, once."""
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any, Literal
+
+import narwhals as nw
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from estimator._columns import (
+    Scores,
+    SegmentCodes,
+    Series,
+    read_binary,
+    read_score,
+    read_segment,
+    read_timestamp,
+)
+from estimator._datetimes import Moments, TimeZone
+
+__all__ = ["Columns", "SegmentCodes", "read_columns"]
+
+_SHOWN = 10  # column names in an error message
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Columns:
+    """What the estimator needs of a frame, by row; treat the arrays as read-only.
+
+    Most arrays are the caller's own memory.
+
+    Attributes
+    ----------
+    n_rows : int
+    score : ndarray of float64 or float32, shape (n_rows,)
+        In [0, 1]; NaN where it, or the decision, is missing: an unusable row.
+    decision : ndarray of bool, shape (n_rows,), or None
+        None without `y_pred`; False in an unusable row.
+    label : ndarray of float64, shape (n_rows,), or None
+        0.0, 1.0 or NaN; None where the column is absent and not required.
+    timestamp : ndarray of datetime64, shape (n_rows,), or None
+        UTC in the column's own unit, in wall-clock time without a zone; no NaT.
+    timezone : str, tzinfo or None
+    segments : dict of SegmentCodes by column name
+    missing_score, missing_decision : int
+        Unusable rows: without a score; with a score, but without a decision.
+    """
+
+    n_rows: int
+    score: Scores
+    decision: NDArray[np.bool_] | None
+    label: NDArray[np.float64] | None
+    timestamp: Moments | None
+    timezone: TimeZone
+    segments: dict[Hashable, SegmentCodes]
+    missing_score: int
+    missing_decision: int
+
+    def __repr__(self) -> str:
+        lost = self.missing_score + self.missing_decision
+        return f"<Columns: {self.n_rows} rows, {lost} unusable>"
+
+
+def read_columns(
+    frame: Any,
+    *,
+    name: Literal["reference", "production"],
+    timestamp: Hashable | None,
+    y_pred_proba: Hashable,
+    y_pred: Hashable | None,
+    y_true: Hashable,
+    segments: Sequence[Hashable] = (),
+    label_required: bool,
+) -> Columns:
+    """Read and check the named columns; the frame stays as it is, others unseen.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame, polars.DataFrame or pyarrow.Table
+    name : {"reference", "production"}
+        The argument's name in error messages.
+
+    Raises
+    ------
+    TypeError
+        If `frame` is no supported frame, or a column's type cannot be right.
+    ValueError
+        If the frame is empty, a column is missing, duplicated or all missing, or a
+        value breaks its rule.
+    """
+    names, column = _open(frame, name)
+    optional = not label_required and y_true not in names
+    wanted = {
+        "y_pred_proba": y_pred_proba,
+        "y_pred": y_pred,
+        "y_true": None if optional else y_true,
+        "timestamp": timestamp,
+    }
+    roles = {role: key for role, key in wanted.items() if key is not None}
+    _check_names([*roles.values(), *segments], names, name)
+
+    def what(role: str, key: Hashable) -> str:
+        return f"`{name}[{key!r}]` ({role})"
+
+    read = {role: (column(key), what(role, key)) for role, key in roles.items()}
+    score = read_score(*read["y_pred_proba"])
+    n_rows = score.size
+    missing_score = _count_nan(score)
+    decision, missing_decision = None, 0
+    if "y_pred" in read:
+        raw = read_binary(*read["y_pred"])
+        decision = raw if raw.dtype == np.bool_ else raw == 1
+        if _count_nan(raw):
+            score = np.where(np.isnan(raw), score.dtype.type(np.nan), score)
+            missing_decision = _count_nan(score) - missing_score
+    if missing_score + missing_decision == n_rows:
+        msg = f"`{name}` must have a row with both a score and a decision, got none."
+        raise ValueError(msg)
+    label = None
+    if "y_true" in read:
+        raw = read_binary(*read["y_true"], may_be_empty=not label_required)
+        label = raw.astype(np.float64, copy=False)
+    moment, zone = (
+        read_timestamp(*read["timestamp"]) if "timestamp" in read else (None, None)
+    )
+    return Columns(
+        n_rows=n_rows,
+        score=score,
+        decision=decision,
+        label=label,
+        timestamp=moment,
+        timezone=zone,
+        segments={s: read_segment(column(s), what("segments", s)) for s in segments},
+        missing_score=missing_score,
+        missing_decision=missing_decision,
+    )
+
+
+def _open(frame: Any, name: str) -> tuple[list[Any], Callable[[Hashable], Series]]:
+    """Return the column names and a way to reach one column without the others."""
+    native = nw.to_native(frame, pass_through=True)
+    # By hand: narwhals refuses a frame for a duplicate that nobody asked for.
+    if isinstance(native, pd.DataFrame):
+        names = list(native.columns)
+    elif nw.dependencies.is_pyarrow_table(native):
+        names = native.column_names
+    elif nw.dependencies.is_polars_dataframe(native):
+        names = native.columns
+    else:
+        lazy = nw.dependencies.is_polars_lazyframe(native)
+        remedy = (
+            "Call .collect() on it first."
+            if lazy
+            else "Wrap arrays in pandas.DataFrame({...}), read files with pandas first."
+        )
+        msg = (
+            f"`{name}` must be a pandas or polars DataFrame or a pyarrow Table, got "
+            f"{type(native).__name__}. {remedy}"
+        )
+        raise TypeError(msg)
+    if len(native) == 0:
+        msg = f"`{name}` must have at least one row, got an empty frame."
+        raise ValueError(msg)
+    return names, lambda key: nw.from_native(native[key], series_only=True)
+
+
+def _check_names(wanted: list[Any], names: list[Any], name: str) -> None:
+    texts = [str(n) for n in names]
+    absent = [w for w in dict.fromkeys(wanted) if w not in names]
+    if absent:
+        near = {w: get_close_matches(str(w), texts, n=3) for w in absent}
+        hints = [f" Nearest to {w!r}: {', '.join(c)}." for w, c in near.items() if c]
+        shown = ", ".join(repr(n) for n in names[:_SHOWN])
+        more = f", … ({len(names)} in all)" if len(names) > _SHOWN else ""
+        msg = (
+            f"`{name}` must have the columns named in the estimator, but lacks "
+            f"{', '.join(map(repr, absent))}.{''.join(hints)} It has {shown}{more}. "
+            "Rename the columns, or name yours in PerformanceEstimator(...)."
+        )
+        raise ValueError(msg)
+    double = [w for w in dict.fromkeys(wanted) if names.count(w) > 1]
+    if double:
+        at = [i for i, n in enumerate(names) if n == double[0]]
+        msg = (
+            f"`{name}` must have column {double[0]!r} once, but it is there {len(at)} "
+            f"times (positions {', '.join(map(str, at))}). Drop or rename the others."
+        )
+        raise ValueError(msg)
+
+
+def _count_nan(array: NDArray[Any]) -> int:
+    """Count NaN, without a temporary where there is none."""
+    if array.dtype.kind != "f" or not np.isnan(array.min()):
+        return 0
+    return int(np.count_nonzero(np.isnan(array)))

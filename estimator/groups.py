@@ -1,0 +1,82 @@
+"""Which rows belong to which chunk of which segment: what the kernel runs over.
+
+All rows together are the first part; each segment column cuts the same rows once more,
+by value within the same chunks.
+"""
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from estimator.chunking import Chunks, by_segment, keep_rows
+from estimator.frames import Columns
+
+Part = tuple[NDArray[np.int64] | None, NDArray[np.int64]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Groups:
+    """Rows by (segment, chunk), segments in their order and chunks within in time.
+
+    Attributes
+    ----------
+    parts : tuple of (rows, offsets)
+        All rows, then each segment column; group ``g`` of a part owns
+        ``rows[offsets[g]:offsets[g + 1]]`` (``rows`` None: the rows as they lie).
+    segment : ndarray of str of shape (n_groups,)
+        "" for all rows, else ``"column=value"``.
+    chunk : ndarray of int of shape (n_groups,)
+        Position of the group's chunk.
+    """
+
+    parts: tuple[Part, ...]
+    segment: NDArray[np.object_]
+    chunk: NDArray[np.int64]
+
+    @property
+    def n_rows(self) -> NDArray[np.int64]:
+        """Rows in each group."""
+        return np.concatenate([np.diff(offsets) for _, offsets in self.parts])
+
+    def keep(self, mask: NDArray[np.bool_]) -> "Groups":
+        """Return the same groups with only the rows where ``mask`` (by row) is True."""
+        return Groups(
+            parts=tuple(keep_rows(rows, offsets, mask) for rows, offsets in self.parts),
+            segment=self.segment,
+            chunk=self.chunk,
+        )
+
+
+def group_rows(
+    columns: Columns,
+    chunks: Chunks,
+    known: Mapping[Hashable, Sequence[str]],
+) -> Groups:
+    """Group the rows of a frame by chunk, and by chunk within each segment.
+
+    Parameters
+    ----------
+    columns : Columns
+        What was read of the frame.
+    chunks : Chunks
+        How its rows fall into chunks.
+    known : mapping of column to values
+        Values that come first, in this order, even where the frame has none of them;
+        those of the frame that are new follow.
+    """
+    n_chunks = len(chunks)
+    parts: list[Part] = [(chunks.rows, chunks.offsets)]
+    names = [""]
+    for column, found in columns.segments.items():
+        values = list(dict.fromkeys([*known.get(column, ()), *found.values]))
+        position = {value: i for i, value in enumerate(values)}
+        renumber = np.array([position[value] for value in found.values], dtype=np.int64)
+        parts.append(by_segment(chunks, renumber[found.codes], len(values)))
+        names += [f"{column}={value}" for value in values]
+    return Groups(
+        parts=tuple(parts),
+        segment=np.repeat(np.array(names, dtype=object), n_chunks),
+        chunk=np.tile(np.arange(n_chunks), len(names)),
+    )

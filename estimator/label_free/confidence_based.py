@@ -1,0 +1,115 @@
+"""Confidence-based performance estimation (CBPE): metrics of rows with soft labels."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from estimator.groups import Groups
+from estimator.label_free.intervals import calibration_variance
+from estimator.metrics import Metric, undefined_reasons
+from estimator.soft_labels import (
+    NO_ERROR,
+    Advance,
+    ErrorCells,
+    SoftLabel,
+    SoftLabelSums,
+    sum_soft_labels,
+)
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Measurement:
+    """Metrics of each group at its rows' soft labels; all (n_groups, n_metrics).
+
+    Attributes
+    ----------
+    value : ndarray
+        NaN where undefined; then ``reason`` says why, and is "" elsewhere.
+    label_variance, calibration_variance, sampling_variance : ndarray
+        V_lab, V_cal and V_pop of :mod:`estimator.label_free.intervals`.
+    outside : ndarray of shape (n_groups,)
+        Rows with a score outside of what the reference can vouch for.
+    """
+
+    value: Floats
+    label_variance: Floats
+    calibration_variance: Floats
+    sampling_variance: Floats
+    reason: NDArray[np.object_]
+    outside: Floats
+
+
+def measure(
+    metrics: tuple[Metric, ...],
+    groups: Groups,
+    *,
+    score: NDArray[np.floating],
+    soft: SoftLabel | Floats,
+    decision: NDArray[np.bool_] | float,
+    error_cells: ErrorCells = NO_ERROR,
+    advance: Advance | None = None,
+) -> Measurement:
+    r"""Compute the metrics of each group from its rows' soft labels.
+
+    With soft labels :math:`z_i` in place of labels, pairs drawn without replacement,
+    a ratio metric is the ratio of its expected parts plus the second-order term
+    :math:`-\sum_i z_i (1 - z_i) h_i g_i / B`, with :math:`h_i` the label's influence
+    on the metric and :math:`g_i` on its denominator :math:`B`. With calibrated
+    probabilities that is the estimate [1]_, with labels the realized metric.
+
+    References
+    ----------
+    .. [1] Bialek et al. (2024), "Estimating Model Performance Under Covariate Shift
+       Without Labels", arXiv:2401.08348.
+    """
+    with_log_loss = any(metric.name == "log_loss" for metric in metrics)
+    found = [
+        sum_soft_labels(
+            score,
+            soft,
+            rows=rows,
+            offsets=offsets,
+            decision=decision,
+            error_cells=error_cells,
+            with_log_loss=with_log_loss,
+            advance=advance,
+        )
+        for rows, offsets in groups.parts
+    ]
+    sums = SoftLabelSums(
+        sums=np.concatenate([part.sums for part in found]),
+        jacobian=np.concatenate([part.jacobian for part in found]),
+        scatter=np.concatenate([part.scatter for part in found]),
+    )
+    shape = len(sums.sums), len(metrics)
+    out = Measurement(
+        value=np.empty(shape),
+        label_variance=np.empty(shape),
+        calibration_variance=np.empty(shape),
+        sampling_variance=np.empty(shape),
+        reason=np.empty(shape, dtype=object),
+        outside=sums.sums[:, 22],
+    )
+    for k, metric in enumerate(metrics):
+        moments = metric.moments(sums.sums)
+        reason = undefined_reasons(metric, sums.sums, moments)
+        undefined = reason != ""
+        out.reason[:, k] = reason
+        for column, values in (
+            (out.value, moments.value),
+            (out.label_variance, moments.label_variance),
+            (out.sampling_variance, moments.sampling_variance),
+            (
+                out.calibration_variance,
+                calibration_variance(metric, moments, sums, error_cells),
+            ),
+        ):
+            column[:, k] = np.where(undefined, np.nan, values)
+    # A correction may carry a value over the edge of what is possible.
+    low = np.array([metric.bounds[0] for metric in metrics])
+    high = np.array([metric.bounds[1] for metric in metrics])
+    np.clip(out.value, low, high, out=out.value)
+    return out

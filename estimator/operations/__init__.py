@@ -1,0 +1,1 @@
+"""Running it: files in and out, and the command line."""

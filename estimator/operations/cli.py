@@ -1,0 +1,389 @@
+"""The command line: ``deadreckon``.
+
+Only click and small modules of our own are imported up here, so that ``--help`` answers
+at once; numpy, pandas and the rest come in where a command does its work.
+"""
+
+import shlex
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+import click
+
+from estimator.operations.estimation import (
+    ConfigurationError,
+    DataError,
+    EstimationJob,
+    run_estimation,
+)
+from estimator.operations.terminal import Progress, format_performance
+
+if TYPE_CHECKING:
+    from estimator.results import Performance
+
+EX_DATAERR = 65  # sysexits.h: the input data was incorrect in some way
+SCENARIOS = ("stable", "sudden", "gradual", "cyclical", "training_serving_skew")
+FILE = click.Path(path_type=Path)
+STANDARD_OUTPUT = Path("-")
+EXAMPLE = (
+    "\b\n"
+    + r"""
+Example:
+  deadreckon estimate --reference 2024.parquet --analysis 2025.parquet \
+    --timestamp time --metrics roc_auc,accuracy --chart performance.png
+""".lstrip()
+)
+
+
+class BadData(click.ClickException):
+    """A file does not hold what the job needs."""
+
+    exit_code = EX_DATAERR
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="deadreckon", message="%(prog)s %(version)s")
+def main() -> None:
+    """Tell how good a classifier is in production before the labels arrive."""
+
+
+@main.command(epilog=EXAMPLE)
+@click.option("--reference", type=FILE, required=True, help="Labelled period.")
+@click.option("--analysis", type=FILE, required=True, help="Period to estimate.")
+@click.option("--targets", type=FILE, help="Labels of analysis rows; needs --id.")
+@click.option("--id", "row_id", metavar="COL", help="Joins targets and analysis.")
+@click.option("--timestamp", metavar="COL", help="Column with the time of each row.")
+@click.option(
+    "--y-pred-proba", metavar="COL", default="y_pred_proba", show_default=True
+)
+@click.option("--y-pred", metavar="COL", help="Decision; else score >= threshold.")
+@click.option("--y-true", metavar="COL", default="y_true", show_default=True)
+@click.option(
+    "--chunk",
+    metavar="SIZE",
+    help="Rows (2000), a period (D, W, MS), edges (2025-01-01,2025-04-01,…) or none: "
+    "all in one. [default: W with --timestamp, else 2000]",
+)
+@click.option(
+    "--metric", "--metrics", multiple=True, metavar="NAME[,NAME]", help="Repeatable."
+)
+@click.option("--segment", multiple=True, metavar="COL", help="Repeatable.")
+@click.option("--calibrator", metavar="NAME", default="spline", show_default=True)
+@click.option(
+    "--method", type=click.Choice(["auto", "cbpe"]), default="auto", show_default=True
+)
+@click.option("--decision-threshold", type=float, default=0.5, show_default=True)
+@click.option(
+    "--threshold",
+    multiple=True,
+    metavar="METRIC=RULE",
+    help="When to alert; RULE is constant:LOW:HIGH, standard_error:K or "
+    "quantile:LOW:HIGH, and LOW or HIGH may be empty. Repeatable.",
+)
+@click.option(
+    "--business-cost",
+    multiple=True,
+    metavar="CELL=VALUE[,…]",
+    help="Worth of a row in tn, fp, fn, tp for the metric business_value; "
+    "0 where not given.",
+)
+@click.option(
+    "--level",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    default=0.95,
+    show_default=True,
+    help="Coverage of the intervals.",
+)
+@click.option("--output", type=FILE, help=".parquet, .csv, .json, or - (CSV).")
+@click.option("--chart", type=FILE, help=".png or .svg")
+@click.option("--save-estimator", type=FILE, help="The fitted estimator, for later.")
+def estimate(
+    *,
+    reference: Path,
+    analysis: Path,
+    targets: Path | None,
+    row_id: str | None,
+    chunk: str | None,
+    metric: tuple[str, ...],
+    segment: tuple[str, ...],
+    threshold: tuple[str, ...],
+    business_cost: tuple[str, ...],
+    output: Path | None,
+    chart: Path | None,
+    save_estimator: Path | None,
+    timestamp: str | None,
+    **options: Any,
+) -> None:
+    """Estimate performance per chunk, without labels; compare where there are some.
+
+    Files are Parquet or CSV. The table goes to stdout, everything else to stderr.
+    Intervals are for the value that the chunk will have once it is fully labelled; "!"
+    marks an alert.
+    """
+    parameters = {
+        **options,
+        "timestamp": timestamp,
+        "chunk": parse_chunk(chunk, has_timestamp=timestamp is not None),
+        "segments": segment,
+        "thresholds": parse_thresholds(threshold) or None,
+        "business_costs": parse_costs(business_cost),
+    }
+    if metric:
+        parameters["metrics"] = tuple(split(metric))
+    to_stdout = output == STANDARD_OUTPUT
+    run_job(
+        EstimationJob(
+            reference=reference,
+            analysis=analysis,
+            targets=targets,
+            row_id=row_id,
+            parameters=parameters,
+            output=None if to_stdout else output,
+            chart=chart,
+            estimator_file=save_estimator,
+        ),
+        as_csv=to_stdout,
+    )
+
+
+@main.command()
+@click.option(
+    "--scenario", type=click.Choice(SCENARIOS), default="gradual", show_default=True
+)
+@click.option("--output-dir", type=FILE, default="demo", show_default=True)
+@click.option("--weeks", type=click.IntRange(min=1), default=40, show_default=True)
+@click.option(
+    "--applications",
+    type=click.IntRange(min=1),
+    default=2_000,
+    show_default=True,
+    help="Loan applications per week.",
+)
+@click.option("--seed", type=int, default=0, show_default=True)
+def demo(
+    scenario: Any, output_dir: Path, weeks: int, applications: int, seed: int
+) -> None:
+    """Simulate a lender's scoring model and watch its performance.
+
+    Writes reference.parquet, production.parquet and labels.parquet, then runs
+    `deadreckon estimate` on them.
+    """
+    from estimator.operations.sources import require_pyarrow, write_frame
+    from estimator.simulation import simulate_credit_default
+
+    reference = output_dir / "reference.parquet"
+    analysis = output_dir / "production.parquet"
+    targets = output_dir / "labels.parquet"
+    chart = output_dir / "performance.png"
+    with reported_errors():
+        require_pyarrow(reference)
+        world = simulate_credit_default(
+            scenario,
+            n_weeks=weeks,
+            applications_per_week=applications,
+            random_state=seed,
+        )
+        output_dir.mkdir(parents=True, exist_ok=True)
+        frames = (world.reference, world.production, world.labels)
+        for frame, path in zip(frames, (reference, analysis, targets), strict=True):
+            write_frame(frame, path)
+    message(
+        f"A simulated lender, {scenario}: {len(world.reference):,} labelled loans in "
+        f"{reference}, {len(world.production):,} scored applications in {analysis}, "
+        f"their labels in {targets}."
+    )
+    if world.onset is not None:
+        message(f"What changes, changes from {world.onset:%Y-%m-%d} on.")
+    parameters = {
+        "timestamp": "timestamp",
+        "y_pred": "y_pred",
+        "chunk": "W",
+        "metrics": ("roc_auc", "accuracy"),
+    }
+    again = [
+        *("deadreckon", "estimate", "--reference", str(reference)),
+        *("--analysis", str(analysis), "--targets", str(targets), "--id", "id"),
+        *("--timestamp", "timestamp", "--y-pred", "y_pred", "--chart", str(chart)),
+    ]
+    run_job(
+        EstimationJob(
+            reference=reference,
+            analysis=analysis,
+            targets=targets,
+            row_id="id",
+            parameters=parameters,
+            chart=chart,
+        ),
+        closing=f"Again: {shlex.join(again)}",
+    )
+
+
+@main.command()
+def doctor() -> None:
+    """Say what is installed, where kernels are cached, and what collides."""
+    from estimator.operations.doctor import examine
+
+    wrong = 0
+    for finding in examine():
+        wrong += not finding.ok
+        mark = " " if finding.ok else "!"
+        click.echo(f"{mark} {finding.name:<20}{finding.text}")
+    if wrong:
+        message(f"{wrong} to mend, marked with !")
+        sys.exit(1)
+    message("Nothing is wrong.")
+
+
+@main.command("warm-up")
+def warm_up() -> None:
+    """Compile the numerical kernels now, so that the first job does not wait."""
+    import time
+
+    import numpy as np
+    import pandas as pd
+
+    from estimator import PerformanceEstimator
+
+    begun = time.perf_counter()
+    rng = np.random.default_rng(0)
+    score = rng.random(2_000)
+    rows = pd.DataFrame({"y_pred_proba": score, "y_true": rng.random(2_000) < score})
+    PerformanceEstimator(chunk=500).fit(rows).estimate(rows[["y_pred_proba"]])
+    message(f"Kernels are compiled ({time.perf_counter() - begun:.1f} s).")
+
+
+def run_job(job: EstimationJob, *, as_csv: bool = False, closing: str = "") -> None:
+    """Run a job for a reader at a terminal: table, remarks, one line of summary."""
+    with reported_errors(), Progress(5, sys.stderr) as progress:
+        outcome = run_estimation(job, progress)
+    frame = outcome.performance.to_frame()
+    if as_csv:
+        click.echo(frame.to_csv(index=False), nl=False)
+    else:
+        click.echo(format_performance(frame))
+    for remark in outcome.remarks:
+        message(f"{remark}.")
+    if closing:
+        message(closing)
+    written = {
+        "chart": job.chart,
+        "table": job.output,
+        "estimator": job.estimator_file,
+    }
+    files = [f"{name} written to {path}" for name, path in written.items() if path]
+    message("; ".join([summarize(outcome.performance), *files]))
+
+
+def summarize(performance: "Performance") -> str:
+    """Return how many chunks there are and which metrics alert in how many."""
+    frame = performance.to_frame()
+    analysis = frame[(frame["period"] == "analysis") & (frame["segment"] == "")]
+    n_chunks = analysis["chunk"].nunique()
+    alerts = analysis.groupby("metric", sort=False)["alert"].sum()
+    parts = [f"{name} alerts in {count}" for name, count in alerts.items() if count]
+    chunks = f"{n_chunks} chunk{'' if n_chunks == 1 else 's'}"
+    return ", ".join([chunks, *(parts or ["no alerts"])])
+
+
+@contextmanager
+def reported_errors() -> Iterator[None]:
+    """Turn what a user can mend into one line on stderr and an exit code."""
+    with warnings.catch_warnings():
+        warnings.showwarning = _show_warning
+        try:
+            yield
+        except DataError as error:
+            raise BadData(str(error)) from error
+        except (ConfigurationError, ModuleNotFoundError) as error:
+            raise click.UsageError(str(error)) from error
+        except OSError as error:
+            raise click.ClickException(str(error)) from error
+
+
+def message(text: str) -> None:
+    """Say something to the user; stdout is for data."""
+    click.echo(text, err=True)
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    click.echo(f"Warning: {message}", err=True)
+
+
+def split(values: tuple[str, ...]) -> list[str]:
+    """Split comma-separated values of a repeatable option."""
+    return [part.strip() for value in values for part in value.split(",") if part]
+
+
+def parse_chunk(text: str | None, *, has_timestamp: bool) -> Any:
+    """Read ``--chunk``: a row count, an offset alias, edges, or ``none``.
+
+    Examples
+    --------
+    >>> parse_chunk("2000", has_timestamp=False), parse_chunk("W", has_timestamp=True)
+    (2000, 'W')
+    >>> parse_chunk(None, has_timestamp=False)
+    2000
+    """
+    if text is None:
+        return "W" if has_timestamp else 2_000
+    if text.lower() == "none":
+        return None
+    if "," in text:
+        return split((text,))
+    try:
+        return int(text.replace("_", ""))
+    except ValueError:
+        return text
+
+
+def parse_thresholds(texts: tuple[str, ...]) -> dict[str, tuple[Any, ...]]:
+    """Read ``--threshold``.
+
+    Examples
+    --------
+    >>> parse_thresholds(("roc_auc=constant:0.7:", "f1=standard_error:2"))
+    {'roc_auc': ('constant', 0.7, None), 'f1': ('standard_error', 2.0)}
+    """
+
+    def rule(text: str) -> tuple[Any, ...]:
+        kind, *numbers = text.split(":")
+        return (kind, *(float(x) if x.strip() else None for x in numbers))
+
+    return _pairs("--threshold", texts, rule, "roc_auc=constant:0.7:")
+
+
+def parse_costs(texts: tuple[str, ...]) -> dict[str, float] | None:
+    """Read ``--business-cost``; cells that are not named cost nothing.
+
+    Examples
+    --------
+    >>> parse_costs(("fp=-5,fn=-100",))
+    {'tn': 0.0, 'fp': -5.0, 'fn': -100.0, 'tp': 0.0}
+    """
+    costs = _pairs("--business-cost", tuple(split(texts)), float, "fp=-5,fn=-100")
+    return {**dict.fromkeys(("tn", "fp", "fn", "tp"), 0.0), **costs} if costs else None
+
+
+def _pairs(
+    option: str, texts: tuple[str, ...], read: Callable[[str], Any], example: str
+) -> dict[str, Any]:
+    pairs: dict[str, Any] = {}
+    for text in texts:
+        name, _, value = text.partition("=")
+        try:
+            pairs[name.strip()] = read(value)  # nothing after "=" is no number either
+        except ValueError as error:
+            msg = f"{option} must be like {example}, got {text!r}."
+            raise click.UsageError(msg) from error
+    return pairs

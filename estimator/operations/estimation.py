@@ -1,0 +1,277 @@
+"""The main job: files in, estimated performance out, everything or nothing written."""
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from estimator.operations.sources import (
+    CSV,
+    JSON,
+    PARQUET,
+    check_ending,
+    ending,
+    join_labels,
+    read_frame,
+    replacing,
+    require_pyarrow,
+    write_frame,
+)
+from estimator.operations.terminal import Progress
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from estimator.results import Performance
+
+CHARTS = (".png", ".svg")
+STAGES = 5
+DOTS_PER_INCH = 150
+
+
+class ConfigurationError(ValueError):
+    """What was asked for makes no sense, whatever the data are."""
+
+
+class DataError(ValueError):
+    """The data of a file are not what the job needs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EstimationJob:
+    """Which files to read, what to compute and which files to write.
+
+    Attributes
+    ----------
+    reference, analysis : Path
+        Labelled period, and the period to estimate.
+    targets : Path or None
+        Labels of analysis rows, where they lie in a file of their own.
+    row_id : str or None
+        Column that joins targets and analysis.
+    parameters : mapping
+        Arguments of `PerformanceEstimator`.
+    output, chart, estimator_file : Path or None
+        Files to write: the tidy frame, the figure, the fitted estimator.
+    """
+
+    reference: Path
+    analysis: Path
+    targets: Path | None = None
+    row_id: str | None = None
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    output: Path | None = None
+    chart: Path | None = None
+    estimator_file: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EstimationOutcome:
+    """The result of a job, and what its reader should know.
+
+    Attributes
+    ----------
+    performance : Performance
+        Reference and analysis, as `PerformanceEstimator.estimate` gives it.
+    remarks : tuple of str
+        What did not match between analysis and targets.
+    """
+
+    performance: "Performance"
+    remarks: tuple[str, ...]
+
+
+def run_estimation(job: EstimationJob, progress: Progress) -> EstimationOutcome:
+    """Run ``job``: read, fit, estimate, draw, write.
+
+    Raises
+    ------
+    ConfigurationError
+        If an argument, a path or a missing package makes the job impossible.
+    DataError
+        If a file does not hold what the job needs.
+    """
+    check_job(job)
+    from estimator import PerformanceEstimator  # heavy: not for --help, not for typos
+
+    parameters = dict(job.parameters)
+    columns = _columns(parameters)
+    y_true = parameters.get("y_true", "y_true")
+    remarks: tuple[str, ...] = ()
+    with progress.stage("reading the reference"):
+        reference = _read(job.reference, [*columns, y_true])
+    with progress.stage("reading the analysis period"):
+        if job.targets is None or job.row_id is None:
+            analysis = _read(job.analysis, columns, optional=[y_true])
+        else:
+            analysis = _read(job.analysis, [*columns, job.row_id])
+            targets = _read(job.targets, [job.row_id, y_true])
+            analysis, remarks = _join(job, analysis, targets, job.row_id, y_true)
+    with progress.stage("fitting on the reference"):
+        estimator = PerformanceEstimator(**parameters)
+        try:
+            estimator.fit(reference)
+        except (ValueError, TypeError) as error:
+            msg = f"{job.reference}: {error}"
+            raise DataError(msg) from error
+    with progress.stage("estimating"):
+        try:
+            performance = estimator.estimate(analysis)
+        except (ValueError, TypeError) as error:
+            msg = f"{job.analysis}: {error}"
+            raise DataError(msg) from error
+    with progress.stage("writing"):
+        _write(job, estimator, performance)
+    return EstimationOutcome(performance=performance, remarks=remarks)
+
+
+def check_job(job: EstimationJob) -> None:
+    """Refuse what can be refused before any data are read.
+
+    Raises
+    ------
+    ConfigurationError
+        If an argument, a path or a missing package makes the job impossible.
+    """
+    if (job.targets is None) != (job.row_id is None):
+        msg = (
+            "`targets` and `id` belong together: name the file with the labels and "
+            "the column that joins it to the analysis rows."
+        )
+        raise ConfigurationError(msg)
+    inputs = [job.reference, job.analysis, *([job.targets] if job.targets else [])]
+    outputs = {
+        "output": (job.output, PARQUET + CSV + JSON),
+        "chart": (job.chart, CHARTS),
+        "save_estimator": (job.estimator_file, None),
+    }
+    try:
+        for path in inputs:
+            check_ending(path, PARQUET + CSV)
+            if ending(path) in PARQUET:
+                require_pyarrow(path)
+        for name, (target, known) in outputs.items():
+            if target is not None:
+                _check_target(name, target, known, inputs)
+        if job.chart is not None and find_spec("matplotlib") is None:
+            msg = (
+                f"{job.chart}: drawing needs matplotlib. "
+                'Install it with `pip install "deadreckon[plot]"`.'
+            )
+            raise ConfigurationError(msg)
+        _check_parameters(job.parameters)
+    except (ValueError, TypeError, ModuleNotFoundError) as error:
+        raise ConfigurationError(str(error)) from error
+
+
+def _check_target(
+    name: str, path: Path, known: tuple[str, ...] | None, inputs: list[Path]
+) -> None:
+    if known is not None:
+        check_ending(path, known)
+    if ending(path) in PARQUET:
+        require_pyarrow(path)
+    if not path.parent.is_dir():
+        msg = f"`{name}`: there is no folder {path.parent}. Create it first."
+        raise ConfigurationError(msg)
+    if path.is_dir():
+        msg = f"`{name}`: {path} is a folder. Name a file in it."
+        raise ConfigurationError(msg)
+    if path.resolve() in [other.resolve() for other in inputs]:
+        msg = f"`{name}`: {path} is an input. Name another file."
+        raise ConfigurationError(msg)
+
+
+def _check_parameters(parameters: Mapping[str, Any]) -> None:
+    """Have each rule checked by the module that owns it."""
+    from calibration.registry import make_calibrator
+    from estimator.chunking import check_chunk
+    from estimator.degradation.thresholds import check_thresholds
+    from estimator.metrics import resolve_metrics
+
+    metrics = resolve_metrics(
+        parameters.get("metrics", ("roc_auc", "accuracy")),
+        parameters.get("business_costs"),
+    )
+    check_thresholds(parameters.get("thresholds"), metrics)
+    check_chunk(
+        parameters.get("chunk", "W"),
+        has_timestamp=parameters.get("timestamp") is not None,
+    )
+    make_calibrator(parameters.get("calibrator", "spline"))
+
+
+def _columns(parameters: Mapping[str, Any]) -> list[str]:
+    """Return the columns that reference and analysis must both have."""
+    named = [
+        parameters.get("timestamp"),
+        parameters.get("y_pred_proba", "y_pred_proba"),
+        parameters.get("y_pred"),
+        *parameters.get("segments", ()),
+    ]
+    return [name for name in named if name is not None]
+
+
+def _read(
+    path: Path, columns: list[str], *, optional: list[str] | None = None
+) -> "pd.DataFrame":
+    try:
+        return read_frame(path, columns, optional=optional or [])
+    except FileNotFoundError as error:
+        raise ConfigurationError(str(error)) from error
+    except ValueError as error:
+        raise DataError(str(error)) from error
+
+
+def _join(
+    job: EstimationJob,
+    analysis: "pd.DataFrame",
+    targets: "pd.DataFrame",
+    row_id: str,
+    y_true: str,
+) -> tuple["pd.DataFrame", tuple[str, ...]]:
+    """Return the analysis rows with labels, and what did not match."""
+    try:
+        join = join_labels(analysis, targets, row_id=row_id, y_true=y_true)
+    except ValueError as error:
+        msg = f"{job.analysis} and {job.targets}: {error}"
+        raise DataError(msg) from error
+    if join.n_labelled == 0:
+        msg = (
+            f"{job.targets}: none of its {len(targets):,} labels belongs to a row of "
+            f"{job.analysis}. Is `{row_id}` the right column in both?"
+        )
+        raise DataError(msg)
+    remarks = []
+    if join.n_unlabelled:
+        remarks.append(f"{join.n_unlabelled:,} of {len(analysis):,} rows have no label")
+    if join.n_unknown:
+        remarks.append(f"{join.n_unknown:,} labels belong to no row of {job.analysis}")
+    return join.frame, tuple(remarks)
+
+
+def _write(job: EstimationJob, estimator: Any, performance: "Performance") -> None:
+    """Write all files that were asked for; after an error, none of them is there."""
+    with ExitStack() as stack:
+        if job.output is not None:
+            output = stack.enter_context(replacing(job.output))
+            write_frame(performance.to_frame(), output)
+        if job.chart is not None:
+            chart = stack.enter_context(replacing(job.chart))
+            draw_chart(performance, chart)
+        if job.estimator_file is not None:
+            saved = stack.enter_context(replacing(job.estimator_file))
+            estimator.save(saved)
+
+
+def draw_chart(performance: "Performance", path: Path) -> None:
+    """Write the figure of all metrics to a PNG or SVG file."""
+    import matplotlib as mpl
+    import numpy as np
+
+    mpl.use("agg")  # no window, no display needed
+    axes = performance.plot()
+    figure = np.atleast_1d(axes)[0].figure
+    figure.savefig(path, format=path.suffix[1:], dpi=DOTS_PER_INCH)

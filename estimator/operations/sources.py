@@ -1,0 +1,415 @@
+"""Tables from and to files: only the columns needed, whole or not at all."""
+
+import csv
+import gzip
+import os
+import uuid
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from difflib import get_close_matches
+from importlib.util import find_spec
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow.parquet as pq
+
+PARQUET = (".parquet", ".pq")
+CSV = (".csv", ".csv.gz")
+JSON = (".json",)
+MAGIC = b"PAR1"
+GZIP_MAGIC = b"\x1f\x8b"
+TAIL_BYTES = 65_536
+
+
+def ending(path: Path) -> str:
+    """Return what the file's name says about its format, in lower case."""
+    name = path.name.lower()
+    return ".csv.gz" if name.endswith(".csv.gz") else path.suffix.lower()
+
+
+def check_ending(path: Path, known: Sequence[str]) -> None:
+    """Refuse a file name whose ending is not in ``known``.
+
+    Raises
+    ------
+    ValueError
+        If the ending is none of them.
+    """
+    if ending(path) not in known:
+        msg = (
+            f"{path}: the ending must be one of {', '.join(known)}, "
+            f"got {ending(path) or 'none'!r}."
+        )
+        raise ValueError(msg)
+
+
+def read_frame(
+    path: str | os.PathLike[str],
+    columns: Sequence[str],
+    *,
+    optional: Sequence[str] = (),
+) -> "pd.DataFrame":
+    """Read the named columns of a Parquet or CSV file.
+
+    Parameters
+    ----------
+    path : path-like
+        Ends in ``.parquet``, ``.pq``, ``.csv`` or ``.csv.gz``.
+    columns : sequence of str
+        Columns that must be there; no others are read.
+    optional : sequence of str, default=()
+        Columns that are read where they are there.
+
+    Returns
+    -------
+    DataFrame
+        The columns in the order asked for.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If the file is empty, truncated, not what its ending says, lacks a column or
+        has a column twice.
+    ModuleNotFoundError
+        If pyarrow is missing and the file is Parquet.
+    """
+    path = Path(path)
+    if not path.exists():
+        msg = f"{path}: no such file{_nearest_file(path)}."
+        raise FileNotFoundError(msg)
+    if not path.is_file():
+        msg = f"{path} is not a file. Name one Parquet or CSV file."
+        raise ValueError(msg)
+    check_ending(path, PARQUET + CSV)
+    if path.stat().st_size == 0:
+        msg = f"{path} is empty (0 bytes). Write it again."
+        raise ValueError(msg)
+    read = _read_parquet if ending(path) in PARQUET else _read_csv
+    frame = read(path, list(dict.fromkeys(columns)), list(dict.fromkeys(optional)))
+    if frame.empty:
+        msg = f"{path} has columns but no rows. Nothing can be computed from it."
+        raise ValueError(msg)
+    return frame
+
+
+def column_names(path: str | os.PathLike[str]) -> list[str]:
+    """Return the names of the columns of a file that `read_frame` can read."""
+    path = Path(path)
+    check_ending(path, PARQUET + CSV)
+    if ending(path) in PARQUET:
+        with _parquet_file(path) as file:
+            return list(file.schema_arrow.names)
+    return _csv_header(path)
+
+
+@contextmanager
+def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give a file to write beside ``path``, and move it there if all went well.
+
+    Readers see the old file or the whole new one; after an error there is neither a
+    half-written nor a temporary file.
+
+    Yields
+    ------
+    Path
+        Where to write, in the same folder and with the same ending.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{uuid.uuid4().hex}{ending(path)}")
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_frame(frame: "pd.DataFrame", path: str | os.PathLike[str]) -> None:
+    """Write a frame as Parquet, CSV or JSON (records), whole or not at all.
+
+    Raises
+    ------
+    ValueError
+        If the ending is not known.
+    ModuleNotFoundError
+        If pyarrow is missing and the file is Parquet.
+    """
+    path = Path(path)
+    check_ending(path, PARQUET + CSV + JSON)
+    if ending(path) in PARQUET:
+        require_pyarrow(path)
+    with replacing(path) as temporary:
+        if ending(path) in PARQUET:
+            frame.to_parquet(temporary, engine="pyarrow", index=False)
+        elif ending(path) in CSV:
+            frame.to_csv(temporary, index=False)
+        else:
+            frame.to_json(
+                temporary, orient="records", date_format="iso", double_precision=15
+            )
+
+
+def require_pyarrow(path: Path) -> None:
+    """Refuse a Parquet file where nothing can read or write it.
+
+    Raises
+    ------
+    ModuleNotFoundError
+        If pyarrow is missing; it comes with the ``job`` extra.
+    """
+    if find_spec("pyarrow") is None:
+        msg = (
+            f"{path}: Parquet needs pyarrow. "
+            'Install it with `pip install "deadreckon[job]"`, or use CSV.'
+        )
+        raise ModuleNotFoundError(msg)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelJoin:
+    """An analysis frame with its labels, and what did not match.
+
+    Attributes
+    ----------
+    frame : DataFrame
+        The analysis rows in their order, with the label column (NaN: no label yet).
+    n_labelled : int
+        Analysis rows that found a label.
+    n_unlabelled : int
+        Analysis rows that found none.
+    n_unknown : int
+        Labels that belong to no analysis row.
+    """
+
+    frame: "pd.DataFrame"
+    n_labelled: int
+    n_unlabelled: int
+    n_unknown: int
+
+
+def join_labels(
+    analysis: "pd.DataFrame", targets: "pd.DataFrame", *, row_id: str, y_true: str
+) -> LabelJoin:
+    """Give every analysis row its label, by row id.
+
+    Parameters
+    ----------
+    analysis : DataFrame
+        Predictions; ``row_id`` is unique in it.
+    targets : DataFrame
+        Labels. A row may be delivered twice if both times say the same.
+    row_id, y_true : str
+        Names of the columns with the row id and the label.
+
+    Returns
+    -------
+    LabelJoin
+        The joined frame and the counts.
+
+    Raises
+    ------
+    ValueError
+        If ids repeat in ``analysis``, have two labels in ``targets``, or are numbers
+        in one and text in the other.
+    """
+    import numpy as np  # heavy, and the command line imports this module for --help
+
+    known = targets.loc[targets[row_id].notna() & targets[y_true].notna()]
+    _check_same_kind(analysis[row_id], known[row_id], row_id)
+    repeated = analysis[row_id].duplicated() & analysis[row_id].notna()
+    if repeated.any():
+        first = analysis.loc[repeated, row_id].iloc[0]
+        msg = (
+            f"`{row_id}` must be unique among the analysis rows, but {repeated.sum()} "
+            f"of {len(analysis)} repeat an earlier one (first: {first!r}). "
+            "Name a column that identifies the row, not a customer."
+        )
+        raise ValueError(msg)
+    pairs = known[[row_id, y_true]].drop_duplicates()
+    contradicted = pairs[row_id].duplicated()
+    if contradicted.any():
+        first = pairs.loc[contradicted, row_id].iloc[0]
+        values = pairs.loc[pairs[row_id] == first, y_true].tolist()
+        msg = (
+            f"`{row_id}` must have one label in the targets, but "
+            f"{contradicted.sum()} ids have two (first: {first!r} has {values}). "
+            "Keep the latest label of each row."
+        )
+        raise ValueError(msg)
+    labels = pairs.set_index(row_id)[y_true]
+    if labels.dtype == bool:
+        labels = labels.astype(np.float64)  # room for NaN, where no label is known
+    found = labels.reindex(analysis[row_id].to_numpy())
+    joined = analysis.assign(**{y_true: found.to_numpy()})
+    n_labelled = int(found.notna().sum())
+    return LabelJoin(
+        frame=joined,
+        n_labelled=n_labelled,
+        n_unlabelled=len(analysis) - n_labelled,
+        n_unknown=len(labels) - n_labelled,
+    )
+
+
+def _check_same_kind(left: "pd.Series", right: "pd.Series", row_id: str) -> None:
+    from pandas.api.types import is_numeric_dtype
+
+    if is_numeric_dtype(left.dtype) != is_numeric_dtype(right.dtype):
+        msg = (
+            f"`{row_id}` must be of one type, but it is {left.dtype} in the analysis "
+            f"(first: {left.iloc[0]!r}) and {right.dtype} in the targets. "
+            "Write both as numbers or both as text."
+        )
+        raise ValueError(msg)
+
+
+def _check_columns(
+    path: Path, names: list[str], columns: list[str], optional: list[str]
+) -> list[str]:
+    """Return what to read: ``columns``, and those of ``optional`` that are there."""
+    missing = [name for name in columns if name not in names]
+    if missing:
+        nearest = {
+            name: get_close_matches(name, names, n=3, cutoff=0.5) for name in missing
+        }
+        hints = [
+            f"`{name}` (nearest: {', '.join(near)})" if near else f"`{name}`"
+            for name, near in nearest.items()
+        ]
+        shown = ", ".join(names[:20]) + (", …" if len(names) > 20 else "")
+        msg = f"{path} has no column {' and no '.join(hints)}. It has: {shown}."
+        raise ValueError(msg)
+    wanted = list(dict.fromkeys([*columns, *(c for c in optional if c in names)]))
+    twice = [name for name in wanted if names.count(name) > 1]
+    if twice:
+        msg = (
+            f"{path}: column names must be unique, but `{twice[0]}` is there "
+            f"{names.count(twice[0])} times. Rename or drop one."
+        )
+        raise ValueError(msg)
+    return wanted
+
+
+@contextmanager
+def _parquet_file(path: Path) -> Iterator["pq.ParquetFile"]:
+    """Open a Parquet file; whatever is wrong with it becomes one clear error."""
+    require_pyarrow(path)
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(path) as file:
+            yield file
+    except (pa.ArrowException, OSError) as error:
+        if _starts_with(path, MAGIC):
+            msg = (
+                f"{path} is truncated or damaged: it begins as a Parquet file, but "
+                f"cannot be read to its end ({_first_line(error)}). Write it again."
+            )
+        else:
+            msg = (
+                f"{path} is not a Parquet file, whatever its ending says "
+                f"({_first_line(error)}). Rename it to what it is, or write it again."
+            )
+        raise ValueError(msg) from error
+
+
+def _read_parquet(
+    path: Path, columns: list[str], optional: list[str]
+) -> "pd.DataFrame":
+    with _parquet_file(path) as file:
+        names = list(file.schema_arrow.names)
+        wanted = _check_columns(path, names, columns, optional)
+        # A pandas index in the metadata would come along though nobody named it.
+        table = file.read(columns=wanted)
+        frame: pd.DataFrame = table.to_pandas(ignore_metadata=True)
+    return frame[wanted]
+
+
+def _read_csv(path: Path, columns: list[str], optional: list[str]) -> "pd.DataFrame":
+    import pandas as pd
+
+    names = _csv_header(path)
+    wanted = _check_columns(path, names, columns, optional)
+    if ending(path) == ".csv":
+        _check_last_line(path, len(names))
+    try:
+        frame = pd.read_csv(path, usecols=wanted)
+    except (ValueError, EOFError, OSError, zlib.error) as error:
+        # ParserError and UnicodeDecodeError are ValueErrors
+        msg = (
+            f"{path} cannot be read as CSV: it is truncated, damaged or not CSV "
+            f"({_first_line(error)}). Write it again."
+        )
+        raise ValueError(msg) from error
+    return frame[wanted]
+
+
+def _open_text(path: Path) -> IO[str]:
+    if ending(path) == ".csv.gz":
+        return gzip.open(path, "rt", encoding="utf-8-sig", newline="")
+    return path.open(encoding="utf-8-sig", newline="")
+
+
+def _csv_header(path: Path) -> list[str]:
+    """Return the first line's names; refuse what is not text."""
+    for magic, kind in ((MAGIC, "Parquet"), (GZIP_MAGIC, "gzip")):
+        if ending(path) == ".csv" and _starts_with(path, magic):
+            msg = (
+                f"{path} is a {kind} file, whatever its ending says. "
+                "Rename it to what it is."
+            )
+            raise ValueError(msg)
+    try:
+        with _open_text(path) as file:
+            names = next(csv.reader(file), [])
+    except (UnicodeDecodeError, csv.Error, EOFError, OSError, zlib.error) as error:
+        msg = (
+            f"{path} is not a readable {ending(path)} file ({_first_line(error)}). "
+            "Rename it to what it is, or write it again as UTF-8."
+        )
+        raise ValueError(msg) from error
+    if len(names) == 1 and any(mark in names[0] for mark in ";\t|"):
+        msg = (
+            f"{path} has a single column `{names[0]}`: its separator is not a comma. "
+            "Write it with commas."
+        )
+        raise ValueError(msg)
+    return names
+
+
+def _check_last_line(path: Path, n_columns: int) -> None:
+    """Refuse a file that ends in the middle of a row."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        file.seek(max(0, size - TAIL_BYTES))
+        lines = file.read().decode("utf-8", errors="replace").splitlines()
+    last = next((line for line in reversed(lines) if line.strip()), "")
+    # An odd number of quotes: a text field with line breaks in it, not a torn row.
+    if last.count('"') % 2 == 0 and len(next(csv.reader([last]))) < n_columns:
+        msg = (
+            f"{path} is truncated: its last line has fewer than the {n_columns} "
+            f"fields of the header ({last[:60]!r}). Write it again."
+        )
+        raise ValueError(msg)
+
+
+def _starts_with(path: Path, magic: bytes) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(magic)) == magic
+
+
+def _nearest_file(path: Path) -> str:
+    if not path.parent.is_dir():
+        return f" (there is no folder {path.parent} either)"
+    names = [entry.name for entry in path.parent.iterdir()]
+    near = get_close_matches(path.name, names, n=3)
+    return f" (nearest: {', '.join(near)})" if near else ""
+
+
+def _first_line(error: BaseException) -> Any:
+    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")

@@ -1,0 +1,236 @@
+"""What a terminal shows: a table on stdout, a progress bar on stderr."""
+
+import math
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import TracebackType
+from typing import IO, TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+WIDTH = 110
+PATIENCE = 2.0  # seconds before a progress bar is worth its line
+TICK = 0.1
+BAR = 24
+
+
+class Progress:
+    """A bar on stderr over named stages, from the third second on, in a terminal only.
+
+    Parameters
+    ----------
+    stages : int
+        How many there are.
+    stream : text file
+        Where to draw; nothing is drawn unless it is a terminal.
+    patience : float, default=2.0
+        Seconds to wait before the first drawing.
+
+    Examples
+    --------
+    >>> import io
+    >>> stream = io.StringIO()
+    >>> with Progress(2, stream) as progress:
+    ...     with progress.stage("reading"):
+    ...         pass
+    >>> stream.getvalue()
+    ''
+    """
+
+    def __init__(
+        self, stages: int, stream: IO[str], *, patience: float = PATIENCE
+    ) -> None:
+        self.stages = stages
+        self.stream = stream
+        self.patience = patience
+        self._done = 0
+        self._name = ""
+        self._drawn = False
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def __enter__(self) -> Self:
+        if self.stream.isatty():
+            self._thread = threading.Thread(target=self._draw, daemon=True)
+            self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+        if self._drawn:
+            self.stream.write("\r\x1b[K")
+            self.stream.flush()
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Name what is going on until the block ends."""
+        self._name = name
+        yield
+        self._done += 1
+
+    def _draw(self) -> None:
+        begun = time.monotonic()
+        if self._stop.wait(self.patience):
+            return
+        while not self._stop.wait(TICK):
+            filled = BAR * self._done // self.stages
+            seconds = time.monotonic() - begun
+            self.stream.write(
+                f"\r\x1b[K[{'#' * filled}{'-' * (BAR - filled)}] "
+                f"{self._name} ({seconds:.0f} s)"
+            )
+            self.stream.flush()
+            self._drawn = True
+
+
+def format_performance(frame: "pd.DataFrame", *, width: int = WIDTH) -> str:
+    """Lay out a performance frame for reading.
+
+    One line per analysis chunk, one group of columns per metric, under a line with the
+    range of the reference. Metrics that do not fit beside one another, and segments,
+    get a table of their own.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        As `Performance.to_frame` gives it.
+    width : int, default=110
+        Columns of the terminal to use at most.
+
+    Returns
+    -------
+    str
+        The tables, and below them what the notes say.
+    """
+    metrics = list(dict.fromkeys(frame["metric"]))
+    segments = list(dict.fromkeys(frame["segment"]))
+    blocks = []
+    for segment in segments:
+        rows = frame[frame["segment"] == segment]
+        groups = {name: _metric_columns(rows, name) for name in metrics}
+        key = _key_columns(rows)
+        for names in _fit(groups, width - _table_width(key)):
+            columns = key + [column for name in names for column in groups[name]]
+            title = [f"segment {segment}"] if segment else []
+            blocks.append("\n".join([*title, *_lines(columns)]))
+    notes = _notes(frame)
+    return "\n\n".join([*blocks, *([notes] if notes else [])])
+
+
+Column = list[str]  # the heading, then a cell per line
+
+
+def _key_columns(rows: "pd.DataFrame") -> list[Column]:
+    """Return the chunk labels and row counts, the reference summed up in one line."""
+    first = rows[rows["metric"] == rows["metric"].iloc[0]]
+    reference = first[first["period"] == "reference"]
+    analysis = first[first["period"] == "analysis"]
+    return [
+        ["chunk", "reference", *map(str, analysis["chunk"])],
+        [
+            "rows",
+            f"{reference['n_rows'].sum():,}",
+            *(f"{n:,}" for n in analysis["n_rows"]),
+        ],
+    ]
+
+
+def _metric_columns(rows: "pd.DataFrame", metric: str) -> list[Column]:
+    """Return estimate and interval, realized where there is any, and alerts."""
+    rows = rows[rows["metric"] == metric]
+    reference = rows[rows["period"] == "reference"]
+    analysis = rows[rows["period"] == "analysis"]
+    number = _number_format(rows["value"])
+    estimates = [
+        f"{number(value)} [{number(low)}, {number(high)}]"
+        for value, low, high in zip(
+            analysis["value"], analysis["lower"], analysis["upper"], strict=True
+        )
+    ]
+    columns = [[metric, _range(reference["value"], number), *estimates]]
+    if analysis["realized"].notna().any():
+        columns.append(["realized", "", *map(number, analysis["realized"])])
+    if analysis["alert"].any():
+        columns.append(["", "", *("!" if x else "" for x in analysis["alert"])])
+    return columns
+
+
+def _number_format(values: "pd.Series") -> Any:
+    """Return how to write numbers of this size."""
+    largest = values.abs().max()
+    digits = 4 if not largest > 10 else 2 if largest < 1_000 else 0
+
+    def number(value: float) -> str:
+        return "–" if math.isnan(value) else f"{value:,.{digits}f}"
+
+    return number
+
+
+def _range(values: "pd.Series", number: Any) -> str:
+    known = values.dropna()
+    return f"{number(known.min())} to {number(known.max())}" if known.size else "–"
+
+
+def _fit(groups: dict[str, list[Column]], room: int) -> Iterator[list[str]]:
+    """Split the metrics into runs that fit beside one another (one always does)."""
+    names: list[str] = []
+    used = 0
+    for name, columns in groups.items():
+        needed = _table_width(columns) + 2
+        if names and used + needed > room:
+            yield names
+            names, used = [], 0
+        names.append(name)
+        used += needed
+    yield names
+
+
+def _table_width(columns: Sequence[Column]) -> int:
+    widths = [max(map(len, column)) for column in columns]
+    return sum(widths) + 2 * (len(widths) - 1)
+
+
+def _lines(columns: Sequence[Column]) -> list[str]:
+    """Return the lines of a table, a rule under its heading, text at the left."""
+    widths = [max(map(len, column)) for column in columns]
+    rows = [
+        "  ".join(
+            cell.ljust(width) if i == 0 else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(cells, widths, strict=True))
+        ).rstrip()
+        for cells in zip(*columns, strict=True)
+    ]
+    return [rows[0], "─" * _table_width(columns), *rows[1:]]
+
+
+def _notes(frame: "pd.DataFrame") -> str:
+    """Return each remark on the analysis once, with the chunks that it is about."""
+    noted = frame[(frame["period"] == "analysis") & (frame["note"] != "")]
+    chunks_of: dict[tuple[str, str], dict[str, None]] = {}  # an ordered set
+    for segment, chunk, metric, note in zip(
+        noted["segment"], noted["chunk"], noted["metric"], noted["note"], strict=True
+    ):
+        where = f"{chunk} ({segment})" if segment else f"{chunk}"
+        for remark in note.split("; "):
+            chunks_of.setdefault((remark, metric), {})[where] = None
+    metrics_of: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    for (remark, metric), places in chunks_of.items():
+        metrics_of.setdefault((remark, tuple(places)), []).append(metric)
+    n_metrics = frame["metric"].nunique()
+    lines = []
+    for (remark, chunks), metrics in metrics_of.items():
+        which = ", ".join(chunks[:3]) + (", …" if len(chunks) > 3 else "")
+        count = f"{len(chunks)} chunks: " if len(chunks) > 3 else ""
+        of = "" if len(metrics) == n_metrics else f"{', '.join(metrics)}, "
+        lines.append(f"  {remark} ({of}{count}{which})")
+    return "\n".join(["Notes:", *lines]) if lines else ""

@@ -1,0 +1,254 @@
+"""From rows to sums: sort each chunk, give each row its soft label, run the kernel.
+
+The kernel is arithmetic; the policy is here: which order, how many rows at a time, how
+many threads. Work goes in blocks of whole chunks, so that temporaries stay in the cache
+and small, whatever the size of the frame.
+"""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from joblib import cpu_count
+from numpy.typing import NDArray
+
+from calibration.base import Calibrator, UncertainCalibrator
+from estimator._kernels.soft_label_sums import (
+    N_CHANNELS,
+    N_SCATTER,
+    N_SUMS,
+    soft_label_sums,
+)
+
+Floats = NDArray[np.float64]
+SoftLabel = Callable[[Floats], Floats]
+Advance = Callable[[int], None]
+
+_ROWS_PER_BLOCK = 65_536
+# Below this, starting threads costs more than they save.
+_ROWS_FOR_THREADS = 50_000
+_EMPTY = np.empty(0)
+# The distance from 0 and 1 at which scikit-learn's log_loss clips float64 scores.
+_LOG_LOSS_CLIP = np.finfo(np.float64).eps
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ErrorCells:
+    """How wrong the calibration map may be, cell by cell of the score.
+
+    Attributes
+    ----------
+    edges : ndarray of shape (n_cells - 1,)
+        Rising scores between the cells; a cell holds its upper edge.
+    factor : ndarray of shape (n_cells, n_factors)
+        L with Cov(map at the cells) = L Lᵀ; no columns if the map was not estimated.
+    has_factor : bool
+        False if the map does not tell its error: then ``variance`` stands for it.
+    variance : ndarray of shape (n_cells,)
+        Binomial variance of the reference's labels in the cell.
+    score_range : ndarray of shape (2,)
+        Scores between which the reference can vouch for the map.
+    """
+
+    edges: Floats
+    factor: Floats
+    has_factor: bool
+    variance: Floats
+    score_range: Floats
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SoftLabelSums:
+    """What the kernel found, one row per chunk; its docstring names the columns."""
+
+    sums: Floats
+    jacobian: Floats
+    scatter: Floats
+
+
+NO_ERROR = ErrorCells(
+    edges=_EMPTY,
+    factor=np.zeros((1, 0)),
+    has_factor=True,
+    variance=np.zeros(1),
+    score_range=np.array([-np.inf, np.inf]),
+)
+
+
+def measure_error_cells(
+    calibrator: Calibrator,
+    score: Floats,
+    calibrated: Floats,
+    *,
+    max_cells: int = 128,
+    rows_per_cell: int = 50,
+) -> ErrorCells:
+    """Tabulate the error of a calibration map fitted on the given rows.
+
+    Parameters
+    ----------
+    calibrator : Calibrator
+        Fitted map; its ``error_factor``, if it has one, is read at the cells.
+    score, calibrated : ndarray of shape (n_rows,)
+        Reference scores and what the map makes of them.
+    max_cells, rows_per_cell : int
+        Cells are score quantiles: as many as leave ``rows_per_cell`` rows to each.
+    """
+    n_cells = int(np.clip(score.size // rows_per_cell, 1, max_cells))
+    edges = np.quantile(score, np.arange(1, n_cells) / n_cells, method="lower")
+    edges = np.unique(edges)
+    cell = np.searchsorted(edges, score)
+    count = np.bincount(cell, minlength=edges.size + 1)
+    edges = edges[count[1:] > 0]  # the topmost cell is empty if its edge is the maximum
+    cell = np.searchsorted(edges, score)
+    count = np.bincount(cell, minlength=edges.size + 1)
+    centre = np.bincount(cell, score, edges.size + 1) / count
+    noise = np.bincount(cell, calibrated * (1.0 - calibrated), edges.size + 1) / count
+    factor = np.zeros((centre.size, 0))
+    if isinstance(calibrator, UncertainCalibrator):
+        factor = calibrator.error_factor(centre)
+    return ErrorCells(
+        edges=edges,
+        factor=np.ascontiguousarray(factor, dtype=np.float64),
+        has_factor=isinstance(calibrator, UncertainCalibrator),
+        variance=noise / count,
+        score_range=np.quantile(score, [0.001, 0.999]),
+    )
+
+
+def sum_soft_labels(
+    score: NDArray[np.floating],
+    soft: SoftLabel | Floats,
+    *,
+    rows: NDArray[np.int64] | None,
+    offsets: NDArray[np.int64],
+    decision: NDArray[np.bool_] | float,
+    error_cells: ErrorCells = NO_ERROR,
+    with_log_loss: bool = True,
+    advance: Advance | None = None,
+) -> SoftLabelSums:
+    """Sum up the soft labels of each chunk.
+
+    Parameters
+    ----------
+    score : ndarray of shape (n_rows,)
+        Raw scores, without NaN in the rows that the chunks own.
+    soft : callable or ndarray of shape (n_rows,)
+        Soft label of each row, or the map that gives it from the score.
+    rows : ndarray of shape (offsets[-1],), or None
+        Chunk ``c`` owns ``rows[offsets[c]:offsets[c + 1]]``; None: the rows as they lie.
+    offsets : ndarray of shape (n_chunks + 1,)
+        Rising bounds of the chunks.
+    decision : ndarray of shape (n_rows,), or float
+        Decision of each row, or the score from which a row is decided positive.
+    error_cells : ErrorCells
+        Error of the calibration map behind ``soft``.
+    with_log_loss : bool
+        Whether to compute log loss, for which each row costs two logarithms.
+    advance : callable, optional
+        Told the number of rows after each block.
+    """
+    n_chunks = offsets.size - 1
+    out = SoftLabelSums(
+        sums=np.empty((n_chunks, N_SUMS)),
+        jacobian=np.empty((n_chunks, N_CHANNELS, error_cells.factor.shape[1])),
+        scatter=np.empty((n_chunks, N_SCATTER)),
+    )
+
+    def work(block: slice) -> None:
+        bounds = offsets[block.start : block.stop + 1]
+        begin, stop = bounds[0], bounds[-1]
+        inner = bounds - begin
+        taken = slice(begin, stop) if rows is None else rows[begin:stop]
+        block_score = np.array(score[taken], dtype=np.float64)
+        if callable(soft) and not isinstance(decision, np.ndarray):
+            # All that the kernel needs is a function of the score: sort only that.
+            for chunks in _rectangles(block_score, inner):
+                chunks.sort(axis=1)
+            block_soft = soft(block_score)
+            block_decision = block_score >= decision
+        else:
+            order = np.empty(block_score.size, dtype=np.intp)
+            first = 0
+            for chunks in _rectangles(block_score, inner):
+                last = first + chunks.size
+                starts = np.arange(first, last, chunks.shape[1])[:, None]
+                in_order = order[first:last].reshape(chunks.shape)
+                np.add(np.argsort(chunks, axis=1), starts, out=in_order)
+                first = last
+            block_score = block_score[order]
+            block_soft = soft(block_score) if callable(soft) else soft[taken][order]
+            block_decision = (
+                decision[taken][order]
+                if isinstance(decision, np.ndarray)
+                else block_score >= decision
+            )
+        log_odds = log_complement = _EMPTY
+        if with_log_loss:
+            clipped = np.clip(block_score, _LOG_LOSS_CLIP, 1.0 - _LOG_LOSS_CLIP)
+            log_odds = np.log(clipped)
+            log_complement = np.log1p(-clipped)
+            log_odds -= log_complement
+        soft_label_sums(
+            block_score,
+            np.ascontiguousarray(block_soft, dtype=np.float64),
+            block_decision,
+            log_odds,
+            log_complement,
+            inner,
+            error_cells.edges,
+            error_cells.factor,
+            error_cells.variance,
+            error_cells.score_range,
+            out.sums[block],
+            out.jacobian[block],
+            out.scatter[block],
+        )
+        if advance is not None:
+            advance(block_score.size)
+
+    n_rows = int(offsets[-1] - offsets[0])
+    threads = _n_threads() if n_rows >= _ROWS_FOR_THREADS else 1
+    share = n_rows // (4 * threads)  # several blocks a thread: none waits long
+    blocks = list(_blocks(offsets, min(_ROWS_PER_BLOCK, share)))
+    if threads > 1:
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(work, blocks))
+    else:
+        for block in blocks:
+            work(block)
+    return out
+
+
+@cache
+def _n_threads() -> int:
+    """Count the cores we may use: affinity and container limits respected."""
+    return int(cpu_count())
+
+
+def _rectangles(values: Floats, offsets: NDArray[np.int64]) -> Iterator[Floats]:
+    """Yield views of consecutive chunks of equal size, one row of the view a chunk.
+
+    Sorting a rectangle is one call; a call for each of many small chunks would take
+    longer than the sort.
+    """
+    sizes = np.diff(offsets)
+    ends = np.flatnonzero(np.diff(sizes, append=-1)) + 1
+    begin = 0
+    for end in ends.tolist():
+        if sizes[begin]:
+            inside = values[offsets[begin] : offsets[end]]
+            yield inside.reshape(end - begin, sizes[begin])
+        begin = end
+
+
+def _blocks(offsets: NDArray[np.int64], rows: int) -> Iterator[slice]:
+    """Yield runs of consecutive chunks of about ``rows`` rows."""
+    first, n_chunks = 0, offsets.size - 1
+    while first < n_chunks:
+        full = int(np.searchsorted(offsets, offsets[first] + rows))
+        last = min(max(full, first + 1), n_chunks)
+        yield slice(first, last)
+        first = last
