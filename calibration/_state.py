@@ -1,5 +1,6 @@
 """Fitted calibrators as plain numeric arrays: saved without pickle, loaded safely."""
 
+import inspect
 from collections.abc import Mapping
 from typing import Any, Self
 
@@ -12,12 +13,12 @@ from sklearn.utils.validation import check_is_fitted
 class ArrayStateMixin(BaseEstimator):  # type: ignore[misc]
     """Turn an estimator into named arrays and back, bit for bit.
 
-    Scikit-learn's naming says what is what: names that end in an underscore were
-    learned, the others are arguments of the constructor. All must be numbers or arrays.
+    Parameters of the constructor must be numbers; what is learned must be arrays, each
+    annotated in the class under a name that ends in an underscore.
     """
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
-        """Return parameters and learned attributes; scalars become 0-d arrays.
+        """Return copies of parameters, as 0-d arrays, and of what was learned.
 
         Raises
         ------
@@ -25,12 +26,8 @@ class ArrayStateMixin(BaseEstimator):  # type: ignore[misc]
             Before ``fit``.
         """
         check_is_fitted(self)
-        learned = {
-            name: value
-            for name, value in vars(self).items()
-            if name.endswith("_") and not name.startswith("_")
-        }
-        named = self.get_params(deep=False) | learned
+        named = self.get_params(deep=False)
+        named |= {name: getattr(self, name) for name in self._learned_names()}
         return {name: np.array(value) for name, value in named.items()}
 
     @classmethod
@@ -40,30 +37,32 @@ class ArrayStateMixin(BaseEstimator):  # type: ignore[misc]
         Raises
         ------
         ValueError
-            If an array is not numeric, or names an argument this class does not have.
+            If an array is missing, is not one of this class, or is not numeric.
         """
-        values = {name: _from_array(name, array) for name, array in arrays.items()}
-        parameters = {k: v for k, v in values.items() if not k.endswith("_")}
-        unknown = sorted(parameters.keys() - set(cls._get_param_names()))
-        if unknown:
+        parameters = cls._get_param_names()
+        learned = cls._learned_names()
+        wrong = sorted(arrays.keys() ^ {*parameters, *learned})
+        if wrong:
+            found = "has also" if wrong[0] in arrays else "lacks"
             msg = (
-                f"`arrays` must come from `{cls.__name__}.to_arrays`, but holds "
-                f"{unknown[0]!r}, which is no argument of it. Check the class it was "
-                "saved from, and its version."
+                f"`arrays` must come from `{cls.__name__}.to_arrays`, but {found} "
+                f"{wrong[0]!r}. Check the class and the version it was saved from."
             )
             raise ValueError(msg)
-        estimator = cls(**parameters)
-        for name in values.keys() - parameters.keys():
+        values = {name: np.array(array) for name, array in arrays.items()}
+        for name, array in values.items():
+            if array.dtype.kind not in "biuf":
+                msg = (
+                    f"`arrays[{name!r}]` must be numeric, got dtype {array.dtype}. "
+                    "Load the file it came from with `allow_pickle=False`."
+                )
+                raise ValueError(msg)
+        estimator = cls(**{name: values[name].item() for name in parameters})
+        for name in learned:
             setattr(estimator, name, values[name])
         return estimator
 
-
-def _from_array(name: str, values: NDArray[Any]) -> Any:
-    array = np.array(values)  # own copy
-    if array.dtype.kind not in "biuf":
-        msg = (
-            f"`arrays[{name!r}]` must be numeric, got dtype {array.dtype}. "
-            "Load the file it came from with `allow_pickle=False`."
-        )
-        raise ValueError(msg)
-    return array.item() if array.ndim == 0 else array
+    @classmethod
+    def _learned_names(cls) -> list[str]:
+        annotated = {n for base in cls.__mro__ for n in inspect.get_annotations(base)}
+        return sorted(n for n in annotated if n.endswith("_") and not n.startswith("_"))

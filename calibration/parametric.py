@@ -106,19 +106,12 @@ class BetaCalibrator(LogisticCalibrator):
         self.clip = clip
 
     def _learn(self, score: Floats, y: Floats, weight: Floats) -> LogisticFit:
-        basis = self._basis(score)
-        free = np.array([True, True, True])
-        while True:
-            fit = fit_standardized(basis[:, free][:, 1:], y, weight)
-            coefficients = np.zeros(3)
-            coefficients[free] = fit.coefficients
-            worst = int(np.argmin(coefficients[1:])) + 1
-            if coefficients[worst] >= 0.0:
-                break
-            free[worst] = False
-        covariance = np.zeros((3, 3))
-        covariance[np.ix_(free, free)] = fit.covariance
-        return LogisticFit(coefficients, covariance)
+        columns = self._basis(score)[:, 1:]
+        fit = fit_standardized(columns, y, weight)
+        while fit.coefficients[1:].min() < 0.0:
+            columns[:, fit.coefficients[1:].argmin()] = 0.0  # leaves its coefficient 0
+            fit = fit_standardized(columns, y, weight)
+        return fit
 
     def _basis(self, score: Floats) -> Floats:
         s = np.clip(score, self.clip, 1.0 - self.clip)

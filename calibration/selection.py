@@ -50,7 +50,7 @@ def select_calibrator(
     """Choose by log loss on contiguous folds: the past judged by maps of other times.
 
     The first candidate is the default, and a tie goes to it: the candidate with the
-    least loss must beat it by more than one standard error of the paired difference.
+    least loss must beat it by more than two standard errors of the paired difference.
 
     Parameters
     ----------
@@ -102,7 +102,8 @@ def select_calibrator(
     default, best = candidates[0], min(means, key=means.__getitem__)
     gain = losses[default] - losses[best]
     excess = weight * (gain - np.average(gain, weights=weight))
-    if means[default] - means[best] <= np.sqrt((excess**2).sum()) / weight.sum():
+    standard_error = np.sqrt((excess**2).sum()) / weight.sum()
+    if means[default] - means[best] <= 2.0 * standard_error:
         best = default
     return CalibratorSelection(best=best, losses=means, cross_fit=fits[best])
 

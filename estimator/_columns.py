@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from estimator._datetimes import Moments, TimeZone, parse_datetimes
+from estimator._datetimes import Moments, TimeZone, moments, parse_datetimes
 
 Series = nw.Series[Any]
 Scores = NDArray[np.float64] | NDArray[np.float32]
@@ -33,7 +33,7 @@ def read_score(series: Series, what: str) -> Scores:
     """Probabilities as they lie (float64 or float32), NaN where missing."""
     refusal = (
         f"{what} must hold probabilities, numbers in [0, 1], but is of type "
-        f"{series.dtype}. Pass `predict_proba(X)[:, 1]`; decisions belong to `y_pred`."
+        f"{_type(series)}. Pass `predict_proba(X)[:, 1]`; decisions belong to `y_pred`."
     )
     score = _numbers(series, what, refusal)
     if score.dtype == np.bool_:
@@ -57,7 +57,7 @@ def read_binary(
     """Zeros and ones as they lie (bool, int or float), NaN where missing."""
     words = f"{what} must hold 0 and 1 (or False and True)"
     refusal = (
-        f"{words}, but is of type {series.dtype}{_example(series)}. Map your classes "
+        f"{words}, but is of type {_type(series)}{_example(series)}. Map your classes "
         'first, with 1 the class that the score is the probability of: column == "yes".'
     )
     binary = _numbers(series, what, refusal)
@@ -84,7 +84,9 @@ def read_timestamp(series: Series, what: str) -> tuple[Moments, TimeZone]:
             'seconds since 1970: pd.to_datetime(column, unit="s").'
         )
         raise TypeError(msg)
-    if isinstance(dtype, nw.Datetime):
+    if _is_pandas(native) and isinstance(native.dtype, pd.DatetimeTZDtype):
+        moment, zone = moments(pd.DatetimeIndex(native))  # to_numpy would copy
+    elif isinstance(dtype, nw.Datetime):
         moment = series.to_numpy()
         # The object says more than its name: pytz, fixed offsets.
         zone = native.dt.tz if _is_pandas(native) else dtype.time_zone
@@ -94,7 +96,8 @@ def read_timestamp(series: Series, what: str) -> tuple[Moments, TimeZone]:
         moment, zone = parse_datetimes(_python_objects(series), what)
     elif series.null_count() < len(series):
         msg = (
-            f"{what} must hold timestamps, but is of type {dtype}. Use pd.to_datetime."
+            f"{what} must hold timestamps, but is of type {_type(series)}. "
+            "Convert it with pd.to_datetime."
         )
         raise TypeError(msg)
     else:
@@ -152,15 +155,13 @@ def _numbers(series: Series, what: str, refusal: str) -> NDArray[Any]:
         array = array.astype(np.bool_, copy=False) if whole else array
     elif series.null_count() == len(series):
         return np.full(len(series), np.nan)
+    elif getattr(getattr(series.to_native(), "dtype", None), "kind", "") == "f":
+        array = series.to_numpy().astype(np.float64)  # half precision, foreign bytes
     elif dtype in (nw.Object, nw.Categorical):
         return _from_objects(_python_objects(series), refusal)
     else:
         raise TypeError(refusal)
-    if array.dtype == object:
-        return _from_objects(array, refusal)
-    return (
-        array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
-    )
+    return _from_objects(array, refusal) if array.dtype == object else array
 
 
 def _from_objects(values: NDArray[Any], refusal: str) -> NDArray[np.float64]:
@@ -216,6 +217,11 @@ def _text(value: Hashable) -> str:
 
 def _all_missing(what: str, n: int) -> str:
     return f"{what} must hold at least one value, but all {n} are missing."
+
+
+def _type(series: Series) -> str:
+    known = series.dtype != nw.Unknown
+    return str(series.dtype if known else getattr(series.to_native(), "dtype", "null"))
 
 
 def _example(series: Series) -> str:

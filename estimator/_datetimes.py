@@ -100,7 +100,12 @@ def _suffix(seconds: int) -> str:
 def _explain(values: NDArray[Any], missing: NDArray[np.bool_], what: str) -> str:
     for row in np.flatnonzero(~missing):
         try:
-            pd.Timestamp(pd.to_datetime(values[row : row + 1], format="ISO8601")[0])
+            pd.to_datetime(values[row : row + 1], format="ISO8601")
+        except pd.errors.OutOfBoundsDatetime:
+            return (
+                f"{what} must lie in the years that pandas {pd.__version__} can parse, "
+                f"but row {row} is {values[row]!r}. Drop such placeholders."
+            )
         except ValueError:
             return (
                 f"{what} must hold timestamps such as '2026-03-09' or "

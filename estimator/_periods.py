@@ -172,7 +172,9 @@ def _absolute_starts(
 
 def _reach(starts: Moments, first: np.datetime64, last: np.datetime64) -> slice:
     """Select the periods from the one with `first` to the one with `last`."""
-    low, high = np.searchsorted(starts, [first, last], side="right")
+    # Rounded down to the unit of the starts: the other way might overflow.
+    ends = np.array([first, last]).astype(starts.dtype)
+    low, high = np.searchsorted(starts, ends, side="right")
     return slice(low - 1, high)
 
 

@@ -188,13 +188,14 @@ def keep_rows(
 
 
 def _check_count(chunk: Real) -> int:
-    if not isinstance(chunk, Integral) and float(chunk) != int(float(chunk)):
+    if not isinstance(chunk, Integral) and not float(chunk).is_integer():
         msg = f"`chunk` must be a whole number of rows, got {chunk!r}. {_REMEDY}"
         raise TypeError(msg)
-    if int(float(chunk)) < 1:
+    size = int(float(chunk))
+    if size < 1:
         msg = f"`chunk` must be at least 1 row, got {chunk!r}. {_REMEDY}"
         raise ValueError(msg)
-    return int(float(chunk))
+    return size
 
 
 def _at_least(starts: Moments, dtype: np.dtype[Any]) -> NDArray[np.int64]:

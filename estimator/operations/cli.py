@@ -52,16 +52,34 @@ def main() -> None:
 
 
 @main.command(epilog=EXAMPLE)
-@click.option("--reference", type=FILE, required=True, help="Labelled period.")
-@click.option("--analysis", type=FILE, required=True, help="Period to estimate.")
-@click.option("--targets", type=FILE, help="Labels of analysis rows; needs --id.")
-@click.option("--id", "row_id", metavar="COL", help="Joins targets and analysis.")
+@click.option(
+    "--reference", type=FILE, required=True, help="File with the labelled period."
+)
+@click.option(
+    "--analysis", type=FILE, required=True, help="File with the period to estimate."
+)
+@click.option(
+    "--targets", type=FILE, help="File with labels of analysis rows; needs --id."
+)
+@click.option(
+    "--id", "row_id", metavar="COL", help="Column that joins targets and analysis."
+)
 @click.option("--timestamp", metavar="COL", help="Column with the time of each row.")
 @click.option(
-    "--y-pred-proba", metavar="COL", default="y_pred_proba", show_default=True
+    "--y-pred-proba",
+    metavar="COL",
+    default="y_pred_proba",
+    show_default=True,
+    help="Column with the score in [0, 1].",
 )
-@click.option("--y-pred", metavar="COL", help="Decision; else score >= threshold.")
-@click.option("--y-true", metavar="COL", default="y_true", show_default=True)
+@click.option("--y-pred", metavar="COL", help="Column with the decision.")
+@click.option(
+    "--y-true",
+    metavar="COL",
+    default="y_true",
+    show_default=True,
+    help="Column with the label.",
+)
 @click.option(
     "--chunk",
     metavar="SIZE",
@@ -69,14 +87,35 @@ def main() -> None:
     "all in one. [default: W with --timestamp, else 2000]",
 )
 @click.option(
-    "--metric", "--metrics", multiple=True, metavar="NAME[,NAME]", help="Repeatable."
+    "--metric",
+    "--metrics",
+    multiple=True,
+    metavar="NAME[,NAME]",
+    help="Repeatable.  [default: roc_auc,accuracy]",
 )
-@click.option("--segment", multiple=True, metavar="COL", help="Repeatable.")
-@click.option("--calibrator", metavar="NAME", default="spline", show_default=True)
+@click.option(
+    "--segment",
+    multiple=True,
+    metavar="COL",
+    help="Each of its values gets a table of its own. Repeatable.",
+)
+@click.option(
+    "--calibrator",
+    metavar="NAME",
+    default="spline",
+    show_default=True,
+    help="isotonic, platt, beta, temperature, identity, or select: the best.",
+)
 @click.option(
     "--method", type=click.Choice(["auto", "cbpe"]), default="auto", show_default=True
 )
-@click.option("--decision-threshold", type=float, default=0.5, show_default=True)
+@click.option(
+    "--decision-threshold",
+    type=click.FloatRange(0, 1),
+    default=0.5,
+    show_default=True,
+    help="Score from which the decision is 1, without --y-pred.",
+)
 @click.option(
     "--threshold",
     multiple=True,
@@ -284,9 +323,10 @@ def summarize(performance: "Performance") -> str:
     analysis = frame[(frame["period"] == "analysis") & (frame["segment"] == "")]
     n_chunks = analysis["chunk"].nunique()
     alerts = analysis.groupby("metric", sort=False)["alert"].sum()
-    parts = [f"{name} alerts in {count}" for name, count in alerts.items() if count]
+    parts = [f"{name} in {count}" for name, count in alerts.items() if count]
+    alert = f"alerts: {', '.join(parts)}" if parts else "no alerts"
     chunks = f"{n_chunks} chunk{'' if n_chunks == 1 else 's'}"
-    return ", ".join([chunks, *(parts or ["no alerts"])])
+    return f"{chunks}, {alert}"
 
 
 @contextmanager

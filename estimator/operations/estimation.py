@@ -93,9 +93,9 @@ def run_estimation(job: EstimationJob, progress: Progress) -> EstimationOutcome:
     DataError
         If a file does not hold what the job needs.
     """
-    check_job(job)
-    from estimator import PerformanceEstimator  # heavy: not for --help, not for typos
+    from estimator import PerformanceEstimator  # heavy: not for --help
 
+    check_job(job)
     parameters = dict(job.parameters)
     columns = _columns(parameters)
     y_true = parameters.get("y_true", "y_true")
@@ -120,7 +120,8 @@ def run_estimation(job: EstimationJob, progress: Progress) -> EstimationOutcome:
         try:
             performance = estimator.estimate(analysis)
         except (ValueError, TypeError) as error:
-            msg = f"{job.analysis}: {error}"
+            labels = "" if job.targets is None else f" with labels from {job.targets}"
+            msg = f"{job.analysis}{labels}: {error}"
             raise DataError(msg) from error
     with progress.stage("writing"):
         _write(job, estimator, performance)
@@ -135,6 +136,8 @@ def check_job(job: EstimationJob) -> None:
     ConfigurationError
         If an argument, a path or a missing package makes the job impossible.
     """
+    from estimator import PerformanceEstimator  # heavy: not for --help
+
     if (job.targets is None) != (job.row_id is None):
         msg = (
             "`targets` and `id` belong together: name the file with the labels and "
@@ -161,7 +164,7 @@ def check_job(job: EstimationJob) -> None:
                 'Install it with `pip install "deadreckon[plot]"`.'
             )
             raise ConfigurationError(msg)
-        _check_parameters(job.parameters)
+        PerformanceEstimator(**job.parameters)._check_parameters()  # noqa: SLF001
     except (ValueError, TypeError, ModuleNotFoundError) as error:
         raise ConfigurationError(str(error)) from error
 
@@ -182,25 +185,6 @@ def _check_target(
     if path.resolve() in [other.resolve() for other in inputs]:
         msg = f"`{name}`: {path} is an input. Name another file."
         raise ConfigurationError(msg)
-
-
-def _check_parameters(parameters: Mapping[str, Any]) -> None:
-    """Have each rule checked by the module that owns it."""
-    from calibration.registry import make_calibrator
-    from estimator.chunking import check_chunk
-    from estimator.degradation.thresholds import check_thresholds
-    from estimator.metrics import resolve_metrics
-
-    metrics = resolve_metrics(
-        parameters.get("metrics", ("roc_auc", "accuracy")),
-        parameters.get("business_costs"),
-    )
-    check_thresholds(parameters.get("thresholds"), metrics)
-    check_chunk(
-        parameters.get("chunk", "W"),
-        has_timestamp=parameters.get("timestamp") is not None,
-    )
-    make_calibrator(parameters.get("calibrator", "spline"))
 
 
 def _columns(parameters: Mapping[str, Any]) -> list[str]:

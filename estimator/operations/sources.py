@@ -223,7 +223,7 @@ def join_labels(
     _check_same_kind(analysis[row_id], known[row_id], row_id)
     repeated = analysis[row_id].duplicated() & analysis[row_id].notna()
     if repeated.any():
-        first = analysis.loc[repeated, row_id].iloc[0]
+        first = analysis.loc[repeated, row_id].tolist()[0]
         msg = (
             f"`{row_id}` must be unique among the analysis rows, but {repeated.sum()} "
             f"of {len(analysis)} repeat an earlier one (first: {first!r}). "
@@ -233,7 +233,7 @@ def join_labels(
     pairs = known[[row_id, y_true]].drop_duplicates()
     contradicted = pairs[row_id].duplicated()
     if contradicted.any():
-        first = pairs.loc[contradicted, row_id].iloc[0]
+        first = pairs.loc[contradicted, row_id].tolist()[0]
         values = pairs.loc[pairs[row_id] == first, y_true].tolist()
         msg = (
             f"`{row_id}` must have one label in the targets, but "
@@ -261,7 +261,7 @@ def _check_same_kind(left: "pd.Series", right: "pd.Series", row_id: str) -> None
     if is_numeric_dtype(left.dtype) != is_numeric_dtype(right.dtype):
         msg = (
             f"`{row_id}` must be of one type, but it is {left.dtype} in the analysis "
-            f"(first: {left.iloc[0]!r}) and {right.dtype} in the targets. "
+            f"(first: {left.tolist()[0]!r}) and {right.dtype} in the targets. "
             "Write both as numbers or both as text."
         )
         raise ValueError(msg)

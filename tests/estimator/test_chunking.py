@@ -375,10 +375,8 @@ def test_empty_chunks_at_the_ends_are_dropped():
     assert make_chunks(2, EDGES, ts).label.tolist() == ["2025-12-01"]
     ts = moments("2030-12-01", "2030-12-02")
     assert make_chunks(2, EDGES, ts).label.tolist() == ["2026-03-01"]
-    assert (
-        make_chunks(2, ["0001-01-01", "9999-12-31"], ts.astype("M8[ns]")).label.size
-        == 1
-    )
+    far = moments("0001-01-01", "9999-12-31", unit="s")
+    assert len(make_chunks(2, far, ts.astype("M8[ns]"))) == 1
 
 
 def test_edges_take_the_zone_of_the_rows():

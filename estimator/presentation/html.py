@@ -1,0 +1,106 @@
+"""What a notebook shows of a result: a sentence, a chart per metric, the numbers."""
+
+from html import escape
+
+import numpy as np
+
+from estimator.presentation.svg import performance_svg
+from estimator.results import Performance
+
+_MAX_CHARTS = 4
+_MAX_ROWS = 12
+
+_STYLE = """<style>
+.deadreckon {font-family: system-ui, sans-serif; font-size: 13px; max-width: 720px}
+.deadreckon svg {width: 100%; display: block; margin: 4px 0}
+.deadreckon text {font-size: 10px; fill: currentColor; opacity: .75}
+.deadreckon text.name {font-size: 12px; font-weight: 600; opacity: 1}
+.deadreckon .reference {fill: currentColor; opacity: .07}
+.deadreckon .band {fill: #0072b2; opacity: .22}
+.deadreckon .estimated path {fill: none; stroke: #0072b2; stroke-width: 1.6}
+.deadreckon .estimated circle {fill: #0072b2}
+.deadreckon .realized path {fill: none; stroke: #e69f00; stroke-width: 1.2}
+.deadreckon .realized circle {fill: #e69f00}
+.deadreckon .threshold {fill: none; stroke: #d55e00; stroke-dasharray: 5 3}
+.deadreckon .alert {fill: none; stroke: #d55e00; stroke-width: 1.8}
+.deadreckon .hover {fill: transparent}
+.deadreckon .hover:hover {fill: currentColor; fill-opacity: .08}
+.deadreckon .key span {margin-right: 1em; white-space: nowrap}
+.deadreckon .key i {display: inline-block; width: 16px; height: 4px; margin: 0 5px 3px 0}
+.deadreckon table {border-collapse: collapse; font-size: 12px;
+  font-variant-numeric: tabular-nums}
+.deadreckon td, .deadreckon th {padding: 2px 8px; text-align: right;
+  white-space: nowrap}
+.deadreckon small {opacity: .7}
+.deadreckon tr.breach td {color: #d55e00; font-weight: 600}
+</style>"""
+
+_KEY = "".join(
+    f'<span><i style="background: {color}"></i>{name}</span>'
+    for name, color in (
+        ("estimated", "#0072b2"),
+        ("prediction interval", "#0072b238"),
+        ("realized", "#e69f00"),
+        ("threshold, alert", "#d55e00"),
+    )
+)
+
+
+def performance_html(performance: Performance) -> str:
+    """Return the result as self-contained HTML; all that comes from data is escaped.
+
+    Parameters
+    ----------
+    performance : Performance
+        What to show. Of many metrics the first four get a chart, of many chunks the
+        last twelve stand in the table; segments are named, not drawn.
+    """
+    charts = "".join(
+        performance_svg(performance, metric)
+        for metric in performance.metrics[:_MAX_CHARTS]
+    )
+    return (
+        f'{_STYLE}<div class="deadreckon"><p>{escape(_summary(performance))}</p>'
+        f'<div class="key">{_KEY}</div>{charts}{_table(performance)}</div>'
+    )
+
+
+def _summary(performance: Performance) -> str:
+    overall = performance.segment == ""
+    analysis = overall & (performance.period == "analysis")
+    text = (
+        f"{int(analysis.sum())} analysis chunks after "
+        f"{int((overall & ~analysis).sum())} reference chunks"
+    )
+    if len(performance.segments) > 1:
+        text += f", {len(performance.segments) - 1} segments"
+    alerts = [
+        f"{metric} in {count}"
+        for metric, count in zip(
+            performance.metrics, performance.alert[analysis].sum(axis=0), strict=True
+        )
+        if count
+    ]
+    return text + ". " + ("Alerts: " + ", ".join(alerts) if alerts else "No alerts")
+
+
+def _table(performance: Performance) -> str:
+    of = np.flatnonzero((performance.segment == "") & (performance.period == "analysis"))
+    shown = of[-_MAX_ROWS:]
+    head = "".join(
+        f"<th>{escape(metric)}</th>" for metric in performance.metrics[:_MAX_CHARTS]
+    )
+    body = ""
+    for i in shown:
+        cells = "".join(
+            f"<td>{performance.value[i, k]:.4g} <small>[{performance.lower[i, k]:.4g}, "
+            f"{performance.upper[i, k]:.4g}]</small></td>"
+            for k in range(min(len(performance.metrics), _MAX_CHARTS))
+        )
+        breach = ' class="breach"' if performance.alert[i].any() else ""
+        chunk = escape(str(performance.chunk[i]))
+        body += f"<tr{breach}><td>{chunk}</td><td>{performance.n_rows[i]}</td>{cells}"
+        body += "</tr>"
+    earlier = of.size - shown.size
+    note = f"<p>… after {earlier} earlier chunks</p>" if earlier else ""
+    return f"{note}<table><tr><th>chunk</th><th>rows</th>{head}</tr>{body}</table>"

@@ -1,0 +1,57 @@
+import hypothesis.extra.numpy as hnp
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose
+
+from calibration._kernels.piecewise_cubic import (
+    bounded_cubic,
+    clipped_odds,
+    one_over_one_plus,
+    piecewise_cubics,
+)
+from tests.calibration import reference
+
+KNOTS = np.array([-2.0, -0.5, 0.0, 3.0])
+ORIGINS = np.concatenate([KNOTS[:1], KNOTS])
+TABLES = np.random.default_rng(0).normal(size=(5, 4, 3))
+
+# On the knots, between them and far outside, in any order.
+points = hnp.arrays(
+    np.float64,
+    st.integers(1, 30),
+    elements=st.sampled_from(KNOTS) | st.floats(-28, 28),
+)
+
+
+@given(x=points)
+def test_cubics_equal_the_definition(x):
+    scale = np.linspace(-1, 1, x.size)
+    out = np.empty((x.size, 3))
+    piecewise_cubics(x, scale, KNOTS, ORIGINS, TABLES, out)
+    for column in range(3):
+        twin = reference.piecewise_cubic(x, KNOTS, ORIGINS, TABLES[:, :, column])
+        assert_allclose(out[:, column], scale * twin, rtol=1e-10, atol=1e-10)
+
+
+@given(x=points)
+def test_bounded_cubic_is_minus_the_clipped_value(x):
+    table = np.ascontiguousarray(TABLES[:, :, 0])
+    twin = reference.piecewise_cubic(x, KNOTS, ORIGINS, table)
+    bounded_cubic(x, KNOTS, ORIGINS, table, 5.0)
+    assert_allclose(x, -np.clip(twin, -5, 5), rtol=1e-10, atol=1e-10)
+
+
+@given(scores=hnp.arrays(np.float64, 20, elements=st.floats(0, 1)))
+def test_odds_equal_the_definition(scores):
+    out = np.empty(20)
+    clipped_odds(scores, 1e-3, out)
+    assert_allclose(out, reference.clipped_odds(scores, 1e-3), rtol=1e-14)
+
+
+@pytest.mark.parametrize(("x", "expected"), [(0.0, 1.0), (1.0, 0.5), (np.inf, 0.0)])
+def test_one_over_one_plus(x, expected):
+    values = np.array([x])
+    one_over_one_plus(values)
+    assert values[0] == expected

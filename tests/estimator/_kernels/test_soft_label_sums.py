@@ -1,0 +1,210 @@
+"""The kernel, read by the registry, against loops over pairs and scikit-learn."""
+
+import hypothesis.extra.numpy as hnp
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose
+from sklearn import metrics as sklearn_metrics
+
+from estimator.metrics import METRIC_NAMES, resolve_metrics
+from estimator.soft_labels import ErrorCells, sum_soft_labels
+from tests import reference
+
+COSTS = {"tn": 1.0, "fp": -5.0, "fn": -100.0, "tp": 20.0}
+METRICS = {metric.name: metric for metric in resolve_metrics(METRIC_NAMES, COSTS)}
+
+SKLEARN = {
+    "roc_auc": lambda y, s, d: sklearn_metrics.roc_auc_score(y, s),
+    "average_precision": lambda y, s, d: sklearn_metrics.average_precision_score(y, s),
+    "accuracy": lambda y, s, d: sklearn_metrics.accuracy_score(y, d),
+    "f1": lambda y, s, d: sklearn_metrics.f1_score(y, d),
+    "precision": lambda y, s, d: sklearn_metrics.precision_score(y, d),
+    "recall": lambda y, s, d: sklearn_metrics.recall_score(y, d),
+    "specificity": lambda y, s, d: sklearn_metrics.recall_score(y, d, pos_label=0),
+    "balanced_accuracy": lambda y, s, d: sklearn_metrics.balanced_accuracy_score(y, d),
+    "brier_score": lambda y, s, d: sklearn_metrics.brier_score_loss(y, s),
+    "log_loss": lambda y, s, d: sklearn_metrics.log_loss(y, s, labels=[0, 1]),
+    "tn": lambda y, s, d: sklearn_metrics.confusion_matrix(y, d)[0, 0],
+    "fp": lambda y, s, d: sklearn_metrics.confusion_matrix(y, d)[0, 1],
+    "fn": lambda y, s, d: sklearn_metrics.confusion_matrix(y, d)[1, 0],
+    "tp": lambda y, s, d: sklearn_metrics.confusion_matrix(y, d)[1, 1],
+    "business_value": lambda y, s, d: (
+        sklearn_metrics.confusion_matrix(y, d).ravel() @ list(COSTS.values())
+    ),
+}
+
+# Scores on a coarse grid: ties are the rule, as with a real tree ensemble. Soft labels
+# mix probabilities with arrived labels.
+rows = st.integers(2, 30).flatmap(
+    lambda n: st.tuples(
+        hnp.arrays(np.float64, n, elements=st.integers(0, 9).map(lambda k: k / 9)),
+        hnp.arrays(
+            np.float64,
+            n,
+            elements=st.one_of(st.floats(0.01, 0.99), st.sampled_from([0.0, 1.0])),
+        ),
+        hnp.arrays(np.bool_, n),
+    )
+)
+
+
+def run(score, soft, decision, offsets=None, **options):
+    bounds = np.array([0, score.size] if offsets is None else offsets)
+    return sum_soft_labels(
+        score, soft, rows=None, offsets=bounds, decision=decision, **options
+    )
+
+
+def moments(name, *chunk):
+    return METRICS[name].moments(run(*chunk).sums)
+
+
+@pytest.mark.parametrize("name", METRIC_NAMES)
+@given(chunk=rows)
+def test_value_and_variances_equal_the_loops_over_pairs(name, chunk):
+    found = moments(name, *chunk)
+    arguments = (name, *chunk, COSTS)
+    plug_in = reference.plug_in(*arguments)
+    # Log loss at a score of 0 or 1 is of the order of 36, a business value of 1000.
+    scale = {"log_loss": 40.0, "business_value": 1e3}.get(name, 1.0)
+    assert_allclose(
+        found.value[0],
+        plug_in + reference.correction(*arguments),
+        rtol=1e-12,
+        atol=1e-12 * scale,
+    )
+    if np.isnan(plug_in):
+        return
+    for variance, twin in (
+        (found.label_variance, reference.label_variance),
+        (found.sampling_variance, reference.sampling_variance),
+    ):
+        assert_allclose(
+            variance[0], twin(*arguments), rtol=1e-12, atol=1e-12 * scale**2
+        )
+
+
+@pytest.mark.parametrize("name", METRIC_NAMES)
+@given(chunk=rows)
+def test_channels_are_the_response_to_a_shift_of_the_map(name, chunk):
+    score, soft, decision = chunk
+    edges = np.array([0.25, 0.6])
+    shift = np.array([[0.3, -1.0], [2.0, 0.1], [0.7, 1.1]])
+    cells = ErrorCells(
+        edges=edges,
+        factor=shift,
+        has_factor=True,
+        variance=np.array([0.5, 0.2, 0.9]),
+        score_range=np.array([0.0, 1.0]),
+    )
+    sums = run(score, soft, decision, error_cells=cells)
+    channels = METRICS[name].moments(sums.sums).channels[0]
+    h = reference.influence(name, score, soft, decision, COSTS)
+    if np.isnan(h).any():
+        return
+    unknown = soft * (1 - soft) > 0  # an arrived label is not calibrated
+    cell = np.searchsorted(edges, score)
+    scale = np.abs(h).max() + 1.0
+    assert_allclose(
+        channels @ sums.jacobian[0],
+        (h * unknown) @ shift[cell],
+        rtol=1e-11,
+        atol=1e-12 * scale,
+    )
+    by_cell = np.bincount(cell, h * unknown, 3)
+    scatter = channels**2 @ sums.scatter[0, :6]
+    scatter += 2 * channels[0] * channels[1] * sums.scatter[0, 6]
+    assert_allclose(
+        scatter, by_cell**2 @ cells.variance, rtol=1e-9, atol=1e-12 * scale**2
+    )
+
+
+@pytest.mark.parametrize("name", METRIC_NAMES)
+@given(chunk=rows, seed=st.integers(0, 2**32 - 1))
+def test_known_labels_give_the_metric_of_sklearn_and_no_variance(name, chunk, seed):
+    score, _, decision = chunk
+    label = np.random.default_rng(seed).integers(0, 2, score.size).astype(float)
+    label[:2] = 0, 1
+    decision = decision.copy()
+    decision[:2] = True, False
+    found = moments(name, score, label, decision)
+    assert_allclose(
+        found.value[0], SKLEARN[name](label, score, decision), rtol=1e-12, atol=1e-12
+    )
+    assert found.label_variance[0] == 0.0
+
+
+@pytest.mark.parametrize("name", METRIC_NAMES)
+@given(chunk=rows, seed=st.integers(0, 2**32 - 1))
+def test_row_order_does_not_matter(name, chunk, seed):
+    order = np.random.default_rng(seed).permutation(chunk[0].size)
+    before = moments(name, *chunk)
+    after = moments(name, *(column[order] for column in chunk))
+    for field in ("value", "label_variance", "sampling_variance"):
+        assert_allclose(
+            getattr(after, field), getattr(before, field), rtol=1e-11, atol=1e-10
+        )
+
+
+@pytest.mark.parametrize("name", ["roc_auc", "average_precision"])
+@given(chunk=rows)
+def test_only_the_order_of_scores_matters_to_ranking(name, chunk):
+    score, soft, decision = chunk
+    before = moments(name, score, soft, decision)
+    after = moments(name, score**3 / 2 + 0.1, soft, decision)
+    for field in ("value", "label_variance", "sampling_variance"):
+        assert_allclose(getattr(after, field), getattr(before, field))
+
+
+@given(chunk=rows, cut=st.integers(0, 30))
+def test_chunks_do_not_see_each_other(chunk, cut):
+    score, soft, decision = chunk
+    cut = min(cut, score.size)
+    together = run(score, soft, decision, offsets=[0, cut, cut, score.size]).sums
+    apart = [
+        run(*(column[part] for column in chunk)).sums[0]
+        for part in (slice(0, cut), slice(0, 0), slice(cut, None))
+    ]
+    assert_allclose(together, apart)
+
+
+def test_sorting_the_score_alone_gives_the_same_as_sorting_rows():
+    rng = np.random.default_rng(0)
+    score = rng.random(3_000).round(2)
+    offsets = np.array([0, 1_000, 2_000, 2_500, 3_000])
+    by_score = sum_soft_labels(
+        score, np.sqrt, rows=None, offsets=offsets, decision=0.5
+    )
+    by_row = sum_soft_labels(
+        score, np.sqrt(score), rows=None, offsets=offsets, decision=score >= 0.5
+    )
+    assert_allclose(by_score.sums, by_row.sums, rtol=1e-12)
+
+
+def test_threads_and_blocks_change_nothing():
+    rng = np.random.default_rng(0)
+    score = rng.random(200_000)
+    rows = rng.permutation(score.size)
+    offsets = np.array([0, 10, 70_000, 70_000, 199_999, 200_000])
+    options = {"soft": np.sqrt, "decision": 0.5}
+    together = sum_soft_labels(score, rows=rows, offsets=offsets, **options)
+    for c, (start, stop) in enumerate(zip(offsets[:-1], offsets[1:], strict=True)):
+        alone = sum_soft_labels(
+            score, rows=rows[start:stop], offsets=np.array([0, stop - start]), **options
+        )
+        assert_allclose(together.sums[c], alone.sums[0], rtol=1e-12)
+
+
+def test_rows_outside_the_references_scores_are_counted():
+    cells = ErrorCells(
+        edges=np.empty(0),
+        factor=np.zeros((1, 0)),
+        has_factor=True,
+        variance=np.zeros(1),
+        score_range=np.array([0.2, 0.8]),
+    )
+    score = np.array([0.1, 0.2, 0.5, 0.8, 0.81, 0.9])
+    sums = run(score, score, score > 0.5, error_cells=cells).sums
+    assert sums[0, 22] == 3
