@@ -14,6 +14,8 @@ from nbclient import NotebookClient
 
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
 TIMEOUT = 600
+# The kernel warns that it talks over unencrypted TCP: to this process, on this machine.
+QUIET = ["--IPKernelApp.log_level=ERROR"]
 
 
 def cells(notebook: Any) -> list[tuple[str, str]]:
@@ -33,6 +35,7 @@ def execute(notebook: Any) -> None:
         notebook,
         timeout=TIMEOUT,
         kernel_name="python3",
+        extra_arguments=QUIET,
         resources={"metadata": {"path": str(NOTEBOOKS)}},
     ).execute()
     for cell in notebook.cells:

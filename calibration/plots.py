@@ -7,7 +7,9 @@ from calibration.diagnostics import BrierDecomposition, ReliabilityCurve
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-INK, BLUE, RED, GREEN, GREY = "#2f3437", "#2166ac", "#c0504d", "#3a8f5c", "#9aa0a6"
+INK, GREY = "#2f3437", "#9aa0a6"
+BLUE, ORANGE, GREEN, RED = "#2166ac", "#d98324", "#3a8f5c", "#c0504d"
+CURVES = (BLUE, ORANGE, GREEN, RED)
 
 
 def plot_reliability_curve(
@@ -32,8 +34,8 @@ def plot_reliability_curve(
     axes = _axes(ax, figsize=(5.0, 5.0))
     if not axes.lines:
         axes.plot([0, 1], [0, 1], color=GREY, linestyle=(0, (4, 3)), linewidth=1)
-    color = BLUE if not axes.collections else None  # further curves: the colour cycle
-    (line,) = axes.plot(
+    color = CURVES[len(axes.collections) % len(CURVES)]
+    axes.plot(
         curve.predicted,
         curve.observed,
         marker="o",
@@ -46,7 +48,7 @@ def plot_reliability_curve(
         curve.predicted,
         curve.lower,
         curve.upper,
-        color=line.get_color(),
+        color=color,
         linewidth=1.5,
         alpha=0.45,
         label=f"{curve.level:.0%} interval" if label is None else "_nolegend_",

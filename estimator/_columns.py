@@ -115,7 +115,16 @@ def read_timestamp(series: Series, what: str) -> tuple[Moments, TimeZone]:
 
 def read_segment(series: Series, what: str) -> SegmentCodes:
     """Code each row by its value's text; missing cells are a value of their own."""
-    codes, values = _factorize(series)
+    try:
+        if series.dtype.is_nested():
+            raise TypeError  # noqa: TRY301
+        codes, values = _factorize(series)
+    except TypeError as error:  # a list in a cell has no hash
+        msg = (
+            f"{what} must hold plain values (text, numbers, booleans), but is of type "
+            f"{_type(series)}{_example(series)}. Turn the cells into text first."
+        )
+        raise TypeError(msg) from error
     seen = np.zeros(len(values) + 1, dtype=np.bool_)
     for part in _blocks(codes):
         seen[part] = True  # -1, a missing cell, is the last place
@@ -155,8 +164,8 @@ def _numbers(series: Series, what: str, refusal: str) -> NDArray[Any]:
         array = array.astype(np.bool_, copy=False) if whole else array
     elif series.null_count() == len(series):
         return np.full(len(series), np.nan)
-    elif getattr(getattr(series.to_native(), "dtype", None), "kind", "") == "f":
-        array = series.to_numpy().astype(np.float64)  # half precision, foreign bytes
+    elif getattr(getattr(series.to_native(), "dtype", None), "kind", "-") in "biuf":
+        array = series.to_numpy().astype(np.float64)  # sparse, or foreign bytes
     elif dtype in (nw.Object, nw.Categorical):
         return _from_objects(_python_objects(series), refusal)
     else:

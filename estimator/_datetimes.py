@@ -13,6 +13,7 @@ Moments = NDArray[np.datetime64]
 TimeZone = str | tzinfo | None
 Unit = Literal["D", "s", "ms", "us", "ns"]
 
+_CLOCK = {"now", "today"}  # pandas reads them as the wall clock
 _OFFSET = re.compile(r"(Z|[+-]\d\d:\d\d|[+-]\d{4}|:\d\d[+-]\d\d)$")
 
 
@@ -49,9 +50,11 @@ def parse_datetimes(values: NDArray[Any], what: str) -> tuple[Moments, TimeZone]
             parsed = pd.to_datetime(values, format="ISO8601")
     except (ValueError, FutureWarning) as error:
         raise ValueError(_explain(values, missing, what)) from error
+    tails = {v[-6:] for v in values[~missing] if isinstance(v, str)}
+    if not _CLOCK.isdisjoint(tail.lower() for tail in tails):
+        raise ValueError(_explain(values, missing, what))
     # pandas 2 reads a text without offset as if it had its neighbours'.
-    text = {v[-6:] for v in values[~missing] if type(v) is str} if parsed.tz else set()
-    if not all(map(_OFFSET.search, text)):
+    if parsed.tz is not None and not all(map(_OFFSET.search, tails)):
         raise ValueError(_mixed(what))
     return moments(parsed)
 
@@ -99,7 +102,10 @@ def _suffix(seconds: int) -> str:
 
 def _explain(values: NDArray[Any], missing: NDArray[np.bool_], what: str) -> str:
     for row in np.flatnonzero(~missing):
+        text = values[row]
         try:
+            if isinstance(text, str) and text.lower() in _CLOCK:
+                raise ValueError  # noqa: TRY301
             pd.to_datetime(values[row : row + 1], format="ISO8601")
         except pd.errors.OutOfBoundsDatetime:
             return (

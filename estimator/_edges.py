@@ -51,8 +51,9 @@ class Edges:
             objects[:] = items
             values, timezone = parse_datetimes(objects, "`chunk`")
         wrong = np.flatnonzero(np.isnat(values))
-        if values.size == 0 or wrong.size:
+        if values.size == 0 or wrong.size or values.ndim > 1:
             got = f"none at position {wrong[0]}" if wrong.size else "an empty sequence"
+            got = f"shape {values.shape}" if values.ndim > 1 else got
             msg = (
                 f"`chunk` must hold timestamps, got {got}. Give at least one boundary, "
                 "an offset alias such as 'W', or a row count."

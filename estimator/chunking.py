@@ -1,6 +1,6 @@
 """Chunks: consecutive groups of rows, once, as `(rows, offsets)`."""
 
-from collections.abc import Iterable, Sized
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any
@@ -17,6 +17,7 @@ Offsets = NDArray[np.int64]
 
 _BLOCK = 1 << 16  # rows per step where a whole-column temporary would be in the way
 _MANY = 10_000  # periods that are always allowed, however few the rows
+_UNORDERED = (bytes, Mapping, Set)
 _REMEDY = (
     "Pass a row count (int), an offset alias such as 'W', increasing timestamps, or "
     "None for one chunk."
@@ -72,10 +73,10 @@ def check_chunk(chunk: object, *, has_timestamp: bool) -> ChunkSpec:
     if chunk is None or (isinstance(chunk, Real) and not isinstance(chunk, bool)):
         return None if chunk is None else _check_count(chunk)
     if isinstance(chunk, str):
-        spec: Period | Edges = Period.parse(chunk)
+        spec: Period | Edges = Period.parse(str(chunk))
     elif isinstance(chunk, Period | Edges):
         spec = chunk
-    elif isinstance(chunk, Iterable) and isinstance(chunk, Sized):
+    elif isinstance(chunk, Iterable) and not isinstance(chunk, _UNORDERED):
         spec = Edges.parse(chunk)
     else:
         msg = f"`chunk` must not be a {type(chunk).__name__}, got {chunk!r}. {_REMEDY}"
@@ -209,16 +210,17 @@ def _by_count(
     n_rows: int, size: int, timestamp: Moments | None, timezone: TimeZone
 ) -> Chunks:
     rows: Rows = None
-    one = size >= n_rows  # then order matters to nobody
-    if timestamp is not None and not one and not _is_sorted(timestamp):
-        rows = np.argsort(timestamp.view(np.int64), kind="stable")
+    in_order = timestamp is None or _is_sorted(timestamp)
+    # In one chunk the order matters to nobody.
+    if timestamp is not None and not in_order and size < n_rows:
+        rows, in_order = np.argsort(timestamp.view(np.int64), kind="stable"), True
     offsets = np.append(np.arange(0, n_rows, size), n_rows).astype(np.int64)
     start: NDArray[Any]
     end: NDArray[Any]
     if timestamp is None:
         start, end = offsets[:-1], offsets[1:] - 1
     else:
-        start, end = _reach(timestamp, rows, offsets, in_order=not one)
+        start, end = _reach(timestamp, rows, offsets, in_order=in_order)
     n_chunks = offsets.size - 1
     return Chunks(
         rows=rows,

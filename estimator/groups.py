@@ -4,7 +4,7 @@ All rows together are the first part; each segment column cuts the same rows onc
 by value within the same chunks.
 """
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,6 +40,12 @@ class Groups:
         """Rows in each group."""
         return np.concatenate([np.diff(offsets) for _, offsets in self.parts])
 
+    def by_segment(self) -> list[tuple[str, slice]]:
+        """Return each segment with the slice of its groups: one per chunk."""
+        n = int(self.chunk.max()) + 1
+        names = self.segment[::n].tolist()
+        return [(name, slice(i * n, (i + 1) * n)) for i, name in enumerate(names)]
+
     def keep(self, mask: NDArray[np.bool_]) -> "Groups":
         """Return the same groups with only the rows where ``mask`` (by row) is True."""
         return Groups(
@@ -49,11 +55,7 @@ class Groups:
         )
 
 
-def group_rows(
-    columns: Columns,
-    chunks: Chunks,
-    known: Mapping[Hashable, Sequence[str]],
-) -> Groups:
+def group_rows(columns: Columns, chunks: Chunks, known: Sequence[str] = ()) -> Groups:
     """Group the rows of a frame by chunk, and by chunk within each segment.
 
     Parameters
@@ -62,19 +64,21 @@ def group_rows(
         What was read of the frame.
     chunks : Chunks
         How its rows fall into chunks.
-    known : mapping of column to values
-        Values that come first, in this order, even where the frame has none of them;
-        those of the frame that are new follow.
+    known : sequence of str
+        Segments that come first, in this order, even where the frame has none of their
+        rows; those of the frame that are new follow.
     """
     n_chunks = len(chunks)
     parts: list[Part] = [(chunks.rows, chunks.offsets)]
     names = [""]
     for column, found in columns.segments.items():
-        values = list(dict.fromkeys([*known.get(column, ()), *found.values]))
+        prefix = f"{column}="
+        earlier = [s.removeprefix(prefix) for s in known if s.startswith(prefix)]
+        values = list(dict.fromkeys([*earlier, *found.values]))
         position = {value: i for i, value in enumerate(values)}
         renumber = np.array([position[value] for value in found.values], dtype=np.int64)
         parts.append(by_segment(chunks, renumber[found.codes], len(values)))
-        names += [f"{column}={value}" for value in values]
+        names += [prefix + value for value in values]
     return Groups(
         parts=tuple(parts),
         segment=np.repeat(np.array(names, dtype=object), n_chunks),

@@ -21,7 +21,8 @@ from calibration import CALIBRATORS
 from estimator.degradation.thresholds import Threshold
 from estimator.files import replacing
 from estimator.metrics import resolve_metrics
-from estimator.performance_estimator import PerformanceEstimator, Reference
+from estimator.performance_estimator import PerformanceEstimator
+from estimator.reference import Reference
 from estimator.results import Performance
 from estimator.soft_labels import ErrorCells
 
@@ -36,9 +37,9 @@ def save_estimator(estimator: PerformanceEstimator, path: Path) -> None:
     fitted: Reference = estimator.reference_
     if not fitted.calibrator_name:
         msg = (
-            f"`calibrator` must be one of {', '.join(CALIBRATORS)} to be saved, got the "
-            f"object {fitted.calibrator!r}: only pickle could write it, and reading a "
-            "pickle runs code. Name a calibrator, or fit again after loading."
+            f"`calibrator` must be one of {', '.join(CALIBRATORS)} to be saved, got "
+            f"the object {fitted.calibrator!r}: only pickle could write it, and reading "
+            "a pickle runs code. Name a calibrator, or fit again after loading."
         )
         raise TypeError(msg)
     performance = fitted.performance
@@ -76,7 +77,7 @@ def save_estimator(estimator: PerformanceEstimator, path: Path) -> None:
 
 
 def load_estimator(path: Path) -> PerformanceEstimator:
-    """Read a fitted estimator; the message of a ValueError says what the file is not."""
+    """Read a fitted estimator, or raise a ValueError that says what the file is not."""
     if not path.is_file():
         msg = f"There is no file {str(path)!r}. Check the path."
         raise FileNotFoundError(msg)
@@ -86,8 +87,16 @@ def load_estimator(path: Path) -> PerformanceEstimator:
             arrays = {name: archive[name] for name in archive.files}
         header = json.loads(arrays.pop("header").tobytes())
         found, version = header["format"], header["version"]
-    except (OSError, EOFError, KeyError, TypeError, ValueError, AttributeError,
-            zipfile.BadZipFile, zlib.error) as error:
+    except (
+        OSError,
+        EOFError,
+        KeyError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        zipfile.BadZipFile,
+        zlib.error,
+    ) as error:
         msg = f"{str(path)!r} is not a saved estimator, or it is damaged. {remedy}"
         raise ValueError(msg) from error
     if found != FORMAT or version != VERSION:

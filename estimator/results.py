@@ -145,6 +145,10 @@ class Performance:
         columns: dict[str, Any] = {
             name: _repeat(getattr(self, name), k) for name in KEY_COLUMNS
         }
+        if self.timezone is not None:
+            for name in ("start", "end"):
+                utc = pd.DatetimeIndex(columns[name]).tz_localize("UTC")
+                columns[name] = utc.tz_convert(self.timezone)
         columns["metric"] = list(self.metrics) * len(self)
         columns["n_rows"] = np.repeat(self.n_rows, k)
         columns["n_labels"] = np.repeat(self.n_labels, k)
@@ -158,7 +162,7 @@ class Performance:
         *,
         segment: str = "",
         ax: "Axes | None" = None,
-    ) -> "Any":
+    ) -> Any:
         """Draw the metrics over time, one panel each; needs matplotlib.
 
         Parameters
@@ -181,9 +185,8 @@ class Performance:
 
 
 def _repeat(column: NDArray[Any], k: int) -> Any:
-    """Repeat each element ``k`` times, time zones included."""
-    if column.dtype == object:
-        repeated = np.repeat(column, k)
-        kinds = set(map(type, column.tolist()))
-        return repeated.astype(np.int64) if kinds == {int} else repeated
-    return np.repeat(column, k)
+    """Repeat each element ``k`` times; chunk numbers come out as integers."""
+    repeated = np.repeat(column, k)
+    if column.dtype == object and set(map(type, column.tolist())) == {int}:
+        return repeated.astype(np.int64)
+    return repeated

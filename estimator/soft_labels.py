@@ -138,7 +138,7 @@ def sum_soft_labels(
     soft : callable or ndarray of shape (n_rows,)
         Soft label of each row, or the map that gives it from the score.
     rows : ndarray of shape (offsets[-1],), or None
-        Chunk ``c`` owns ``rows[offsets[c]:offsets[c + 1]]``; None: the rows as they lie.
+        Chunk ``c`` owns ``rows[offsets[c]:offsets[c + 1]]``; None: all, as they lie.
     offsets : ndarray of shape (n_chunks + 1,)
         Rising bounds of the chunks.
     decision : ndarray of shape (n_rows,), or float

@@ -129,8 +129,8 @@ def correction(metric, s, z, d, costs=None):
 
     Labels are independent and numerator and denominator linear in each, so that
     ∂²M/∂y_i² = −2 h_i g_i / B, and half of it times Var(y_i) is the second-order term.
-    Where both hold products of two labels (ROC AUC: −y_i y_j in the numerator, −2 y_i y_j
-    in the denominator for each pair) these covary, too: −Cov/B² + M·Var/B² over pairs.
+    Where both hold products of two labels (ROC AUC: −y_i y_j in the numerator and
+    −2 y_i y_j in the denominator) these covary, too: −Cov/B² + M·Var/B² over pairs.
     """
     s, z, d = as_floats(s, z, d)
     if math.isnan(plug_in(metric, s, z, d, costs)):
@@ -152,7 +152,7 @@ def correction(metric, s, z, d, costs=None):
     if metric == "roc_auc":
         both_unknown = sum(v[i] * v[j] for j in range(s.size) for i in range(j))
         M = plug_in(metric, s, z, d)
-        shift += (-(-1) * (-2) + M * (-2) ** 2) * both_unknown / B**2
+        shift += (M * 4 - 2) * both_unknown / B**2
     return float(shift)
 
 

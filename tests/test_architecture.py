@@ -22,6 +22,8 @@ LAYERS = [
     "estimator.results",
     "estimator.label_free",
     "estimator.degradation",
+    "estimator.assembly",
+    "estimator.reference",
     "estimator.performance_estimator",
     "estimator.persistence",
     "estimator.presentation",

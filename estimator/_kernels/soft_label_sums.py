@@ -19,8 +19,8 @@ The calibration's error enters through the label influences ``h`` of the rows th
 no label, summed over cells of the score, in six channels: rows with d = 0, rows with
 d = 1, and ``h`` of ROC AUC, of average precision, of Brier and log loss (times n).
 ``jacobian`` has each channel's product with the calibration map's error factor,
-``scatter`` the sums of squares (and of the first two channels' product) weighted by each
-cell's binomial variance: the density-ratio form for maps without a factor.
+``scatter`` the sums of squares (and of the first two channels' product) weighted by
+each cell's binomial variance: the density-ratio form for maps without a factor.
 """
 
 import numpy as np
@@ -126,7 +126,7 @@ def _totals(s: Floats, z: Floats, d: NDArray[np.bool_], out: Floats) -> None:
 
 @kernel
 def _log_loss(z: Floats, log_odds: Floats, log_complement: Floats, out: Floats) -> None:
-    """Sum the log loss of each row: -ln(1 - s) where y = 0, less logit(s) where y = 1."""
+    """Sum the log loss of each row: -ln(1 - s), less logit(s) where y = 1."""
     loss = loss_squared = loss_label = 0.0
     for i in range(z.size):
         row = -log_complement[i] - z[i] * log_odds[i]

@@ -14,9 +14,7 @@ Floats = NDArray[np.float64]
 ThresholdSpec = tuple[Any, ...]
 
 DEFAULT_THRESHOLD: ThresholdSpec = ("standard_error", 3.0)
-_EXAMPLES = (
-    '("constant", 0.7, None), ("standard_error", 3) or ("quantile", 0.05, 0.95)'
-)
+_EXAMPLES = '("constant", 0.7, None), ("standard_error", 3) or ("quantile", 0.05, 0.95)'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +40,7 @@ class Threshold:
     standard_error: float = 0.0
     k: float = 0.0
 
-    def at(self, n_rows: Floats, metric: Metric) -> tuple[Floats, Floats]:
+    def at(self, n_rows: NDArray[np.int64], metric: Metric) -> tuple[Floats, Floats]:
         """Return the lower and upper threshold of chunks of ``n_rows`` rows.
 
         A threshold that lies outside the metric's bounds cannot be crossed: NaN.

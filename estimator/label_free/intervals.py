@@ -29,7 +29,7 @@ def calibration_variance(
     """
     weights = moments.channels
     response = np.einsum("ck,ckr->cr", weights, sums.jacobian)
-    from_factor = (response**2).sum(axis=1)
+    from_factor: Floats = (response**2).sum(axis=1)
     estimated = error_cells.factor.shape[1] > 0
     if error_cells.has_factor and not (
         metric.name == "average_precision" and estimated
@@ -37,7 +37,8 @@ def calibration_variance(
         return from_factor
     from_cells = (weights**2 * sums.scatter[:, :N_CHANNELS]).sum(axis=1)
     from_cells += 2.0 * weights[:, 0] * weights[:, 1] * sums.scatter[:, N_CHANNELS]
-    return np.maximum(from_factor, from_cells)
+    larger: Floats = np.maximum(from_factor, from_cells)
+    return larger
 
 
 def unseen_drift(residual: Floats, variance: Floats, *, min_chunks: int = 5) -> float:

@@ -1,5 +1,6 @@
 """The main job: files in, estimated performance out, everything or nothing written."""
 
+import logging
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -252,6 +253,8 @@ def _write(job: EstimationJob, estimator: Any, performance: "Performance") -> No
 
 def draw_chart(performance: "Performance", path: Path) -> None:
     """Write the figure of all metrics to a PNG or SVG file."""
+    # Where it keeps its caches, and how long that takes, is nothing to tell our user.
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
     import matplotlib as mpl
     import numpy as np
 

@@ -26,7 +26,8 @@ _STYLE = """<style>
 .deadreckon .hover {fill: transparent}
 .deadreckon .hover:hover {fill: currentColor; fill-opacity: .08}
 .deadreckon .key span {margin-right: 1em; white-space: nowrap}
-.deadreckon .key i {display: inline-block; width: 16px; height: 4px; margin: 0 5px 3px 0}
+.deadreckon .key i {display: inline-block; width: 16px; height: 4px;
+  margin: 0 5px 3px 0}
 .deadreckon table {border-collapse: collapse; font-size: 12px;
   font-variant-numeric: tabular-nums}
 .deadreckon td, .deadreckon th {padding: 2px 8px; text-align: right;
@@ -85,7 +86,9 @@ def _summary(performance: Performance) -> str:
 
 
 def _table(performance: Performance) -> str:
-    of = np.flatnonzero((performance.segment == "") & (performance.period == "analysis"))
+    of = np.flatnonzero(
+        (performance.segment == "") & (performance.period == "analysis")
+    )
     shown = of[-_MAX_ROWS:]
     head = "".join(
         f"<th>{escape(metric)}</th>" for metric in performance.metrics[:_MAX_CHARTS]

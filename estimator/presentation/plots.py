@@ -80,9 +80,7 @@ def plot_performance(
     for panel, name in zip(axes[:, 0], names, strict=True):
         _draw_panel(panel, performance, name, segment)
     handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(
-        handles, labels, loc="outside upper center", ncols=4, frameon=False
-    )
+    figure.legend(handles, labels, loc="outside upper center", ncols=4, frameon=False)
     return axes[0, 0] if isinstance(metrics, str) or len(names) == 1 else axes[:, 0]
 
 
@@ -115,7 +113,10 @@ def _draw_panel(
                 color="0.4",
                 fontsize="small",
             )
-    marker = {"marker": "o", "markersize": 4.0 if of.size <= 60 else 2.0}
+    marker: dict[str, Any] = {
+        "marker": "o",
+        "markersize": 4.0 if of.size <= 60 else 2.0,
+    }
     band_x, lower, upper = _steps(
         x[analysis], column("lower")[analysis], column("upper")[analysis]
     )

@@ -75,7 +75,7 @@ def performance_svg(performance: Performance, metric: str, *, segment: str = "")
     parts += [
         f'<rect class="band" x="{x(i) - step / 2:.1f}" y="{y(upper[i]):.1f}" '
         f'width="{step:.1f}" height="{y(lower[i]) - y(upper[i]):.1f}"/>'
-        for i in np.flatnonzero(np.isfinite(lower) & ~is_reference)
+        for i in np.flatnonzero(np.isfinite(lower) & ~is_reference).tolist()
     ]
     for threshold in thresholds:
         path = "".join(
@@ -88,7 +88,7 @@ def performance_svg(performance: Performance, metric: str, *, segment: str = "")
     parts += [line(realized, "realized"), line(estimated, "estimated")]
     parts += [
         f'<circle class="alert" cx="{x(i):.1f}" cy="{y(value[i]):.1f}" r="5"/>'
-        for i in np.flatnonzero(column("alert"))
+        for i in np.flatnonzero(column("alert")).tolist()
     ]
     for v in (low + margin, high - margin):
         parts.append(f'<text x="{_LEFT - 6}" y="{y(v) + 4:.1f}" text-anchor="end">')

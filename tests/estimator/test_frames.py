@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
+from estimator.chunking import make_chunks
 from estimator.frames import read_columns
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -234,6 +235,7 @@ def test_no_usable_row():
         [1.0, 0.0, NAN],
         pd.Series([Decimal(1), 0, pd.NA], dtype=object),
         pd.Categorical([1, 0, None]),
+        pd.arrays.SparseArray([1.0, 0.0, NAN]),
     ],
 )
 def test_labels_of_any_binary_type(column):
@@ -331,8 +333,20 @@ def test_fixed_offsets():
         pd.Series([pd.Timestamp("2026-01-01", tz=zone)] * 2),
     ):
         got = times(column)
+        assert make_chunks(2, "D", got.timestamp, got.timezone).label == ["2026-01-01"]
         assert got.timestamp[0] == np.datetime64("2025-12-31T23")
         assert got.timezone.utcoffset(datetime(2026, 1, 1)) == timedelta(hours=1)
+
+
+def test_arrow_offsets():
+    kind = pa.timestamp("ms", "+01:00")
+    column = pa.array([datetime(2025, 12, 31, 23)] * 2).cast(pa.timestamp("ms"))
+    for frame in (
+        pa.table,
+        lambda d: pa.table(d).to_pandas(types_mapper=pd.ArrowDtype),
+    ):
+        got = times(column.cast(kind), frame)
+        assert make_chunks(2, "D", got.timestamp, got.timezone).label == ["2026-01-01"]
 
 
 @pytest.mark.parametrize(
@@ -350,6 +364,23 @@ def test_mixed_time_zones(column):
         ValueError, match=r"\['t'\]` \(timestamp\) must have one time zone"
     ):
         times(pd.Series(column, dtype=object))
+
+
+@pytest.mark.parametrize("word", ["now", "Today"])
+def test_the_wall_clock_is_no_timestamp(word):
+    with pytest.raises(ValueError, match=rf"must hold timestamps.*row 1 is '{word}'"):
+        times(["2026-03-09", word])
+
+
+def test_placeholders_out_of_reach():
+    try:
+        pd.to_datetime(["9999-12-31"], format="ISO8601")
+    except ValueError:  # pandas 2 knows nanoseconds only
+        with pytest.raises(ValueError, match=r"row 1 is '9999-12-31'\. Drop"):
+            times(["2026-03-09", "9999-12-31"])
+    else:
+        got = times(["2026-03-09", "9999-12-31"]).timestamp
+        assert got[1] == np.datetime64("9999-12-31")
 
 
 @every_library
@@ -426,6 +457,12 @@ def test_categorical_segments_of_any_library():
         segment = read(frame, segments=["s"]).segments["s"]
         assert segment.values == ["a", "b", "(missing)"]
         assert segment.codes.tolist() == [1, 0, 2, 1]
+
+
+@pytest.mark.parametrize("frame", [pd.DataFrame, arrow_backed, pl.DataFrame, arrow])
+def test_segments_of_lists(frame):
+    with pytest.raises(TypeError, match=r"\(segments\) must hold plain values"):
+        read(frame({"score": [0.5] * 2, "s": [[1], [2]]}), segments=["s"])
 
 
 @every_library

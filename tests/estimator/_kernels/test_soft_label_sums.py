@@ -1,5 +1,7 @@
 """The kernel, read by the registry, against loops over pairs and scikit-learn."""
 
+from itertools import pairwise
+
 import hypothesis.extra.numpy as hnp
 import numpy as np
 import pytest
@@ -174,9 +176,7 @@ def test_sorting_the_score_alone_gives_the_same_as_sorting_rows():
     rng = np.random.default_rng(0)
     score = rng.random(3_000).round(2)
     offsets = np.array([0, 1_000, 2_000, 2_500, 3_000])
-    by_score = sum_soft_labels(
-        score, np.sqrt, rows=None, offsets=offsets, decision=0.5
-    )
+    by_score = sum_soft_labels(score, np.sqrt, rows=None, offsets=offsets, decision=0.5)
     by_row = sum_soft_labels(
         score, np.sqrt(score), rows=None, offsets=offsets, decision=score >= 0.5
     )
@@ -190,7 +190,7 @@ def test_threads_and_blocks_change_nothing():
     offsets = np.array([0, 10, 70_000, 70_000, 199_999, 200_000])
     options = {"soft": np.sqrt, "decision": 0.5}
     together = sum_soft_labels(score, rows=rows, offsets=offsets, **options)
-    for c, (start, stop) in enumerate(zip(offsets[:-1], offsets[1:], strict=True)):
+    for c, (start, stop) in enumerate(pairwise(offsets)):
         alone = sum_soft_labels(
             score, rows=rows[start:stop], offsets=np.array([0, stop - start]), **options
         )

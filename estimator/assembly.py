@@ -1,0 +1,180 @@
+"""From measurements to a result: value, intervals, thresholds, alerts and notes."""
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from estimator.chunking import Chunks
+from estimator.degradation.thresholds import Threshold, breach_probability
+from estimator.frames import Columns
+from estimator.groups import Groups
+from estimator.label_free.confidence_based import Measurement
+from estimator.label_free.intervals import interval
+from estimator.metrics import Metric
+from estimator.results import Performance
+
+Floats = NDArray[np.float64]
+
+# The share of scores outside the reference's .001 to .999 quantiles (where .002 are
+# expected) from which a chunk is called extrapolated.
+EXTRAPOLATED = 0.01
+
+
+def row_scale(metrics: tuple[Metric, ...], n_rows: NDArray[np.int64]) -> Floats:
+    """Return what brings a metric to one row: n for a sum over rows, else 1."""
+    n = np.maximum(n_rows, 1).astype(np.float64)
+    one = np.ones_like(n)
+    return np.stack([n if metric.extensive else one for metric in metrics], axis=1)
+
+
+def compose_remarks(
+    columns: Columns, chunks: Chunks, delivered: Groups, kept: Groups
+) -> list[list[str]]:
+    """Say of each group what it lacks: rows to be complete, scores, labels."""
+    remarks: list[list[str]] = [[] for _ in range(kept.chunk.size)]
+    sizes = np.diff(chunks.offsets)
+    asked = f" of {sizes[0]}" if sizes.size > 1 else ""
+    for g in np.flatnonzero(~chunks.complete[kept.chunk]):
+        remarks[g].append(f"incomplete: {sizes[kept.chunk[g]]}{asked} rows")
+    if delivered is kept:
+        return remarks
+    left_out = delivered.n_rows - kept.n_rows
+    without_score = delivered.n_rows - delivered.keep(~np.isnan(columns.score)).n_rows
+    what = "score" if columns.decision is None else "score or decision"
+    for g in np.flatnonzero(left_out):
+        for count, lacking in (
+            (without_score[g], what),
+            (left_out[g] - without_score[g], "label"),
+        ):
+            if count:
+                rows = "row" if count == 1 else "rows"
+                remarks[g].append(f"{count} {rows} left out: no {lacking}")
+    return remarks
+
+
+def assemble_performance(
+    metrics: tuple[Metric, ...],
+    period: Literal["reference", "analysis"],
+    level: float,
+    chunks: Chunks,
+    groups: Groups,
+    *,
+    estimated: Measurement,
+    realized: Measurement | None,
+    n_labels: NDArray[np.int64],
+    thresholds: Mapping[str, tuple[Threshold, ...]],
+    drift: Mapping[str, Floats],
+    remarks: list[list[str]],
+) -> Performance:
+    """Put together what is known of each group: value, intervals, thresholds, notes.
+
+    The reference is labelled: its value is the realized one, whose prediction interval
+    has width 0. In the analysis period the value is the estimate.
+    """
+    n_rows = groups.n_rows
+    shape = estimated.value.shape
+    scale = row_scale(metrics, n_rows)
+    tau2 = np.empty(shape)
+    low, high = np.empty(shape), np.empty(shape)
+    nowhere = (Threshold(kind="constant", low=np.nan, high=np.nan),) * len(metrics)
+    for segment, of in groups.by_segment():
+        tau2[of] = drift.get(segment, drift[""]) * scale[of] ** 2
+        for k, threshold in enumerate(thresholds.get(segment, nowhere)):
+            low[of, k], high[of, k] = threshold.at(n_rows[of], metrics[k])
+        if segment not in thresholds:
+            for g in range(of.start, of.stop):
+                remarks[g].append("segment is not in the reference")
+    at = realized if period == "reference" and realized is not None else estimated
+    if at is estimated:
+        hidden = at.calibration_variance + tau2
+        share = at.outside / np.maximum(n_rows, 1)
+        for g in np.flatnonzero(share > EXTRAPOLATED).tolist():
+            remarks[g].append(
+                f"extrapolated: {share[g]:.1%} of the scores lie beyond the reference's"
+            )
+    else:  # labels owe nothing to the calibration
+        hidden = np.zeros(shape)
+    unknown = at.label_variance + hidden
+    population = at.sampling_variance + hidden
+    intervals = {
+        name: np.empty(shape)
+        for name in ("lower", "upper", "expected_lower", "expected_upper", "breach")
+    }
+    for k, metric in enumerate(metrics):
+        value, around = at.value[:, k], population[:, k]
+        intervals["lower"][:, k], intervals["upper"][:, k] = interval(
+            value, unknown[:, k], metric, level
+        )
+        (
+            intervals["expected_lower"][:, k],
+            intervals["expected_upper"][:, k],
+        ) = interval(value, around, metric, level)
+        intervals["breach"][:, k] = breach_probability(
+            metric, value, around, low[:, k], high[:, k]
+        )
+    complete = chunks.complete[groups.chunk]
+    return Performance(
+        metrics=tuple(metric.name for metric in metrics),
+        level=level,
+        segment=groups.segment,
+        period=np.full(len(n_rows), period, dtype=object),
+        chunk=chunks.label[groups.chunk],
+        start=chunks.start[groups.chunk],
+        end=chunks.end[groups.chunk],
+        timezone=None if chunks.timezone is None else str(chunks.timezone),
+        n_rows=n_rows,
+        n_labels=n_labels,
+        value=at.value,
+        lower=intervals["lower"],
+        upper=intervals["upper"],
+        expected_lower=intervals["expected_lower"],
+        expected_upper=intervals["expected_upper"],
+        standard_error=np.sqrt(at.sampling_variance),
+        calibration_error=np.sqrt(at.calibration_variance),
+        estimated=estimated.value,
+        realized=np.full(shape, np.nan) if realized is None else realized.value,
+        lower_threshold=low,
+        upper_threshold=high,
+        breach_probability=intervals["breach"],
+        alert=(intervals["breach"] >= 0.5) & complete[:, None],
+        note=_notes(remarks, estimated, realized, n_labels),
+    )
+
+
+def _notes(
+    remarks: list[list[str]],
+    estimated: Measurement,
+    realized: Measurement | None,
+    n_labels: NDArray[np.int64],
+) -> NDArray[np.object_]:
+    notes = np.full(estimated.value.shape, "", dtype=object)
+    notes[:] = np.array(["; ".join(texts) for texts in remarks], dtype=object)[:, None]
+    said = [("undefined", estimated.reason)]
+    if realized is not None:
+        differs = (realized.reason != estimated.reason) & (n_labels > 0)[:, None]
+        said.append(("realized undefined", np.where(differs, realized.reason, "")))
+    for what, reason in said:
+        for g, k in np.argwhere(reason != ""):
+            known = f"{notes[g, k]}; " if notes[g, k] else ""
+            notes[g, k] = f"{known}{what}: {reason[g, k]}"
+    return notes
+
+
+def concatenate_periods(reference: Performance, analysis: Performance) -> Performance:
+    """Join two periods: by segment, the reference before the analysis."""
+    segments = {name: i for i, name in enumerate(analysis.segments)}
+    place = [segments[name] for name in (*reference.segment, *analysis.segment)]
+    order = np.argsort(place, kind="stable")
+    joined: dict[str, Any] = {
+        "metrics": analysis.metrics,
+        "level": analysis.level,
+        "timezone": analysis.timezone,
+    }
+    for field in fields(Performance):
+        if field.name not in joined:
+            both = getattr(reference, field.name), getattr(analysis, field.name)
+            joined[field.name] = np.concatenate(both)[order]
+    return Performance(**joined)

@@ -1,0 +1,225 @@
+"""What is learned from the labelled reference period, cross-fitted throughout."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calibration import Calibrator, cross_fit, make_calibrator
+from calibration.selection import select_calibrator
+from estimator.assembly import assemble_performance, compose_remarks, row_scale
+from estimator.chunking import Chunks, make_chunks
+from estimator.degradation.thresholds import Threshold, ThresholdSpec, fit_threshold
+from estimator.frames import Columns
+from estimator.groups import Groups, group_rows
+from estimator.label_free.confidence_based import Measurement, measure
+from estimator.label_free.intervals import unseen_drift
+from estimator.metrics import Metric
+from estimator.results import Performance
+from estimator.soft_labels import Advance, ErrorCells, measure_error_cells
+
+Floats = NDArray[np.float64]
+
+MIN_ROWS = 100
+MIN_ROWS_PER_CLASS = 10
+N_FOLDS = 5
+# tau² needs several chunks; a reference of fewer is cut into this many for it, if
+# their own noise leaves anything to see.
+DRIFT_CHUNKS = 10
+MIN_DRIFT_ROWS = 1_000
+
+# Steps of the work that `learn_reference` reports to its progress bar.
+N_STEPS = N_FOLDS + 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Reference:
+    """What is learned from the reference period, and all that `estimate` needs.
+
+    Attributes
+    ----------
+    metrics : tuple of Metric
+    calibrator : Calibrator
+        Fitted on the whole reference.
+    calibrator_name : str
+        Its registered name; "" for the caller's own object.
+    error_cells : ErrorCells
+        How wrong it may be.
+    thresholds, drift : dict by segment
+        A rule per metric; tau² per metric (per row squared, for sums over rows).
+    performance : Performance
+        The reference chunks.
+    """
+
+    metrics: tuple[Metric, ...]
+    calibrator: Calibrator
+    calibrator_name: str
+    error_cells: ErrorCells
+    thresholds: dict[str, tuple[Threshold, ...]]
+    drift: dict[str, Floats]
+    performance: Performance
+
+
+def learn_reference(
+    metrics: tuple[Metric, ...],
+    columns: Columns,
+    chunks: Chunks,
+    *,
+    decision: NDArray[np.bool_] | float,
+    calibrator: str | Calibrator,
+    thresholds: Mapping[str, ThresholdSpec],
+    level: float,
+    advance: Advance | None = None,
+) -> Reference:
+    """Fit the calibration, and measure the reference with maps that have not seen it.
+
+    Raises
+    ------
+    ValueError
+        If too few rows have a score and a label, or only one class has.
+    """
+    if columns.label is None:
+        msg = "`y_true` must be a column of the reference: it is what is learned from."
+        raise ValueError(msg)
+    step = advance or _no_progress
+    usable = ~(np.isnan(columns.score) | np.isnan(columns.label))
+    delivered = group_rows(columns, chunks)
+    groups = delivered.keep(usable)
+    rows, _ = groups.parts[0]
+    in_time = np.flatnonzero(usable) if rows is None else rows
+    score = np.asarray(columns.score[in_time], dtype=np.float64)
+    label = columns.label[in_time]
+    _check_size(label)
+    name, fitted = _choose_calibrator(calibrator, score, label)
+    fitted.fit(score, label)
+    step(1)
+    out_of_fold = np.full(columns.n_rows, np.nan)
+    out_of_fold[in_time] = cross_fit(
+        fitted, score, label, n_splits=N_FOLDS
+    ).probabilities
+    step(N_FOLDS)
+    cells = measure_error_cells(fitted, score, fitted.predict(score))
+    of_rows = partial(measure, metrics, score=columns.score, decision=decision)
+    estimated = of_rows(groups=groups, soft=out_of_fold, error_cells=cells)
+    realized = of_rows(groups=groups, soft=columns.label)
+    step(1)
+    if len(chunks) < N_FOLDS and label.size >= DRIFT_CHUNKS * MIN_DRIFT_ROWS:
+        size = label.size // DRIFT_CHUNKS
+        finer = make_chunks(columns.n_rows, size, columns.timestamp, columns.timezone)
+        of_drift = group_rows(columns, finer).keep(usable)
+        drift = _estimate_drift(
+            metrics,
+            of_drift,
+            of_rows(groups=of_drift, soft=out_of_fold, error_cells=cells),
+            of_rows(groups=of_drift, soft=columns.label),
+        )
+    else:
+        drift = _estimate_drift(metrics, groups, estimated, realized)
+    rules = _fit_thresholds(metrics, groups, realized, thresholds)
+    step(1)
+    return Reference(
+        metrics=metrics,
+        calibrator=fitted,
+        calibrator_name=name,
+        error_cells=cells,
+        thresholds=rules,
+        drift=drift,
+        performance=assemble_performance(
+            metrics,
+            "reference",
+            level,
+            chunks,
+            groups,
+            estimated=estimated,
+            realized=realized,
+            n_labels=groups.n_rows,
+            thresholds=rules,
+            drift=drift,
+            remarks=compose_remarks(columns, chunks, delivered, groups),
+        ),
+    )
+
+
+def _choose_calibrator(
+    spec: str | Calibrator, score: Floats, label: Floats
+) -> tuple[str, Calibrator]:
+    if spec == "select":
+        name = select_calibrator(score, label, n_splits=N_FOLDS).best
+        return name, make_calibrator(name)
+    return spec if isinstance(spec, str) else "", make_calibrator(spec)
+
+
+def _estimate_drift(
+    metrics: tuple[Metric, ...],
+    groups: Groups,
+    estimated: Measurement,
+    realized: Measurement,
+) -> dict[str, Floats]:
+    """Estimate tau² of each segment and metric from chunks no map has seen."""
+    # A fold's map has seen (K - 1)/K of the reference.
+    variance = estimated.label_variance + (
+        estimated.calibration_variance * N_FOLDS / (N_FOLDS - 1)
+    )
+    scale = row_scale(metrics, groups.n_rows)
+    residual = (estimated.value - realized.value) / scale
+    variance /= scale**2
+    return {
+        segment: np.array(
+            [
+                unseen_drift(residual[of, k], variance[of, k])
+                for k in range(len(metrics))
+            ]
+        )
+        for segment, of in groups.by_segment()
+    }
+
+
+def _fit_thresholds(
+    metrics: tuple[Metric, ...],
+    groups: Groups,
+    realized: Measurement,
+    specs: Mapping[str, ThresholdSpec],
+) -> dict[str, tuple[Threshold, ...]]:
+    n_rows = groups.n_rows.astype(np.float64)
+    standard_error = np.sqrt(realized.sampling_variance)
+    return {
+        segment: tuple(
+            fit_threshold(
+                specs[metric.name],
+                metric,
+                realized.value[of, k],
+                standard_error[of, k],
+                n_rows[of],
+            )
+            for k, metric in enumerate(metrics)
+        )
+        for segment, of in groups.by_segment()
+    }
+
+
+def _check_size(label: Floats) -> None:
+    n, positives = label.size, int(label.sum())
+    fewest = min(positives, n - positives)
+    if fewest == 0:
+        only = "1" if positives else "0"
+        msg = (
+            f"The reference must hold both classes, but all of its {n} labels are "
+            f"{only}. Take a longer period, or check `y_true`."
+        )
+        raise ValueError(msg)
+    if n < MIN_ROWS or fewest < MIN_ROWS_PER_CLASS:
+        share = fewest / n
+        needed = max(MIN_ROWS, int(np.ceil(MIN_ROWS_PER_CLASS / share)))
+        msg = (
+            f"The reference is too small: it has {n} labelled rows, {fewest} of the "
+            f"rarer class, and needs at least {MIN_ROWS} rows with "
+            f"{MIN_ROWS_PER_CLASS} of each class. With these shares about {needed} "
+            "rows are needed; take a longer period."
+        )
+        raise ValueError(msg)
+
+
+def _no_progress(_: int) -> None:
+    """Stand in for the progress bar where none is shown."""
