@@ -1,0 +1,481 @@
+"""The public face: contract of every column, and what bad input is told."""
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.metrics import accuracy_score, f1_score, roc_auc_score
+
+from calibration import CALIBRATORS, SplineCalibrator
+from estimator import Performance, PerformanceEstimator
+from estimator.metrics import METRIC_NAMES
+from tests.estimator.conftest import simulate
+
+COSTS = {"tn": 0, "fp": -5, "fn": -100, "tp": 20}
+COLUMNS = [
+    "segment", "period", "chunk", "start", "end", "metric", "n_rows", "n_labels",
+    "value", "lower", "upper", "expected_lower", "expected_upper", "standard_error",
+    "estimated", "realized", "lower_threshold", "upper_threshold",
+    "breach_probability", "alert", "note",
+]  # fmt: skip
+
+
+def make(**options):
+    options = {"chunk": 1_000, "metrics": METRIC_NAMES} | options
+    return PerformanceEstimator(**({"business_costs": COSTS} | options))
+
+
+@pytest.fixture(scope="module")
+def fitted(reference_frame):
+    return make().fit(reference_frame)
+
+
+@pytest.fixture(scope="module")
+def frame(fitted, production_frame):
+    return fitted.estimate(production_frame).to_frame()
+
+
+def rows(frame, period="analysis", metric="roc_auc", segment=""):
+    is_it = (frame["period"] == period) & (frame["metric"] == metric)
+    return frame[is_it & (frame["segment"] == segment)].reset_index(drop=True)
+
+
+def test_columns_and_key(frame):
+    assert list(frame.columns) == COLUMNS
+    assert not frame.duplicated(["segment", "period", "chunk", "metric"]).any()
+    assert len(frame) == (6 + 6) * len(METRIC_NAMES)
+    assert frame["alert"].dtype == bool
+
+
+def test_the_estimate_is_what_the_true_probabilities_say(fitted):
+    frame = simulate(200_000, 7)
+    z = np.log(frame["y_pred_proba"] / (1 - frame["y_pred_proba"]))
+    p = 1 / (1 + np.exp(1 - 1.3 * z))
+    found = fitted.estimate(frame[["y_pred_proba"]], chunk=None).to_frame()
+    decided = frame["y_pred_proba"] >= 0.5
+    expected = {
+        "accuracy": np.where(decided, p, 1 - p).mean(),
+        "precision": p[decided].mean(),
+        "recall": p[decided].sum() / p.sum(),
+        "tp": p[decided].sum(),
+    }
+    for metric, value in expected.items():
+        row = rows(found, metric=metric).iloc[0]
+        assert row["expected_lower"] < value < row["expected_upper"]
+
+
+def test_value_is_the_estimate_and_labels_only_fill_realized(fitted, production_frame):
+    with_labels = fitted.estimate(production_frame).to_frame()
+    without = fitted.estimate(production_frame.drop(columns="y_true")).to_frame()
+    touched = ["realized", "n_labels", "note"]
+    pd.testing.assert_frame_equal(
+        with_labels.drop(columns=touched), without.drop(columns=touched)
+    )
+    analysis = rows(without)
+    assert analysis["realized"].isna().all()
+    assert (analysis["n_labels"] == 0).all()
+    assert_array_equal(analysis["value"], analysis["estimated"])
+
+
+def test_realized_is_sklearns(frame, production_frame):
+    for c in range(6):
+        chunk = production_frame[c * 1_000 : (c + 1) * 1_000]
+        y, s = chunk["y_true"], chunk["y_pred_proba"]
+        for metric, truth in (
+            ("roc_auc", roc_auc_score(y, s)),
+            ("accuracy", accuracy_score(y, s >= 0.5)),
+            ("f1", f1_score(y, s >= 0.5)),
+        ):
+            assert_allclose(rows(frame, metric=metric)["realized"][c], truth, 1e-12)
+
+
+def test_realized_over_the_rows_labelled_so_far(fitted, production_frame):
+    partly = production_frame.assign(y_true=production_frame["y_true"].astype(float))
+    partly.loc[partly.index % 3 == 0, "y_true"] = np.nan
+    found = rows(fitted.estimate(partly).to_frame())
+    known = partly[:1_000].dropna()
+    assert found["n_labels"][0] == len(known)
+    assert found["n_rows"][0] == 1_000
+    assert_allclose(
+        found["realized"][0], roc_auc_score(known["y_true"], known["y_pred_proba"])
+    )
+
+
+def test_reference_rows_are_realized_with_a_closed_interval(frame, reference_frame):
+    found = rows(frame, "reference")
+    assert_array_equal(found["value"], found["realized"])
+    assert_array_equal(found["lower"], found["value"])
+    assert_array_equal(found["upper"], found["value"])
+    assert (found["expected_lower"] < found["value"]).all()
+    assert (found["estimated"] != found["value"]).all()
+    first = reference_frame[:1_000]
+    assert_allclose(
+        found["value"][0], roc_auc_score(first["y_true"], first["y_pred_proba"]), 1e-12
+    )
+
+
+def test_reference_estimates_are_cross_fitted(reference_frame):
+    """Labels of a fold do not reach its own estimates, only those of the others."""
+    flipped = reference_frame.copy()
+    own_fold = flipped.index < 1_200
+    flipped.loc[own_fold, "y_true"] = 1 - flipped.loc[own_fold, "y_true"]
+    before, after = (
+        rows(make(chunk=1_200).fit(f).reference_.performance.to_frame(), "reference")
+        for f in (reference_frame, flipped)
+    )
+    assert before["estimated"][0] == after["estimated"][0]
+    assert before["estimated"][1] != after["estimated"][1]
+
+
+def test_intervals_hold_the_value_within_bounds(frame):
+    known = frame.dropna(subset=["value"])
+    assert len(known) == len(frame)
+    for low, high in (("lower", "upper"), ("expected_lower", "expected_upper")):
+        assert (known[low] <= known["value"]).all()
+        assert (known["value"] <= known[high]).all()
+    analysis = known[known["period"] == "analysis"]
+    assert (analysis["lower"] < analysis["upper"]).all()
+    bounded = known[
+        ~known["metric"].isin(["log_loss", "business_value", *["tn", "fp", "fn", "tp"]])
+    ]
+    assert (bounded["lower"] >= 0).all()
+    assert (bounded["upper"] <= 1).all()
+
+
+def test_an_incomplete_chunk_is_kept_noted_and_never_alerts(reference_frame):
+    bad = simulate(1_500, 3, slope=0.0)
+    bad["y_pred_proba"] = 0.5 + (bad["y_pred_proba"] - 0.5) / 20  # all near the middle
+    estimator = make(
+        metrics=["accuracy"], thresholds={"accuracy": ("constant", 0.99, None)}
+    ).fit(reference_frame)
+    found = rows(estimator.estimate(bad).to_frame(), metric="accuracy")
+    assert list(found["n_rows"]) == [1_000, 500]
+    assert list(found["alert"]) == [True, False]
+    assert found["breach_probability"][1] > 0.99
+    assert found["note"][1].startswith("incomplete: 500 of 1000 rows")
+
+
+def test_thresholds_narrow_with_the_chunks_own_size(fitted, production_frame):
+    small = rows(fitted.estimate(production_frame, chunk=500).to_frame())
+    large = rows(fitted.estimate(production_frame, chunk=2_000).to_frame())
+    width = [f["upper_threshold"][0] - f["lower_threshold"][0] for f in (small, large)]
+    assert_allclose(width[0] / width[1], 2.0)
+
+
+def test_threshold_is_mean_plus_minus_k_standard_errors(reference_frame):
+    """Of the realized AUC: DeLong's, which a binormal simulation can be asked for."""
+    estimator = make(
+        metrics=["roc_auc"], thresholds={"roc_auc": ("standard_error", 2)}
+    ).fit(reference_frame)
+    reference = rows(estimator.reference_.performance.to_frame(), "reference")
+    low, high = reference["lower_threshold"][0], reference["upper_threshold"][0]
+    assert_allclose((low + high) / 2, reference["value"].mean())
+    values = [
+        roc_auc_score(f["y_true"], f["y_pred_proba"])
+        for f in (simulate(1_000, seed) for seed in range(100, 400))
+    ]
+    assert_allclose((high - low) / 4, np.std(values), rtol=0.1)
+
+
+def test_constant_and_quantile_thresholds(reference_frame):
+    found = make(
+        metrics=["roc_auc", "f1", "log_loss"],
+        thresholds={
+            "roc_auc": ("constant", 0.7, None),
+            "f1": ("quantile", 0.1, 0.9),
+            "log_loss": ("constant", -1.0, 0.9),
+        },
+    ).fit(reference_frame)
+    frame = found.reference_.performance.to_frame()
+    auc, f1 = rows(frame, "reference"), rows(frame, "reference", "f1")
+    assert (auc["lower_threshold"] == 0.7).all()
+    assert auc["upper_threshold"].isna().all()
+    assert_allclose(f1["lower_threshold"], np.quantile(f1["value"], 0.1))
+    assert_allclose(f1["upper_threshold"], np.quantile(f1["value"], 0.9))
+    # Below the smallest log loss there is nothing to cross.
+    assert rows(frame, "reference", "log_loss")["lower_threshold"].isna().all()
+
+
+def test_alerts_point_in_the_bad_direction(reference_frame):
+    harder = simulate(4_000, 5)
+    harder["y_pred_proba"] = 0.5 + (harder["y_pred_proba"] - 0.5) / 4
+    frame = make().fit(reference_frame).estimate(harder).to_frame()
+    for metric in ("roc_auc", "accuracy", "brier_score", "log_loss"):
+        found = rows(frame, metric=metric)
+        assert found["alert"].all(), metric
+        assert (found["breach_probability"] > 0.5).all()
+    counts = rows(frame, metric="tp")
+    assert not counts["alert"].any()
+    assert counts["breach_probability"].isna().all()
+
+
+def test_nothing_alerts_where_nothing_moves(fitted):
+    frame = fitted.estimate(simulate(20_000, 11)).to_frame()
+    assert not frame["alert"].any()
+
+
+def test_a_fitted_estimator_is_stateless(fitted, production_frame):
+    reference = fitted.reference_.performance.to_frame()
+    first = fitted.estimate(production_frame)
+    kept = first.to_frame()
+    fitted.estimate(production_frame[:100], chunk=None)
+    pd.testing.assert_frame_equal(first.to_frame(), kept)
+    pd.testing.assert_frame_equal(fitted.estimate(production_frame).to_frame(), kept)
+    pd.testing.assert_frame_equal(fitted.reference_.performance.to_frame(), reference)
+
+
+def test_one_night_is_one_chunk_whatever_the_references_chunks_were(
+    reference_frame, production_frame
+):
+    estimator = make(chunk="W", timestamp="timestamp").fit(reference_frame)
+    found = rows(estimator.estimate(production_frame[:123], chunk=None).to_frame())
+    assert list(found["n_rows"]) == [123]
+    assert list(found["chunk"]) == [0]
+
+
+def test_weeks_are_labelled_by_their_monday(reference_frame, production_frame):
+    estimator = make(chunk="W", timestamp="timestamp").fit(reference_frame)
+    shuffled = production_frame.sample(frac=1, random_state=0)
+    found = rows(estimator.estimate(shuffled).to_frame())
+    weeks = production_frame["timestamp"].dt.to_period("W")
+    assert list(found["chunk"]) == [
+        str(week.start_time.date()) for week in weeks.unique()
+    ]
+    assert_array_equal(found["n_rows"], weeks.value_counts(sort=False))
+    by_week = production_frame["timestamp"].groupby(weeks)
+    assert list(found["start"]) == list(by_week.min())
+    assert list(found["end"]) == list(by_week.max())
+    in_order = rows(estimator.estimate(production_frame).to_frame())
+    assert_allclose(found["value"], in_order["value"], rtol=1e-12)
+
+
+def test_time_zones_come_back(reference_frame, production_frame):
+    zone = "Europe/Berlin"
+    frames = [
+        frame.assign(
+            timestamp=frame["timestamp"].dt.tz_localize("UTC").dt.tz_convert(zone)
+        )
+        for frame in (reference_frame, production_frame)
+    ]
+    estimator = make(chunk="D", timestamp="timestamp", metrics="accuracy")
+    found = estimator.fit(frames[0]).estimate(frames[1]).to_frame()
+    assert str(found["start"].dt.tz) == zone
+    analysis = rows(found, metric="accuracy")
+    assert analysis["start"][0] == frames[1]["timestamp"].min()
+
+
+def test_segments_stand_beside_all_rows(reference_frame, production_frame):
+    estimator = make(segments="region", metrics=["roc_auc", "tp"]).fit(reference_frame)
+    frame = estimator.estimate(production_frame).to_frame()
+    assert list(frame["segment"].unique()) == ["", "region=north", "region=south"]
+    parts = [
+        rows(frame, metric="tp", segment=f"region={r}") for r in ("north", "south")
+    ]
+    whole = rows(frame, metric="tp")
+    assert_allclose(parts[0]["value"] + parts[1]["value"], whole["value"])
+    assert_array_equal(parts[0]["n_rows"] + parts[1]["n_rows"], whole["n_rows"])
+    overall = make(metrics=["roc_auc", "tp"]).fit(reference_frame)
+    alone = overall.estimate(production_frame).to_frame()
+    pd.testing.assert_frame_equal(
+        frame[frame["segment"] == ""].reset_index(drop=True), alone
+    )
+
+
+def test_segments_that_vanish_or_appear_are_said_so(reference_frame, production_frame):
+    estimator = make(segments=("region",), metrics=["roc_auc"]).fit(reference_frame)
+    moved = production_frame.assign(
+        region=production_frame["region"].replace("north", "west")
+    )
+    frame = estimator.estimate(moved).to_frame()
+    gone = rows(frame, segment="region=north")
+    assert (gone["n_rows"] == 0).all()
+    assert (gone["note"].str.endswith("undefined: no rows")).all()
+    new = rows(frame, segment="region=west")
+    assert new["value"].notna().all()
+    assert new["lower_threshold"].isna().all()
+    assert new["note"].str.contains("segment is not in the reference").all()
+
+
+def test_rows_without_a_score_are_left_out_and_counted(fitted, production_frame):
+    holes = production_frame.copy()
+    holes.loc[[3, 5, 1_002], "y_pred_proba"] = np.nan
+    found = rows(fitted.estimate(holes).to_frame())
+    assert list(found["n_rows"][:3]) == [998, 999, 1_000]
+    assert found["note"][0] == "2 rows left out: no score"
+    assert found["note"][1] == "1 row left out: no score"
+    assert found["note"][2] == ""
+    kept = rows(fitted.estimate(holes[:1_000].dropna(), chunk=None).to_frame())
+    assert_allclose(found["value"][0], kept["value"][0], rtol=1e-12)
+
+
+def test_reference_rows_without_a_label_are_left_out_and_counted(reference_frame):
+    holes = reference_frame.assign(y_true=reference_frame["y_true"].astype(float))
+    holes.loc[[0, 7], "y_true"] = np.nan
+    holes.loc[9, "y_pred_proba"] = np.nan
+    found = rows(make().fit(holes).reference_.performance.to_frame(), "reference")
+    assert found["n_rows"][0] == 997
+    assert found["note"][0] == "1 row left out: no score; 2 rows left out: no label"
+
+
+def test_undefined_metrics_are_nan_with_their_reason(reference_frame):
+    low = simulate(1_000, 4)
+    low["y_pred_proba"] /= 3  # nothing is predicted positive
+    low["y_true"] = 0
+    found = make().fit(reference_frame).estimate(low).to_frame()
+    for metric, reason in (
+        ("precision", "undefined: no predicted positives"),
+        ("recall", "undefined: no predicted positives"),
+        ("f1", "undefined: no predicted positives"),
+    ):
+        row = rows(found, metric=metric).iloc[0]
+        assert np.isnan(
+            row[["value", "lower", "upper", "expected_lower"]].astype(float)
+        ).all()
+        assert reason in row["note"]
+        assert not row["alert"]
+    auc = rows(found).iloc[0]
+    assert np.isfinite(auc["value"])
+    assert np.isnan(auc["realized"])
+    assert "realized undefined: no positives" in auc["note"]
+
+
+def test_too_few_expected_positives_say_so(reference_frame):
+    rare = simulate(20, 4)
+    rare["y_pred_proba"] = np.linspace(0.001, 0.04, 20)
+    frame = make().fit(reference_frame).estimate(rare, chunk=None).to_frame()
+    row = rows(frame).iloc[0]
+    assert np.isnan(row["value"])
+    assert "undefined: too few expected positives" in row["note"]
+    assert "of the possible outcomes" in row["note"]
+
+
+def test_scores_beyond_the_references_are_called_extrapolated(reference_frame):
+    far = simulate(1_000, 4)
+    far.loc[:49, "y_pred_proba"] = 0.9999
+    found = rows(make().fit(reference_frame).estimate(far).to_frame())
+    assert found["note"][0].startswith("extrapolated: 5.")
+
+
+def test_decisions_may_come_from_the_client(reference_frame, production_frame):
+    frames = [
+        frame.assign(y_pred=(frame["y_pred_proba"] >= 0.3).astype(int))
+        for frame in (reference_frame, production_frame)
+    ]
+    with_column = make(y_pred="y_pred").fit(frames[0]).estimate(frames[1])
+    with_threshold = make(decision_threshold=0.3).fit(frames[0]).estimate(frames[1])
+    pd.testing.assert_frame_equal(
+        with_column.to_frame(), with_threshold.to_frame(), rtol=1e-10
+    )
+
+
+@pytest.mark.parametrize("convert", [pl.from_pandas, pa.Table.from_pandas])
+def test_frames_of_other_libraries_give_the_same(
+    convert, reference_frame, production_frame
+):
+    estimator = make(chunk="W", timestamp="timestamp", segments="region")
+    expected = estimator.fit(reference_frame).estimate(production_frame).to_frame()
+    found = (
+        clone(estimator)
+        .fit(convert(reference_frame))
+        .estimate(convert(production_frame))
+        .to_frame()
+    )
+    pd.testing.assert_frame_equal(found, expected, check_dtype=False, rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", [*CALIBRATORS, "select"])
+def test_every_calibrator_serves(name, reference_frame, production_frame):
+    estimator = make(calibrator=name, metrics=["roc_auc"]).fit(reference_frame)
+    found = rows(estimator.estimate(production_frame).to_frame())
+    assert (
+        (found["lower"] < found["realized"]) & (found["realized"] < found["upper"])
+    ).sum() >= 5
+
+
+def test_the_callers_calibrator_is_cloned(reference_frame):
+    mine = SplineCalibrator(n_knots=4)
+    estimator = make(calibrator=mine).fit(reference_frame)
+    assert not hasattr(mine, "coefficients_")
+    assert estimator.reference_.calibrator.n_knots == 4
+
+
+def test_only_the_named_columns_are_touched(fitted, production_frame):
+    class Untouchable:
+        def __getattr__(self, name):
+            raise AssertionError(name)
+
+    wide = production_frame.assign(blob=[Untouchable()] * len(production_frame))
+    before = wide.copy(deep=False)
+    fitted.estimate(wide)
+    assert list(wide.columns) == list(before.columns)
+
+
+def test_business_value_is_the_sum_over_rows(frame):
+    cells = {c: rows(frame, metric=c)["value"] for c in COSTS}
+    expected = sum(COSTS[c] * cells[c] for c in COSTS)
+    assert_allclose(rows(frame, metric="business_value")["value"], expected)
+
+
+def test_an_unfitted_estimator_says_so(production_frame):
+    with pytest.raises(NotFittedError, match="PerformanceEstimator"):
+        make().estimate(production_frame)
+
+
+def test_a_failed_fit_leaves_the_fitted_state(reference_frame, production_frame):
+    estimator = make().fit(reference_frame)
+    kept = estimator.reference_
+    with pytest.raises(ValueError, match="too small"):
+        estimator.fit(reference_frame[:50])
+    assert estimator.reference_ is kept
+    estimator.estimate(production_frame)
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        ({"method": "pape"}, "`method` must be"),
+        ({"metrics": ["roc_acu"]}, "Did you mean 'roc_auc'"),
+        ({"metrics": []}, "at least one"),
+        ({"metrics": ["f1", "f1"]}, "comes twice"),
+        ({"level": 95}, "`level` must lie in"),
+        ({"decision_threshold": 1.5}, "`decision_threshold` must lie in"),
+        ({"features": ["age"]}, "`features` must be None"),
+        ({"calibrator": "splin"}, "Did you mean 'spline'"),
+        ({"chunk": "W"}, "`timestamp` is None"),
+        ({"chunk": 0}, "`chunk`"),
+        ({"business_costs": None}, "`business_costs` is needed"),
+        ({"business_costs": {"tp": 1}}, "exactly the keys"),
+        ({"business_costs": COSTS | {"tp": np.inf}}, "finite"),
+        ({"thresholds": {"recal": ("constant", 0, 1)}}, "not among the"),
+        ({"thresholds": {"recall": ("constant", 0.9, 0.1)}}, "low before high"),
+        ({"thresholds": {"recall": ("quantile", 5, 95)}}, "must be like"),
+        ({"thresholds": {"recall": 0.9}}, "must be like"),
+        ({"y_pred_proba": "proba"}, "y_pred_proba"),
+        ({"y_true": "target"}, "y_true"),
+    ],
+)
+def test_wrong_parameters_are_refused(options, match, reference_frame):
+    with pytest.raises((ValueError, KeyError, TypeError), match=match):
+        make(**options).fit(reference_frame)
+
+
+def test_a_reference_with_one_class_or_too_few_rows_is_refused(reference_frame):
+    with pytest.raises(ValueError, match="both classes"):
+        make().fit(reference_frame.assign(y_true=0))
+    rare = reference_frame.assign(y_true=0)
+    rare.loc[:2, "y_true"] = 1
+    with pytest.raises(ValueError, match="about 20000 rows are needed"):
+        make().fit(rare)
+
+
+def test_result_is_frozen_with_one_line(fitted, production_frame):
+    result = fitted.estimate(production_frame)
+    assert isinstance(result, Performance)
+    assert "\n" not in repr(result)
+    assert "6 reference + 6 analysis chunks" in repr(result)
+    with pytest.raises(ValueError, match="read-only"):
+        result.value[0, 0] = 1.0
