@@ -8,7 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from estimator.chunking import Chunks
-from estimator.degradation.thresholds import Threshold, breach_probability
+from estimator.degradation.thresholds import (
+    Thresholds,
+    breach_probability,
+    no_thresholds,
+)
 from estimator.frames import Columns
 from estimator.groups import Groups
 from estimator.label_free.confidence_based import Measurement
@@ -65,7 +69,7 @@ def assemble_performance(
     estimated: Measurement,
     realized: Measurement | None,
     n_labels: NDArray[np.int64],
-    thresholds: Mapping[str, tuple[Threshold, ...]],
+    thresholds: Mapping[str, Thresholds],
     drift: Mapping[str, Floats],
     remarks: list[list[str]],
 ) -> Performance:
@@ -77,16 +81,15 @@ def assemble_performance(
     n_rows = groups.n_rows
     shape = estimated.value.shape
     scale = row_scale(metrics, n_rows)
-    tau2 = np.empty(shape)
-    low, high = np.empty(shape), np.empty(shape)
-    nowhere = (Threshold(kind="constant", low=np.nan, high=np.nan),) * len(metrics)
+    tau2, low, high = np.empty(shape), np.empty(shape), np.empty(shape)
     for segment, of in groups.by_segment():
         tau2[of] = drift.get(segment, drift[""]) * scale[of] ** 2
-        for k, threshold in enumerate(thresholds.get(segment, nowhere)):
-            low[of, k], high[of, k] = threshold.at(n_rows[of], metrics[k])
-        if segment not in thresholds:
+        rules = thresholds.get(segment)
+        if rules is None:
+            rules = no_thresholds(metrics)
             for g in range(of.start, of.stop):
                 remarks[g].append("segment is not in the reference")
+        low[of], high[of] = rules.at(n_rows[of])
     at = realized if period == "reference" and realized is not None else estimated
     if at is estimated:
         hidden = at.calibration_variance + tau2
@@ -99,22 +102,9 @@ def assemble_performance(
         hidden = np.zeros(shape)
     unknown = at.label_variance + hidden
     population = at.sampling_variance + hidden
-    intervals = {
-        name: np.empty(shape)
-        for name in ("lower", "upper", "expected_lower", "expected_upper", "breach")
-    }
-    for k, metric in enumerate(metrics):
-        value, around = at.value[:, k], population[:, k]
-        intervals["lower"][:, k], intervals["upper"][:, k] = interval(
-            value, unknown[:, k], metric, level
-        )
-        (
-            intervals["expected_lower"][:, k],
-            intervals["expected_upper"][:, k],
-        ) = interval(value, around, metric, level)
-        intervals["breach"][:, k] = breach_probability(
-            metric, value, around, low[:, k], high[:, k]
-        )
+    lower, upper = interval(at.value, unknown, metrics, level)
+    expected_lower, expected_upper = interval(at.value, population, metrics, level)
+    breach = breach_probability(metrics, at.value, population, low, high)
     complete = chunks.complete[groups.chunk]
     return Performance(
         metrics=tuple(metric.name for metric in metrics),
@@ -128,18 +118,18 @@ def assemble_performance(
         n_rows=n_rows,
         n_labels=n_labels,
         value=at.value,
-        lower=intervals["lower"],
-        upper=intervals["upper"],
-        expected_lower=intervals["expected_lower"],
-        expected_upper=intervals["expected_upper"],
+        lower=lower,
+        upper=upper,
+        expected_lower=expected_lower,
+        expected_upper=expected_upper,
         standard_error=np.sqrt(at.sampling_variance),
         calibration_error=np.sqrt(at.calibration_variance),
         estimated=estimated.value,
         realized=np.full(shape, np.nan) if realized is None else realized.value,
         lower_threshold=low,
         upper_threshold=high,
-        breach_probability=intervals["breach"],
-        alert=(intervals["breach"] >= 0.5) & complete[:, None],
+        breach_probability=breach,
+        alert=(breach >= 0.5) & complete[:, None],
         note=_notes(remarks, estimated, realized, n_labels),
     )
 

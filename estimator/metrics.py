@@ -5,12 +5,14 @@ A metric is a name, its bounds, its direction and the way it is read off the sum
 contract tests pick it up by its being listed.
 
 Metrics of the confusion matrix are means of ratios of two linear forms in its expected
-cells ``(tn, fp, fn, tp)``: then value, label influence, second-order correction and
-sampling variance follow from the two forms alone.
+cells ``(tn, fp, fn, tp)``: value, label influence, second-order correction and sampling
+variance follow from the two forms alone. Losses are means over rows. The kernel itself
+finishes what needs ranks.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from types import MappingProxyType
 
 import numpy as np
@@ -21,34 +23,12 @@ from estimator._kernels.soft_label_sums import N_CHANNELS
 
 Floats = NDArray[np.float64]
 Cells = tuple[float, float, float, float]
+Ratio = tuple[Cells, Cells]
 CELL_NAMES = ("tn", "fp", "fn", "tp")
 
 # A metric that has no value under this share of the possible label draws gets none:
 # the number would describe the draws that happen to have one.
 MAX_CHANCE_UNDEFINED = 0.05
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Moments:
-    """A metric on each chunk, with what its intervals are made of.
-
-    Attributes
-    ----------
-    value : ndarray of shape (n_chunks,)
-        Expected metric, second-order correction included; NaN where it is undefined.
-    label_variance : ndarray of shape (n_chunks,)
-        V_lab: variance of the metric over the labels not yet known.
-    sampling_variance : ndarray of shape (n_chunks,)
-        V_pop: variance of the value around the metric of the chunk's population.
-    channels : ndarray of shape (n_chunks, n_channels)
-        Weights of the kernel's channels in the metric's response to a shift of the
-        calibration map.
-    """
-
-    value: Floats
-    label_variance: Floats
-    sampling_variance: Floats
-    channels: Floats
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,126 +39,159 @@ class Metric:
     ----------
     name : str
         scikit-learn's name where it has one.
+    needs : str
+        What must be in a chunk for the metric to exist: ``"both classes"``,
+        ``"positives"``, ``"negatives"``, ``"predicted positives"``, ``"positives or
+        predicted positives"`` or ``"rows"``.
     bounds : tuple of float
         Smallest and largest possible value.
     higher_is_better : bool or None
         None for counts, which have no good direction.
     extensive : bool
-        Whether the metric grows with the number of rows (counts, business value).
-    needs : str
-        What must be in a chunk for the metric to exist: ``"both classes"``,
-        ``"positives"``, ``"negatives"``, ``"predicted positives"``,
-        ``"positives or predicted positives"`` or ``"rows"``.
-    moments : callable
-        From the kernel's ``sums`` to :class:`Moments`.
+        Whether the metric grows with the number of rows: its ratios, which are means
+        over rows, are then taken times n.
+    ratios : tuple of (numerator, denominator)
+        Of a metric of the confusion matrix: the metric is their mean.
+    column, channel : int
+        Else: the first of the kernel's sums for it, and its calibration channel.
+    is_loss : bool
+        Whether these sums are of a mean over rows.
     """
 
     name: str
-    bounds: tuple[float, float]
-    higher_is_better: bool | None
-    extensive: bool
     needs: str
-    moments: Callable[[Floats], Moments]
+    bounds: tuple[float, float] = (0.0, 1.0)
+    higher_is_better: bool | None = True
+    extensive: bool = False
+    ratios: tuple[Ratio, ...] = ()
+    column: int = -1
+    channel: int = -1
+    is_loss: bool = False
 
 
-def _ranking(column: int, channel: int) -> Callable[[Floats], Moments]:
-    """Read a metric that the kernel finishes itself (ROC AUC, average precision)."""
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Moments:
+    """Metrics on each chunk, with what their intervals are made of.
 
-    def moments(sums: Floats) -> Moments:
-        channels = np.zeros((len(sums), N_CHANNELS))
-        channels[:, channel] = 1.0
-        return Moments(
-            value=sums[:, column] + sums[:, column + 1],
-            label_variance=sums[:, column + 2],
-            sampling_variance=sums[:, column + 3],
-            channels=channels,
-        )
+    Attributes
+    ----------
+    value : ndarray of shape (n_chunks, n_metrics)
+        Expected metric, second-order correction included; NaN where it is undefined.
+    label_variance : ndarray of shape (n_chunks, n_metrics)
+        V_lab: variance of the metric over the labels not yet known.
+    sampling_variance : ndarray of shape (n_chunks, n_metrics)
+        V_pop: variance of the value around the metric of the chunk's population.
+    channels : ndarray of shape (n_chunks, n_metrics, n_channels)
+        Weights of the kernel's channels in the metric's response to a shift of the
+        calibration map.
+    """
 
-    return moments
-
-
-def _mean_loss(column: int, channel: int) -> Callable[[Floats], Moments]:
-    """Read a loss that is a mean over rows (Brier, log loss)."""
-
-    def moments(sums: Floats) -> Moments:
-        n = _or_nan(sums[:, 0] + sums[:, 1])
-        value = sums[:, column] / n
-        channels = np.zeros((len(sums), N_CHANNELS))
-        channels[:, channel] = 1.0 / n
-        return Moments(
-            value=value,
-            label_variance=sums[:, column + 2] / n**2,
-            sampling_variance=np.maximum(sums[:, column + 1] / n - value**2, 0.0) / n,
-            channels=channels,
-        )
-
-    return moments
+    value: Floats
+    label_variance: Floats
+    sampling_variance: Floats
+    channels: Floats
 
 
-def _ratios(*terms: tuple[Cells, Cells]) -> Callable[[Floats], Moments]:
-    """Read the mean of ratios (numerator, denominator) of expected cells."""
-
-    def moments(sums: Floats) -> Moments:
-        rows = sums[:, 0:2]
-        soft = sums[:, 2:4]
-        soft_squared = sums[:, 4:6]
-        n = _or_nan(rows.sum(axis=1))[:, None]
-        value = np.zeros(len(sums))
-        correction = np.zeros(len(sums))
-        slope = np.zeros_like(rows)  # h: the same for all rows of one decision
-        level = np.zeros_like(rows)  # psi = n · slope · z + level
-        for numerator, denominator in terms:
-            a_0, a_1 = _by_decision(numerator)
-            b_0, b_1 = _by_decision(denominator)
-            total = ((b_1 - b_0) * soft + b_0 * rows).sum(axis=1)[:, None]
-            total = _or_nan(total)
-            ratio = ((a_1 - a_0) * soft + a_0 * rows).sum(axis=1)[:, None] / total
-            h = ((a_1 - a_0) - ratio * (b_1 - b_0)) / total
-            value += ratio[:, 0]
-            correction -= ((soft - soft_squared) * h * (b_1 - b_0) / total).sum(axis=1)
-            slope += h
-            level += n * (a_0 - ratio * b_0) / total
-        k = len(terms)
-        slope, level = slope / k, level / k
-        psi_squared = (
-            (n * slope) ** 2 * soft_squared
-            + 2.0 * n * slope * level * soft
-            + level**2 * rows
-        )
-        channels = np.zeros((len(sums), N_CHANNELS))
-        channels[:, 0:2] = slope
-        return Moments(
-            value=(value + correction) / k,
-            label_variance=((soft - soft_squared) * slope**2).sum(axis=1),
-            # The mean of psi is 0 by construction.
-            sampling_variance=np.maximum(psi_squared.sum(axis=1), 0.0) / n[:, 0] ** 2,
-            channels=channels,
-        )
-
-    return moments
+def compute_moments(metrics: tuple[Metric, ...], sums: Floats) -> Moments:
+    """Read metrics off the kernel's ``sums``, of shape (n_chunks, n_sums)."""
+    shape = len(sums), len(metrics)
+    out = Moments(
+        value=np.empty(shape),
+        label_variance=np.empty(shape),
+        sampling_variance=np.empty(shape),
+        channels=np.zeros((*shape, N_CHANNELS)),
+    )
+    n = _or_nan(sums[:, 0] + sums[:, 1])
+    _read_ratios(metrics, sums, n, out)
+    for k, metric in enumerate(metrics):
+        of = sums[:, metric.column : metric.column + 4].T
+        if metric.ratios:
+            continue
+        if metric.is_loss:
+            total, squares, label = of[:3]
+            out.value[:, k] = total / n
+            out.label_variance[:, k] = label / n**2
+            spread = squares / n - (total / n) ** 2
+            out.sampling_variance[:, k] = np.maximum(spread, 0.0) / n
+            out.channels[:, k, metric.channel] = 1.0 / n
+        else:
+            value, correction, label, sampling = of
+            out.value[:, k] = value + correction
+            out.label_variance[:, k] = label
+            out.sampling_variance[:, k] = sampling
+            out.channels[:, k, metric.channel] = 1.0
+    return out
 
 
-def _total(cells: Cells) -> Callable[[Floats], Moments]:
-    """Read a sum over rows: its mean (a ratio to all rows) times their number."""
-    mean = _ratios((cells, (1.0, 1.0, 1.0, 1.0)))
+def _read_ratios(
+    metrics: tuple[Metric, ...], sums: Floats, n: Floats, out: Moments
+) -> None:
+    """Fill in the metrics of the confusion matrix, all their ratios at once.
 
-    def moments(sums: Floats) -> Moments:
-        n = sums[:, 0] + sums[:, 1]
-        per_row = mean(sums)
-        return Moments(
-            value=np.where(n > 0, per_row.value * n, 0.0),
-            label_variance=np.where(n > 0, per_row.label_variance * n**2, 0.0),
-            sampling_variance=np.where(n > 0, per_row.sampling_variance * n**2, 0.0),
-            channels=np.where(n[:, None] > 0, per_row.channels * n[:, None], 0.0),
-        )
+    Axes are chunks, ratios, decisions; a row's influence depends on its decision only.
+    """
+    form = _ratio_form(metrics)
+    if not form.columns.size:
+        return
+    rows, soft, squares = sums[:, None, 0:2], sums[:, None, 2:4], sums[:, None, 4:6]
+    unknown = soft - squares
+    total = _or_nan((form.b_rise * soft + form.b_0 * rows).sum(axis=2))[:, :, None]
+    ratio = (form.a_rise * soft + form.a_0 * rows).sum(axis=2)[:, :, None] / total
+    h = (form.a_rise - ratio * form.b_rise) / total
+    correction = -(unknown * h * form.b_rise / total).sum(axis=2)
+    level = (form.a_0 - ratio * form.b_0) / total  # psi / n = h z + level
 
-    return moments
+    def mean(of_ratios: Floats) -> Floats:
+        weighted = of_ratios * form.weight.reshape(-1, *[1] * (of_ratios.ndim - 2))
+        means: Floats = np.add.reduceat(weighted, form.first, axis=1)
+        return means
+
+    h, level = mean(h), mean(level)
+    psi_squared = h * h * squares + 2.0 * h * level * soft + level * level * rows
+    scale = np.where(form.extensive, n[:, None], 1.0)
+    out.value[:, form.columns] = mean(ratio[:, :, 0] + correction) * scale
+    out.label_variance[:, form.columns] = (unknown * h * h).sum(axis=2) * scale**2
+    # The mean of psi is 0 by construction; rounding may leave less than nothing.
+    sampling = np.maximum(psi_squared.sum(axis=2), 0.0)
+    out.sampling_variance[:, form.columns] = sampling * scale**2
+    out.channels[:, form.columns, 0:2] = h * scale[:, :, None]
 
 
-def _by_decision(cells: Cells) -> tuple[Floats, Floats]:
-    """Split cells (tn, fp, fn, tp) into those of y = 0 and y = 1, by decision 0, 1."""
-    tn, fp, fn, tp = cells
-    return np.array([tn, fp]), np.array([fn, tp])
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _RatioForm:
+    """All ratios of some metrics as arrays: their rows are ratios, columns decisions.
+
+    A row adds ``a_0`` to the numerator, and ``a_rise`` more if its label is 1; ``b`` is
+    the denominator. Ratios ``first[j]`` up to the next belong to metric ``columns[j]``.
+    """
+
+    a_0: Floats
+    a_rise: Floats
+    b_0: Floats
+    b_rise: Floats
+    weight: Floats
+    first: NDArray[np.int64]
+    columns: NDArray[np.int64]
+    extensive: NDArray[np.bool_]
+
+
+@lru_cache(maxsize=32)
+def _ratio_form(metrics: tuple[Metric, ...]) -> _RatioForm:
+    columns = [k for k, metric in enumerate(metrics) if metric.ratios]
+    counts = np.array([len(metrics[k].ratios) for k in columns], dtype=np.int64)
+    cells = np.array([ratio for k in columns for ratio in metrics[k].ratios])
+    tn, fp, fn, tp = np.moveaxis(cells.reshape(-1, 2, 4), 2, 0)
+    y_0, y_1 = np.stack([tn, fp], axis=2), np.stack([fn, tp], axis=2)
+    return _RatioForm(
+        a_0=y_0[:, 0],
+        a_rise=(y_1 - y_0)[:, 0],
+        b_0=y_0[:, 1],
+        b_rise=(y_1 - y_0)[:, 1],
+        weight=np.repeat(1.0 / counts, counts),
+        first=np.cumsum(counts) - counts,
+        columns=np.array(columns, dtype=np.int64),
+        extensive=np.array([metrics[k].extensive for k in columns], dtype=np.bool_),
+    )
 
 
 def _or_nan(denominator: Floats) -> Floats:
@@ -186,72 +199,72 @@ def _or_nan(denominator: Floats) -> Floats:
     return np.where(denominator > 0.0, denominator, np.nan)
 
 
-_RECALL: tuple[Cells, Cells] = ((0, 0, 0, 1), (0, 0, 1, 1))
-_SPECIFICITY: tuple[Cells, Cells] = ((1, 0, 0, 0), (1, 1, 0, 0))
-_PRECISION: tuple[Cells, Cells] = ((0, 0, 0, 1), (0, 1, 0, 1))
-_F1: tuple[Cells, Cells] = ((0, 0, 0, 2), (0, 1, 1, 2))
-_ACCURACY: tuple[Cells, Cells] = ((1, 0, 0, 1), (1, 1, 1, 1))
+_ALL: Cells = (1, 1, 1, 1)
+_RECALL: Ratio = ((0, 0, 0, 1), (0, 0, 1, 1))
+_SPECIFICITY: Ratio = ((1, 0, 0, 0), (1, 1, 0, 0))
+_PRECISION: Ratio = ((0, 0, 0, 1), (0, 1, 0, 1))
+_F1: Ratio = ((0, 0, 0, 2), (0, 1, 1, 2))
+_ACCURACY: Ratio = ((1, 0, 0, 1), _ALL)
 
 
-def _metric(
+def _total(
     name: str,
-    needs: str,
-    moments: Callable[[Floats], Moments],
+    cells: Cells,
+    bounds: tuple[float, float],
     *,
-    bounds: tuple[float, float] = (0.0, 1.0),
-    higher_is_better: bool | None = True,
-    extensive: bool = False,
-) -> tuple[str, Metric]:
-    metric = Metric(
+    higher_is_better: bool | None,
+) -> Metric:
+    """Make a sum over rows."""
+    return Metric(
         name=name,
+        needs="rows",
         bounds=bounds,
         higher_is_better=higher_is_better,
-        extensive=extensive,
-        needs=needs,
-        moments=moments,
-    )
-    return name, metric
-
-
-def _count(name: str, cells: Cells) -> tuple[str, Metric]:
-    return _metric(
-        name,
-        "rows",
-        _total(cells),
-        bounds=(0.0, np.inf),
-        higher_is_better=None,
         extensive=True,
+        ratios=((cells, _ALL),),
     )
 
 
-METRICS: Mapping[str, Metric] = MappingProxyType(
-    dict(
-        (
-            _metric("roc_auc", "both classes", _ranking(6, 2)),
-            _metric("average_precision", "positives", _ranking(10, 3)),
-            _metric("accuracy", "rows", _ratios(_ACCURACY)),
-            _metric("f1", "positives or predicted positives", _ratios(_F1)),
-            _metric("precision", "predicted positives", _ratios(_PRECISION)),
-            _metric("recall", "positives", _ratios(_RECALL)),
-            _metric("specificity", "negatives", _ratios(_SPECIFICITY)),
-            _metric(
-                "balanced_accuracy", "both classes", _ratios(_RECALL, _SPECIFICITY)
-            ),
-            _metric("brier_score", "rows", _mean_loss(14, 4), higher_is_better=False),
-            _metric(
-                "log_loss",
-                "rows",
-                _mean_loss(17, 5),
-                bounds=(0.0, np.inf),
-                higher_is_better=False,
-            ),
-            _count("tn", (1, 0, 0, 0)),
-            _count("fp", (0, 1, 0, 0)),
-            _count("fn", (0, 0, 1, 0)),
-            _count("tp", (0, 0, 0, 1)),
-        )
-    )
+def _count(name: str, cells: Cells) -> Metric:
+    return _total(name, cells, (0.0, np.inf), higher_is_better=None)
+
+
+_LISTED = (
+    Metric(name="roc_auc", needs="both classes", column=6, channel=2),
+    Metric(name="average_precision", needs="positives", column=10, channel=3),
+    Metric(name="accuracy", needs="rows", ratios=(_ACCURACY,)),
+    Metric(name="f1", needs="positives or predicted positives", ratios=(_F1,)),
+    Metric(name="precision", needs="predicted positives", ratios=(_PRECISION,)),
+    Metric(name="recall", needs="positives", ratios=(_RECALL,)),
+    Metric(name="specificity", needs="negatives", ratios=(_SPECIFICITY,)),
+    Metric(
+        name="balanced_accuracy",
+        needs="both classes",
+        ratios=(_RECALL, _SPECIFICITY),
+    ),
+    Metric(
+        name="brier_score",
+        needs="rows",
+        higher_is_better=False,
+        column=14,
+        channel=4,
+        is_loss=True,
+    ),
+    Metric(
+        name="log_loss",
+        needs="rows",
+        bounds=(0.0, np.inf),
+        higher_is_better=False,
+        column=17,
+        channel=5,
+        is_loss=True,
+    ),
+    _count("tn", (1, 0, 0, 0)),
+    _count("fp", (0, 1, 0, 0)),
+    _count("fn", (0, 0, 1, 0)),
+    _count("tp", (0, 0, 0, 1)),
 )
+METRICS: Mapping[str, Metric] = MappingProxyType({m.name: m for m in _LISTED})
 BUSINESS_VALUE = "business_value"
 METRIC_NAMES = (*METRICS, BUSINESS_VALUE)
 
@@ -316,56 +329,54 @@ def _business_value(costs: Mapping[str, float] | None) -> Metric:
             )
             raise ValueError(msg)
     tn, fp, fn, tp = (float(costs[cell]) for cell in CELL_NAMES)
-    _, metric = _metric(
-        BUSINESS_VALUE,
-        "rows",
-        _total((tn, fp, fn, tp)),
-        bounds=(-np.inf, np.inf),
-        extensive=True,
-    )
-    return metric
+    bounds = -np.inf, np.inf
+    return _total(BUSINESS_VALUE, (tn, fp, fn, tp), bounds, higher_is_better=True)
 
 
 def undefined_reasons(
-    metric: Metric, sums: Floats, moments: Moments
+    metrics: tuple[Metric, ...], sums: Floats, moments: Moments
 ) -> NDArray[np.object_]:
-    """Say why ``metric`` has no defensible value on a chunk, "" where it has one.
+    """Say why a metric has no defensible value on a chunk, "" where it has one.
 
     Undefined is a metric without its denominator, one that would be without it in more
     than ``MAX_CHANCE_UNDEFINED`` of the label draws, and one that no unknown label can
     move (recall, where nothing is predicted positive): its interval would have width
     zero.
     """
-    reasons = np.full(len(sums), "", dtype=object)
-    rows = sums[:, 0] + sums[:, 1]
+    reasons = np.full(moments.value.shape, "", dtype=object)
+    n, predicted = sums[:, 0] + sums[:, 1], sums[:, 1]
     positives = sums[:, 2] + sums[:, 3]
-    unknown = (positives - (sums[:, 4] + sums[:, 5])) > 0.0
-    no_positive, no_negative = sums[:, 20], sums[:, 21]
-
-    def give(reason: str, where: NDArray[np.bool_]) -> None:
-        reasons[where & (reasons == "")] = reason
-
-    give("no rows", rows == 0)
-    if metric.needs == "rows":
-        return reasons
-    if metric.needs == "predicted positives":
-        give("no predicted positives", sums[:, 1] == 0)
-    for needs, chance, kind, count in (
-        ("positives", no_positive, "positives", positives),
-        ("negatives", no_negative, "negatives", rows - positives),
-    ):
-        if metric.needs in (needs, "both classes"):
-            give(f"no {kind}", chance == 1.0)
-            few = chance > MAX_CHANCE_UNDEFINED
-            for i in np.flatnonzero(few & (reasons == "")):
-                reasons[i] = (
-                    f"too few expected {kind} ({count[i]:.1f}): it has no value in "
-                    f"{chance[i]:.0%} of the possible outcomes"
-                )
-    if not metric.extensive:
-        stuck = unknown & (moments.label_variance == 0.0)
-        give("no predicted positives", stuck & (sums[:, 1] == 0))
-        give("no predicted negatives", stuck & (sums[:, 0] == 0))
-        give("no label can move it", stuck)
-    give("no denominator", np.isnan(moments.value))
+    unknown = positives > sums[:, 4] + sums[:, 5]
+    few_positives = sums[:, 20] > MAX_CHANCE_UNDEFINED
+    few_negatives = sums[:, 21] > MAX_CHANCE_UNDEFINED
+    stuck = (moments.label_variance == 0.0) & unknown[:, None]
+    suspect = np.isnan(moments.value) | stuck
+    suspect |= ((n == 0) | few_positives | few_negatives)[:, None]
+    for k in np.flatnonzero(suspect.any(axis=0)).tolist():
+        metric = metrics[k]
+        cases = [("no rows", n == 0)]
+        if metric.needs == "predicted positives":
+            cases.append(("no predicted positives", predicted == 0))
+        for needs, few, certain, count in (
+            ("positives", few_positives, sums[:, 20] == 1.0, positives),
+            ("negatives", few_negatives, sums[:, 21] == 1.0, n - positives),
+        ):
+            if metric.needs in (needs, "both classes"):
+                cases.append((f"no {needs}", certain))
+                cases += [
+                    (
+                        f"too few expected {needs} ({count[c]:.1f}): there may be none",
+                        np.arange(len(n)) == c,
+                    )
+                    for c in np.flatnonzero(few & ~certain).tolist()
+                ]
+        if metric.needs != "rows":
+            cases += [
+                ("no predicted positives", stuck[:, k] & (predicted == 0)),
+                ("no predicted negatives", stuck[:, k] & (predicted == n)),
+                ("no label can move it", stuck[:, k]),
+            ]
+        cases.append(("no denominator", np.isnan(moments.value[:, k])))
+        for reason, where in reversed(cases):  # the first that holds is the reason
+            reasons[where, k] = reason
     return reasons

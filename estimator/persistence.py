@@ -7,7 +7,7 @@ and how to read the arrays beside it.
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import fields
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from calibration import CALIBRATORS
-from estimator.degradation.thresholds import Threshold
+from estimator.degradation.thresholds import Thresholds
 from estimator.files import replacing
 from estimator.metrics import resolve_metrics
 from estimator.performance_estimator import PerformanceEstimator
@@ -49,10 +49,6 @@ def save_estimator(estimator: PerformanceEstimator, path: Path) -> None:
         "calibrator": fitted.calibrator_name,
         "has_factor": fitted.error_cells.has_factor,
         "segments": list(fitted.thresholds),
-        "thresholds": [
-            [asdict(threshold) for threshold in fitted.thresholds[segment]]
-            for segment in fitted.thresholds
-        ],
         "timezone": performance.timezone,
     }
     arrays: Arrays = {
@@ -64,6 +60,10 @@ def save_estimator(estimator: PerformanceEstimator, path: Path) -> None:
     for field in fields(ErrorCells):
         if field.name != "has_factor":
             arrays[f"cells/{field.name}"] = getattr(fitted.error_cells, field.name)
+    for field in fields(Thresholds):
+        arrays[f"thresholds/{field.name}"] = np.stack(
+            [getattr(rules, field.name) for rules in fitted.thresholds.values()]
+        )
     for field in fields(Performance):
         values = getattr(performance, field.name)
         if isinstance(values, np.ndarray):
@@ -115,6 +115,7 @@ def _rebuild(header: Mapping[str, Any], arrays: Arrays) -> PerformanceEstimator:
     estimator = PerformanceEstimator(**parameters)
     calibrator = CALIBRATORS[header["calibrator"]]
     segments = header["segments"]
+    thresholds = _under(arrays, "thresholds/")
     performance = _under(arrays, "performance/")
     for name in ("segment", "period", "chunk", "note"):
         performance[name] = performance[name].astype(object)
@@ -127,8 +128,8 @@ def _rebuild(header: Mapping[str, Any], arrays: Arrays) -> PerformanceEstimator:
             has_factor=header["has_factor"], **_under(arrays, "cells/")
         ),
         thresholds={
-            segment: tuple(Threshold(**threshold) for threshold in of)
-            for segment, of in zip(segments, header["thresholds"], strict=True)
+            segment: Thresholds(**{name: of[i] for name, of in thresholds.items()})
+            for i, segment in enumerate(segments)
         },
         drift=dict(zip(segments, arrays["drift"], strict=True)),
         performance=Performance(

@@ -11,7 +11,11 @@ from calibration import Calibrator, cross_fit, make_calibrator
 from calibration.selection import select_calibrator
 from estimator.assembly import assemble_performance, compose_remarks, row_scale
 from estimator.chunking import Chunks, make_chunks
-from estimator.degradation.thresholds import Threshold, ThresholdSpec, fit_threshold
+from estimator.degradation.thresholds import (
+    Thresholds,
+    ThresholdSpec,
+    fit_thresholds,
+)
 from estimator.frames import Columns
 from estimator.groups import Groups, group_rows
 from estimator.label_free.confidence_based import Measurement, measure
@@ -48,7 +52,7 @@ class Reference:
     error_cells : ErrorCells
         How wrong it may be.
     thresholds, drift : dict by segment
-        A rule per metric; tau² per metric (per row squared, for sums over rows).
+        Rules; tau² of each metric (of a mean over rows, for sums over rows).
     performance : Performance
         The reference chunks.
     """
@@ -57,7 +61,7 @@ class Reference:
     calibrator: Calibrator
     calibrator_name: str
     error_cells: ErrorCells
-    thresholds: dict[str, tuple[Threshold, ...]]
+    thresholds: dict[str, Thresholds]
     drift: dict[str, Floats]
     performance: Performance
 
@@ -117,7 +121,17 @@ def learn_reference(
         )
     else:
         drift = _estimate_drift(metrics, groups, estimated, realized)
-    rules = _fit_thresholds(metrics, groups, realized, thresholds)
+    standard_error = np.sqrt(realized.sampling_variance)
+    rules = {
+        segment: fit_thresholds(
+            thresholds,
+            metrics,
+            realized.value[of],
+            standard_error[of],
+            groups.n_rows[of],
+        )
+        for segment, of in groups.by_segment()
+    }
     step(1)
     return Reference(
         metrics=metrics,
@@ -171,29 +185,6 @@ def _estimate_drift(
                 unseen_drift(residual[of, k], variance[of, k])
                 for k in range(len(metrics))
             ]
-        )
-        for segment, of in groups.by_segment()
-    }
-
-
-def _fit_thresholds(
-    metrics: tuple[Metric, ...],
-    groups: Groups,
-    realized: Measurement,
-    specs: Mapping[str, ThresholdSpec],
-) -> dict[str, tuple[Threshold, ...]]:
-    n_rows = groups.n_rows.astype(np.float64)
-    standard_error = np.sqrt(realized.sampling_variance)
-    return {
-        segment: tuple(
-            fit_threshold(
-                specs[metric.name],
-                metric,
-                realized.value[of, k],
-                standard_error[of, k],
-                n_rows[of],
-            )
-            for k, metric in enumerate(metrics)
         )
         for segment, of in groups.by_segment()
     }

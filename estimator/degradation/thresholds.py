@@ -17,42 +17,51 @@ DEFAULT_THRESHOLD: ThresholdSpec = ("standard_error", 3.0)
 _EXAMPLES = '("constant", 0.7, None), ("standard_error", 3) or ("quantile", 0.05, 0.95)'
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Threshold:
-    """A rule for where the thresholds of one metric lie.
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Thresholds:
+    """Where the thresholds of each metric lie, for chunks of any size.
 
     Attributes
     ----------
-    kind : str
-        ``"constant"`` or ``"standard_error"``; quantiles of the reference are constants
-        once the reference is known.
-    low, high : float
-        The constants, or the reference's mean twice; NaN where there is no threshold.
-    standard_error : float
-        Reference standard error of a single row: a chunk of n rows has this over √n.
-    k : float
-        How many standard errors from the mean.
+    low, high : ndarray of shape (n_metrics,)
+        Constants, quantiles or the reference's mean; NaN where there is none.
+    margin : ndarray of shape (n_metrics,)
+        How far beyond them, for a chunk of one row: k standard errors. A chunk of n
+        rows has this over √n.
+    per_row : ndarray of bool of shape (n_metrics,)
+        Whether all this is to be taken times n: for sums over rows.
+    bounds : ndarray of shape (n_metrics, 2)
+        Of the metrics; what lies outside cannot be crossed and is no threshold.
     """
 
-    kind: str
-    low: float
-    high: float
-    standard_error: float = 0.0
-    k: float = 0.0
+    low: Floats
+    high: Floats
+    margin: Floats
+    per_row: NDArray[np.bool_]
+    bounds: Floats
 
-    def at(self, n_rows: NDArray[np.int64], metric: Metric) -> tuple[Floats, Floats]:
-        """Return the lower and upper threshold of chunks of ``n_rows`` rows.
-
-        A threshold that lies outside the metric's bounds cannot be crossed: NaN.
-        """
-        n = np.where(n_rows > 0, n_rows, np.nan)
-        scale = n if metric.extensive and self.kind != "constant" else np.ones_like(n)
-        half = self.k * self.standard_error / np.sqrt(n)
+    def at(self, n_rows: NDArray[np.int64]) -> tuple[Floats, Floats]:
+        """Return lower and upper thresholds, each (n_chunks, n_metrics)."""
+        n = np.where(n_rows > 0, n_rows, np.nan)[:, None]
+        scale = np.where(self.per_row, n, 1.0)
+        half = self.margin / np.sqrt(n)
         low, high = (self.low - half) * scale, (self.high + half) * scale
         return (
-            np.where(low >= metric.bounds[0], low, np.nan),
-            np.where(high <= metric.bounds[1], high, np.nan),
+            np.where(low >= self.bounds[:, 0], low, np.nan),
+            np.where(high <= self.bounds[:, 1], high, np.nan),
         )
+
+
+def no_thresholds(metrics: tuple[Metric, ...]) -> Thresholds:
+    """Return what stands for a segment the reference does not have."""
+    nowhere = np.full(len(metrics), np.nan)
+    return Thresholds(
+        low=nowhere,
+        high=nowhere,
+        margin=nowhere,
+        per_row=np.zeros(len(metrics), dtype=np.bool_),
+        bounds=np.array([metric.bounds for metric in metrics]),
+    )
 
 
 def check_thresholds(
@@ -100,55 +109,78 @@ def check_thresholds(
     return specs
 
 
-def fit_threshold(
-    spec: ThresholdSpec,
-    metric: Metric,
+def fit_thresholds(
+    specs: Mapping[str, ThresholdSpec],
+    metrics: tuple[Metric, ...],
     value: Floats,
     standard_error: Floats,
-    n_rows: Floats,
-) -> Threshold:
-    """Turn a specification into a rule, from the reference chunks' realized values.
+    n_rows: NDArray[np.int64],
+) -> Thresholds:
+    """Turn specifications into rules, from the reference chunks' realized values.
 
     The mean is weighted by rows. A chunk's standard error times √n is that of one row;
     its root mean square over the reference serves chunks of any size.
+
+    Parameters
+    ----------
+    specs : mapping of str to tuple
+        By metric, as ``check_thresholds`` returns them.
+    value, standard_error : ndarray of shape (n_chunks, n_metrics)
+    n_rows : ndarray of shape (n_chunks,)
     """
-    kind, *numbers = spec
-    if kind == "constant":
-        return Threshold(kind="constant", low=numbers[0], high=numbers[1])
-    known = np.isfinite(value) & np.isfinite(standard_error) & (n_rows > 0)
-    if not known.any():
-        return Threshold(kind="standard_error", low=np.nan, high=np.nan)
-    n = n_rows[known]
-    per_row = n if metric.extensive else np.ones_like(n)
-    value, standard_error = value[known] / per_row, standard_error[known] / per_row
-    if kind == "quantile":
-        low, high = (
-            np.nan if np.isnan(q) else float(np.quantile(value, q)) for q in numbers
-        )
-        return Threshold(kind="quantile", low=low, high=high)
-    mean = float(np.average(value, weights=n))
-    row_variance = float(np.average(standard_error**2 * n, weights=n))
-    return Threshold(
-        kind="standard_error",
-        low=mean,
-        high=mean,
-        standard_error=row_variance**0.5,
-        k=numbers[0],
+    out = no_thresholds(metrics)
+    low, high, margin = out.low.copy(), out.high.copy(), np.zeros(len(metrics))
+    per_row: list[bool] = []
+    for k, metric in enumerate(metrics):
+        kind, *numbers = specs[metric.name]
+        per_row.append(metric.extensive and kind != "constant")
+        if kind == "constant":
+            low[k], high[k] = numbers
+            continue
+        known = np.isfinite(value[:, k]) & np.isfinite(standard_error[:, k])
+        known &= n_rows > 0
+        if not known.any():
+            continue
+        n = n_rows[known].astype(np.float64)
+        scale = n if metric.extensive else np.ones_like(n)
+        values, errors = value[known, k] / scale, standard_error[known, k] / scale
+        if kind == "quantile":
+            low[k], high[k] = (
+                np.nan if np.isnan(q) else np.quantile(values, q) for q in numbers
+            )
+        else:
+            low[k] = high[k] = np.average(values, weights=n)
+            margin[k] = numbers[0] * np.sqrt(np.average(errors**2 * n, weights=n))
+    return Thresholds(
+        low=low,
+        high=high,
+        margin=margin,
+        per_row=np.array(per_row, dtype=np.bool_),
+        bounds=out.bounds,
     )
 
 
 def breach_probability(
-    metric: Metric, value: Floats, variance: Floats, low: Floats, high: Floats
+    metrics: tuple[Metric, ...],
+    value: Floats,
+    variance: Floats,
+    low: Floats,
+    high: Floats,
 ) -> Floats:
     """Return the probability that the population value lies beyond the threshold.
 
     Beyond means below ``low`` where higher is better, above ``high`` where lower is;
     NaN for a metric without a good direction, and where there is no threshold.
+
+    Parameters
+    ----------
+    value, variance, low, high : ndarray of shape (n_chunks, n_metrics)
     """
-    if metric.higher_is_better is None:
-        return np.full_like(value, np.nan)
-    beyond = low - value if metric.higher_is_better else value - high
+    higher = np.array([metric.higher_is_better is True for metric in metrics])
+    directed = np.array([metric.higher_is_better is not None for metric in metrics])
+    beyond = np.where(higher, low - value, value - high)
     deviation = np.sqrt(variance)
     certain = np.where(np.isnan(beyond), np.nan, (beyond > 0) * 1.0)
     spread = np.where(deviation > 0, deviation, 1.0)
-    return np.where(deviation > 0, ndtr(beyond / spread), certain)
+    probability = np.where(deviation > 0, ndtr(beyond / spread), certain)
+    return np.where(directed, probability, np.nan)

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from estimator.groups import Groups
 from estimator.label_free.intervals import calibration_variance
-from estimator.metrics import Metric, undefined_reasons
+from estimator.metrics import Metric, compute_moments, undefined_reasons
 from estimator.soft_labels import (
     NO_ERROR,
     Advance,
@@ -84,32 +84,20 @@ def measure(
         jacobian=np.concatenate([part.jacobian for part in found]),
         scatter=np.concatenate([part.scatter for part in found]),
     )
-    shape = len(sums.sums), len(metrics)
-    out = Measurement(
-        value=np.empty(shape),
-        label_variance=np.empty(shape),
-        calibration_variance=np.empty(shape),
-        sampling_variance=np.empty(shape),
-        reason=np.empty(shape, dtype=object),
+    moments = compute_moments(metrics, sums.sums)
+    reason = undefined_reasons(metrics, sums.sums, moments)
+    undefined = reason != ""
+    for values in (moments.value, moments.label_variance, moments.sampling_variance):
+        values[undefined] = np.nan
+    # A correction may carry a value over the edge of what is possible.
+    low, high = np.array([metric.bounds for metric in metrics]).T
+    return Measurement(
+        value=np.clip(moments.value, low, high),
+        label_variance=moments.label_variance,
+        calibration_variance=np.where(
+            undefined, np.nan, calibration_variance(metrics, moments, sums, error_cells)
+        ),
+        sampling_variance=moments.sampling_variance,
+        reason=reason,
         outside=sums.sums[:, 22],
     )
-    for k, metric in enumerate(metrics):
-        moments = metric.moments(sums.sums)
-        reason = undefined_reasons(metric, sums.sums, moments)
-        undefined = reason != ""
-        out.reason[:, k] = reason
-        for column, values in (
-            (out.value, moments.value),
-            (out.label_variance, moments.label_variance),
-            (out.sampling_variance, moments.sampling_variance),
-            (
-                out.calibration_variance,
-                calibration_variance(metric, moments, sums, error_cells),
-            ),
-        ):
-            column[:, k] = np.where(undefined, np.nan, values)
-    # A correction may carry a value over the edge of what is possible.
-    low = np.array([metric.bounds[0] for metric in metrics])
-    high = np.array([metric.bounds[1] for metric in metrics])
-    np.clip(out.value, low, high, out=out.value)
-    return out

@@ -18,9 +18,12 @@ Floats = NDArray[np.float64]
 
 
 def calibration_variance(
-    metric: Metric, moments: Moments, sums: SoftLabelSums, error_cells: ErrorCells
+    metrics: tuple[Metric, ...],
+    moments: Moments,
+    sums: SoftLabelSums,
+    error_cells: ErrorCells,
 ) -> Floats:
-    """Return V_cal: what the calibration map's error does to the metric.
+    """Return V_cal: what the calibration map's error does to each metric.
 
     With an error factor L of the map it is ``|Lᵀ J|²``, J the metric's response to a
     shift of the map at each cell: the delta method on the sandwich covariance. Without,
@@ -28,17 +31,21 @@ def calibration_variance(
     as binomial: the density-ratio form.
     """
     weights = moments.channels
-    response = np.einsum("ck,ckr->cr", weights, sums.jacobian)
-    from_factor: Floats = (response**2).sum(axis=1)
-    estimated = error_cells.factor.shape[1] > 0
-    if error_cells.has_factor and not (
-        metric.name == "average_precision" and estimated
-    ):
-        return from_factor
-    from_cells = (weights**2 * sums.scatter[:, :N_CHANNELS]).sum(axis=1)
-    from_cells += 2.0 * weights[:, 0] * weights[:, 1] * sums.scatter[:, N_CHANNELS]
-    larger: Floats = np.maximum(from_factor, from_cells)
-    return larger
+    response = weights @ sums.jacobian
+    variance: Floats = (response * response).sum(axis=2)
+    estimated = error_cells.factor.shape[1] > 0 or not error_cells.has_factor
+    larger_of_both = [
+        k
+        for k, metric in enumerate(metrics)
+        if metric.name == "average_precision" or not error_cells.has_factor
+    ]
+    if estimated and larger_of_both:
+        weights = weights[:, larger_of_both]
+        by_cells = (weights**2 @ sums.scatter[:, :N_CHANNELS, None])[:, :, 0]
+        both = 2.0 * sums.scatter[:, N_CHANNELS, None]
+        by_cells += both * weights[:, :, 0] * weights[:, :, 1]
+        variance[:, larger_of_both] = np.maximum(variance[:, larger_of_both], by_cells)
+    return variance
 
 
 def unseen_drift(residual: Floats, variance: Floats, *, min_chunks: int = 5) -> float:
@@ -60,10 +67,9 @@ def unseen_drift(residual: Floats, variance: Floats, *, min_chunks: int = 5) -> 
 
 
 def interval(
-    centre: Floats, variance: Floats, metric: Metric, level: float
+    centre: Floats, variance: Floats, metrics: tuple[Metric, ...], level: float
 ) -> tuple[Floats, Floats]:
-    """Return the normal interval around ``centre``, within the metric's bounds."""
+    """Return normal intervals around ``centre``, within the metrics' bounds."""
+    low, high = np.array([metric.bounds for metric in metrics]).T
     half = ndtri(0.5 + level / 2.0) * np.sqrt(variance)
-    return np.maximum(centre - half, metric.bounds[0]), np.minimum(
-        centre + half, metric.bounds[1]
-    )
+    return np.maximum(centre - half, low), np.minimum(centre + half, high)

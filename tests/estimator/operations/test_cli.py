@@ -8,12 +8,12 @@ from statistics import median
 import numpy as np
 import pandas as pd
 import pytest
-from click.testing import CliRunner
 
 from estimator import PerformanceEstimator
 from estimator.operations import estimation
 from estimator.operations.cli import main
 from estimator.simulation import simulate_credit_default
+from tests.estimator.operations.runner import invoke
 
 ROOT = Path(__file__).parents[3]
 HEAVY = {"numpy", "pandas", "scipy", "sklearn", "numba", "lightgbm", "pyarrow"}
@@ -35,7 +35,7 @@ def files(tmp_path, world):
 
 
 def run(*arguments, code=0):
-    result = CliRunner().invoke(main, [str(a) for a in arguments])
+    result = invoke(*arguments)
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     assert result.exit_code == code, result.output

@@ -1,10 +1,8 @@
 from importlib import metadata
 from types import SimpleNamespace
 
-from click.testing import CliRunner
-
 from estimator.operations import doctor
-from estimator.operations.cli import main
+from tests.estimator.operations.runner import invoke
 
 
 def findings():
@@ -12,7 +10,7 @@ def findings():
 
 
 def test_nothing_is_wrong_here():
-    result = CliRunner().invoke(main, ["doctor"])
+    result = invoke("doctor")
     assert result.exit_code == 0, result.output
     assert "numpy" in result.stdout
     assert result.stderr == "Nothing is wrong.\n"
@@ -25,7 +23,7 @@ def test_another_distribution_with_our_import_name(monkeypatch):
         "packages_distributions",
         lambda: {"estimator": ["deadreckon", "stranger"]},
     )
-    result = CliRunner().invoke(main, ["doctor"])
+    result = invoke("doctor")
     assert result.exit_code == 1
     assert "! import estimator    stranger also installs `estimator`" in result.stdout
     assert result.stderr == "1 to mend, marked with !\n"

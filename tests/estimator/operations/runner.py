@@ -1,0 +1,18 @@
+"""Call the command line within this process, stdout and stderr apart."""
+
+import inspect
+
+from click.testing import CliRunner, Result
+
+from estimator.operations.cli import main
+
+# click 8.1 mixes them unless told not to; 8.2 cannot mix them any more.
+APART = (
+    {"mix_stderr": False}
+    if "mix_stderr" in inspect.signature(CliRunner).parameters
+    else {}
+)
+
+
+def invoke(*arguments: object) -> Result:
+    return CliRunner(**APART).invoke(main, [str(argument) for argument in arguments])
