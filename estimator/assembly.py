@@ -1,5 +1,6 @@
 """From measurements to a result: value, intervals, thresholds, alerts and notes."""
 
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any, Literal
@@ -21,6 +22,7 @@ from estimator.metrics import Metric
 from estimator.results import Performance
 
 Floats = NDArray[np.float64]
+Remarks = defaultdict[int, list[str]]  # by group; most have none
 
 # The share of scores outside the reference's .001 to .999 quantiles (where .002 are
 # expected) from which a chunk is called extrapolated.
@@ -36,19 +38,19 @@ def row_scale(metrics: tuple[Metric, ...], n_rows: NDArray[np.int64]) -> Floats:
 
 def compose_remarks(
     columns: Columns, chunks: Chunks, delivered: Groups, kept: Groups
-) -> list[list[str]]:
+) -> Remarks:
     """Say of each group what it lacks: rows to be complete, scores, labels."""
-    remarks: list[list[str]] = [[] for _ in range(kept.chunk.size)]
+    remarks: Remarks = defaultdict(list)
     sizes = np.diff(chunks.offsets)
     asked = f" of {sizes[0]}" if sizes.size > 1 else ""
-    for g in np.flatnonzero(~chunks.complete[kept.chunk]):
+    for g in np.flatnonzero(~chunks.complete[kept.chunk]).tolist():
         remarks[g].append(f"incomplete: {sizes[kept.chunk[g]]}{asked} rows")
     if delivered is kept:
         return remarks
     left_out = delivered.n_rows - kept.n_rows
     without_score = delivered.n_rows - delivered.keep(~np.isnan(columns.score)).n_rows
     what = "score" if columns.decision is None else "score or decision"
-    for g in np.flatnonzero(left_out):
+    for g in np.flatnonzero(left_out).tolist():
         for count, lacking in (
             (without_score[g], what),
             (left_out[g] - without_score[g], "label"),
@@ -71,7 +73,7 @@ def assemble_performance(
     n_labels: NDArray[np.int64],
     thresholds: Mapping[str, Thresholds],
     drift: Mapping[str, Floats],
-    remarks: list[list[str]],
+    remarks: Remarks,
 ) -> Performance:
     """Put together what is known of each group: value, intervals, thresholds, notes.
 
@@ -135,13 +137,14 @@ def assemble_performance(
 
 
 def _notes(
-    remarks: list[list[str]],
+    remarks: Remarks,
     estimated: Measurement,
     realized: Measurement | None,
     n_labels: NDArray[np.int64],
 ) -> NDArray[np.object_]:
     notes = np.full(estimated.value.shape, "", dtype=object)
-    notes[:] = np.array(["; ".join(texts) for texts in remarks], dtype=object)[:, None]
+    for g, texts in remarks.items():
+        notes[g] = "; ".join(texts)
     said = [("undefined", estimated.reason)]
     if realized is not None:
         differs = (realized.reason != estimated.reason) & (n_labels > 0)[:, None]
@@ -155,9 +158,11 @@ def _notes(
 
 def concatenate_periods(reference: Performance, analysis: Performance) -> Performance:
     """Join two periods: by segment, the reference before the analysis."""
-    segments = {name: i for i, name in enumerate(analysis.segments)}
-    place = [segments[name] for name in (*reference.segment, *analysis.segment)]
-    order = np.argsort(place, kind="stable")
+    order: slice | NDArray[np.intp] = slice(None)
+    if len(analysis.segments) > 1:
+        segments = {name: i for i, name in enumerate(analysis.segments)}
+        place = [segments[name] for name in (*reference.segment, *analysis.segment)]
+        order = np.argsort(place, kind="stable")
     joined: dict[str, Any] = {
         "metrics": analysis.metrics,
         "level": analysis.level,

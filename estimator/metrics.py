@@ -128,38 +128,38 @@ def _read_ratios(
 ) -> None:
     """Fill in the metrics of the confusion matrix, all their ratios at once.
 
-    Axes are chunks, ratios, decisions; a row's influence depends on its decision only.
+    Axes are decisions, ratios, chunks; a row's influence depends on its decision only.
     """
     form = _ratio_form(metrics)
     if not form.columns.size:
         return
-    rows, soft, squares = sums[:, None, 0:2], sums[:, None, 2:4], sums[:, None, 4:6]
+    rows, soft, squares = sums[:, :6].T.reshape(3, 2, 1, -1)
     unknown = soft - squares
-    total = _or_nan((form.b_rise * soft + form.b_0 * rows).sum(axis=2))[:, :, None]
-    ratio = (form.a_rise * soft + form.a_0 * rows).sum(axis=2)[:, :, None] / total
+    total = _or_nan((form.b_rise * soft + form.b_0 * rows).sum(axis=0))
+    ratio = (form.a_rise * soft + form.a_0 * rows).sum(axis=0) / total
     h = (form.a_rise - ratio * form.b_rise) / total
-    correction = -(unknown * h * form.b_rise / total).sum(axis=2)
+    correction = -(unknown * h * form.b_rise).sum(axis=0) / total
     level = (form.a_0 - ratio * form.b_0) / total  # psi / n = h z + level
 
     def mean(of_ratios: Floats) -> Floats:
-        weighted = of_ratios * form.weight.reshape(-1, *[1] * (of_ratios.ndim - 2))
-        means: Floats = np.add.reduceat(weighted, form.first, axis=1)
+        means: Floats = np.add.reduceat(of_ratios * form.weight, form.first, axis=-2)
         return means
 
     h, level = mean(h), mean(level)
     psi_squared = h * h * squares + 2.0 * h * level * soft + level * level * rows
-    scale = np.where(form.extensive, n[:, None], 1.0)
-    out.value[:, form.columns] = mean(ratio[:, :, 0] + correction) * scale
-    out.label_variance[:, form.columns] = (unknown * h * h).sum(axis=2) * scale**2
+    scale = np.where(form.extensive, n, 1.0)
+    of = form.columns
+    out.value[:, of] = (mean(ratio + correction) * scale).T
+    out.label_variance[:, of] = ((unknown * h * h).sum(axis=0) * scale**2).T
     # The mean of psi is 0 by construction; rounding may leave less than nothing.
-    sampling = np.maximum(psi_squared.sum(axis=2), 0.0)
-    out.sampling_variance[:, form.columns] = sampling * scale**2
-    out.channels[:, form.columns, 0:2] = h * scale[:, :, None]
+    sampling = np.maximum(psi_squared.sum(axis=0), 0.0)
+    out.sampling_variance[:, of] = (sampling * scale**2).T
+    out.channels[:, of, 0:2] = (h * scale).T
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _RatioForm:
-    """All ratios of some metrics as arrays: their rows are ratios, columns decisions.
+    """All ratios of some metrics as arrays of shape (2 decisions, n_ratios, 1).
 
     A row adds ``a_0`` to the numerator, and ``a_rise`` more if its label is 1; ``b`` is
     the denominator. Ratios ``first[j]`` up to the next belong to metric ``columns[j]``.
@@ -180,17 +180,18 @@ def _ratio_form(metrics: tuple[Metric, ...]) -> _RatioForm:
     columns = [k for k, metric in enumerate(metrics) if metric.ratios]
     counts = np.array([len(metrics[k].ratios) for k in columns], dtype=np.int64)
     cells = np.array([ratio for k in columns for ratio in metrics[k].ratios])
-    tn, fp, fn, tp = np.moveaxis(cells.reshape(-1, 2, 4), 2, 0)
-    y_0, y_1 = np.stack([tn, fp], axis=2), np.stack([fn, tp], axis=2)
+    # (tn, fp) are the cells of y = 0 by decision, (fn, tp) those of y = 1.
+    by_label = cells.reshape(-1, 2, 2, 2, 1).transpose(2, 1, 3, 0, 4)
+    (a_0, b_0), (a_1, b_1) = by_label.astype(np.float64)
     return _RatioForm(
-        a_0=y_0[:, 0],
-        a_rise=(y_1 - y_0)[:, 0],
-        b_0=y_0[:, 1],
-        b_rise=(y_1 - y_0)[:, 1],
-        weight=np.repeat(1.0 / counts, counts),
+        a_0=a_0,
+        a_rise=a_1 - a_0,
+        b_0=b_0,
+        b_rise=b_1 - b_0,
+        weight=np.repeat(1.0 / counts, counts)[:, None],
         first=np.cumsum(counts) - counts,
         columns=np.array(columns, dtype=np.int64),
-        extensive=np.array([metrics[k].extensive for k in columns], dtype=np.bool_),
+        extensive=np.array([[metrics[k].extensive] for k in columns], dtype=np.bool_),
     )
 
 

@@ -42,8 +42,8 @@ class ErrorCells:
     ----------
     edges : ndarray of shape (n_cells - 1,)
         Rising scores between the cells; a cell holds its upper edge.
-    factor : ndarray of shape (n_cells, n_factors)
-        L with Cov(map at the cells) = L Lᵀ; no columns if the map was not estimated.
+    factor : ndarray of shape (n_factors, n_cells)
+        Lᵀ with Cov(map at the cells) = L Lᵀ; no rows if the map was not estimated.
     has_factor : bool
         False if the map does not tell its error: then ``variance`` stands for it.
     variance : ndarray of shape (n_cells,)
@@ -70,7 +70,7 @@ class SoftLabelSums:
 
 NO_ERROR = ErrorCells(
     edges=_EMPTY,
-    factor=np.zeros((1, 0)),
+    factor=np.zeros((0, 1)),
     has_factor=True,
     variance=np.zeros(1),
     score_range=np.array([-np.inf, np.inf]),
@@ -82,7 +82,7 @@ def measure_error_cells(
     score: Floats,
     calibrated: Floats,
     *,
-    max_cells: int = 128,
+    max_cells: int = 64,
     rows_per_cell: int = 50,
 ) -> ErrorCells:
     """Tabulate the error of a calibration map fitted on the given rows.
@@ -106,9 +106,9 @@ def measure_error_cells(
     count = np.bincount(cell, minlength=edges.size + 1)
     centre = np.bincount(cell, score, edges.size + 1) / count
     noise = np.bincount(cell, calibrated * (1.0 - calibrated), edges.size + 1) / count
-    factor = np.zeros((centre.size, 0))
+    factor = np.zeros((0, centre.size))
     if isinstance(calibrator, UncertainCalibrator):
-        factor = calibrator.error_factor(centre)
+        factor = calibrator.error_factor(centre).T
     return ErrorCells(
         edges=edges,
         factor=np.ascontiguousarray(factor, dtype=np.float64),
@@ -153,7 +153,7 @@ def sum_soft_labels(
     n_chunks = offsets.size - 1
     out = SoftLabelSums(
         sums=np.empty((n_chunks, N_SUMS)),
-        jacobian=np.empty((n_chunks, N_CHANNELS, error_cells.factor.shape[1])),
+        jacobian=np.empty((n_chunks, N_CHANNELS, error_cells.factor.shape[0])),
         scatter=np.empty((n_chunks, N_SCATTER)),
     )
 

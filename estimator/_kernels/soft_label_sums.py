@@ -57,8 +57,9 @@ def soft_label_sums(
 
     ``log_odds`` and ``log_complement`` are logit(s) and ln(1 - s) of the clipped score,
     or empty where log loss is not wanted. ``cell_edges`` (n_cells - 1) rise; cell ``b``
-    owns scores in ``(cell_edges[b - 1], cell_edges[b]]``.
+    owns scores in ``(cell_edges[b - 1], cell_edges[b]]``, and ``cell_factor[:, b]``.
     """
+    cells = np.empty((6, cell_variance.size))
     for c in range(offsets.size - 1):
         own = slice(offsets[c], offsets[c + 1])
         s, z, d = scores[own], soft[own], decisions[own]
@@ -75,18 +76,9 @@ def soft_label_sums(
             s.size - np.searchsorted(s, score_range[1], side="right")
         )
         _ranks(s, z, sums[c])
-        _influences(
-            s,
-            z,
-            d,
-            log_odds[own] if log_odds.size > 0 else log_odds,
-            cell_edges,
-            cell_factor,
-            cell_variance,
-            sums[c],
-            jacobian[c],
-            scatter[c],
-        )
+        odds = log_odds[own] if log_odds.size > 0 else log_odds
+        _influences(s, z, d, odds, cell_edges, cells, sums[c])
+        _project(cells, cell_factor, cell_variance, jacobian[c], scatter[c])
 
 
 @kernel
@@ -177,16 +169,15 @@ def _influences(
     d: NDArray[np.bool_],
     log_odds: Floats,
     cell_edges: Floats,
-    cell_factor: Floats,
-    cell_variance: Floats,
+    cells: Floats,
     out: Floats,
-    jacobian: Floats,
-    scatter: Floats,
 ) -> None:
     """Sum the squares of each label's influence (h) and of each row's (psi).
 
     Influences are kept times their denominator, pairs or positives, until the end.
+    Those of unknown labels go by cell of the score into ``cells``.
     """
+    cells[:] = 0.0
     n = s.size
     positives = out[2] + out[3]
     negatives = n - positives
@@ -212,18 +203,9 @@ def _influences(
             own += z[i] * (1.0 - z[i])
             i += 1
         if score > edge:
-            _flush(
-                rows_0,
-                rows_1,
-                cell_auc * per_pair,
-                cell_ap * per_positive,
-                cell_brier,
-                cell_loss,
-                cell_factor[cell],
-                cell_variance[cell],
-                jacobian,
-                scatter,
-            )
+            cells[0, cell], cells[1, cell] = rows_0, rows_1
+            cells[2, cell], cells[3, cell] = cell_auc, cell_ap
+            cells[4, cell], cells[5, cell] = cell_brier, cell_loss
             rows_0 = rows_1 = cell_auc = cell_ap = cell_brier = cell_loss = 0.0
             while score > edge:
                 cell += 1
@@ -263,18 +245,11 @@ def _influences(
                 if with_log_loss:
                     cell_loss -= log_odds[k]
         below += block
-    _flush(
-        rows_0,
-        rows_1,
-        cell_auc * per_pair,
-        cell_ap * per_positive,
-        cell_brier,
-        cell_loss,
-        cell_factor[cell],
-        cell_variance[cell],
-        jacobian,
-        scatter,
-    )
+    cells[0, cell], cells[1, cell] = rows_0, rows_1
+    cells[2, cell], cells[3, cell] = cell_auc, cell_ap
+    cells[4, cell], cells[5, cell] = cell_brier, cell_loss
+    cells[2] *= per_pair
+    cells[3] *= per_positive
     if has_auc:
         # Second order: each label with itself, and the products of two labels that
         # stand in both numerator and denominator.
@@ -289,22 +264,22 @@ def _influences(
 
 
 @kernel
-def _flush(
-    rows_0: float,
-    rows_1: float,
-    cell_auc: float,
-    cell_ap: float,
-    cell_brier: float,
-    cell_loss: float,
-    factor: Floats,
-    variance: float,
-    jacobian: Floats,
-    scatter: Floats,
+def _project(
+    cells: Floats, factor: Floats, variance: Floats, jacobian: Floats, scatter: Floats
 ) -> None:
-    """Add one cell's influences to the chunk's: times the factor, and squared."""
-    cell = (rows_0, rows_1, cell_auc, cell_ap, cell_brier, cell_loss)
-    for k in range(6):
-        for r in range(factor.size):
-            jacobian[k, r] += cell[k] * factor[r]
-        scatter[k] += cell[k] * cell[k] * variance
-    scatter[6] += rows_0 * rows_1 * variance
+    """Multiply a chunk's influences by cell with the map's error by cell."""
+    n_cells = variance.size
+    for k in range(cells.shape[0]):
+        for r in range(factor.shape[0]):
+            total = 0.0
+            for b in range(n_cells):
+                total += cells[k, b] * factor[r, b]
+            jacobian[k, r] = total
+        total = 0.0
+        for b in range(n_cells):
+            total += cells[k, b] * cells[k, b] * variance[b]
+        scatter[k] = total
+    total = 0.0
+    for b in range(n_cells):
+        total += cells[0, b] * cells[1, b] * variance[b]
+    scatter[6] = total

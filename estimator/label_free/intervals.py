@@ -33,7 +33,7 @@ def calibration_variance(
     weights = moments.channels
     response = weights @ sums.jacobian
     variance: Floats = (response * response).sum(axis=2)
-    estimated = error_cells.factor.shape[1] > 0 or not error_cells.has_factor
+    estimated = error_cells.factor.shape[0] > 0 or not error_cells.has_factor
     larger_of_both = [
         k
         for k, metric in enumerate(metrics)

@@ -96,7 +96,7 @@ def test_channels_are_the_response_to_a_shift_of_the_map(name, chunk):
     shift = np.array([[0.3, -1.0], [2.0, 0.1], [0.7, 1.1]])
     cells = ErrorCells(
         edges=edges,
-        factor=shift,
+        factor=np.ascontiguousarray(shift.T),
         has_factor=True,
         variance=np.array([0.5, 0.2, 0.9]),
         score_range=np.array([0.0, 1.0]),
@@ -200,7 +200,7 @@ def test_threads_and_blocks_change_nothing():
 def test_rows_outside_the_references_scores_are_counted():
     cells = ErrorCells(
         edges=np.empty(0),
-        factor=np.zeros((1, 0)),
+        factor=np.zeros((0, 1)),
         has_factor=True,
         variance=np.zeros(1),
         score_range=np.array([0.2, 0.8]),

@@ -7,11 +7,8 @@ from click.testing import CliRunner, Result
 from estimator.operations.cli import main
 
 # click 8.1 mixes them unless told not to; 8.2 cannot mix them any more.
-APART = (
-    {"mix_stderr": False}
-    if "mix_stderr" in inspect.signature(CliRunner).parameters
-    else {}
-)
+MIXES = "mix_stderr" in inspect.signature(CliRunner).parameters
+APART = {"mix_stderr": False} if MIXES else {}
 
 
 def invoke(*arguments: object) -> Result:
