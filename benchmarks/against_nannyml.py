@@ -112,7 +112,5 @@ def _compare(
     return np.array(theirs), np.array(ours), np.array(threshold)
 
 
-
-
 if __name__ == "__main__":
     sys.exit(main())

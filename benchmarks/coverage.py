@@ -35,9 +35,7 @@ from estimator.metrics import resolve_metrics
 from estimator.results import Performance
 
 Floats = NDArray[np.float64]
-Draw = Callable[
-    [int, int, np.random.Generator], tuple[pd.DataFrame, pd.DataFrame]
-]
+Draw = Callable[[int, int, np.random.Generator], tuple[pd.DataFrame, pd.DataFrame]]
 
 METRICS = ("roc_auc", "accuracy", "f1")
 LEVEL = 0.95
@@ -66,7 +64,9 @@ class Cell:
 def main() -> int:
     parser = make_parser(__doc__)
     parser.add_argument("--data", type=Path, help="folder with employment_MA_*.pq")
-    parser.add_argument("--references", type=int, nargs="+", default=[1000, 3000, 10000])
+    parser.add_argument(
+        "--references", type=int, nargs="+", default=[1000, 3000, 10000]
+    )
     parser.add_argument("--chunks", type=int, nargs="+", default=[500, 2000])
     parser.add_argument("--replicates", type=int, default=200)
     parser.add_argument("--per-replicate", type=int, default=5, help="chunks")
@@ -152,8 +152,8 @@ def _replicate(
     found = estimator.fit(reference).estimate(analysis)
     of = found.period == "analysis"
     fitted = estimator.reference_
-    label_variance = _measure(
-        analysis["y_pred_proba"].to_numpy(), fitted.calibrator.predict, n
+    label_variance = measure_chunks(
+        METRICS, analysis["y_pred_proba"].to_numpy(), fitted.calibrator.predict, n
     ).label_variance
     tau2 = fitted.drift[""]
     hidden = found.calibration_error[of] ** 2 + tau2
@@ -218,19 +218,22 @@ def _population(shift: float) -> Floats:
     """Return the metrics of the population: the true P(y = 1 | score) of many rows."""
     rng = np.random.default_rng(20_240_601)
     score = draw_scores(POPULATION_ROWS, rng, shift=shift)
-    return _measure(score, true_probability, POPULATION_ROWS).value[0]
+    found = measure_chunks(METRICS, score, true_probability, POPULATION_ROWS)
+    return found.value[0]
 
 
-def _measure(score: Floats, soft: Callable[[Floats], Floats], n: int) -> Measurement:
+def measure_chunks(
+    metrics: tuple[str, ...], score: Floats, soft: Callable[[Floats], Floats], n: int
+) -> Measurement:
+    """Measure chunks of ``n`` rows whose soft label is a function of the score."""
     offsets = np.arange(0, score.size + 1, n)
     groups = Groups(
         parts=((None, offsets),),
         segment=np.full(offsets.size - 1, "", dtype=object),
         chunk=np.arange(offsets.size - 1),
     )
-    return measure(
-        resolve_metrics(METRICS, None), groups, score=score, soft=soft, decision=0.5
-    )
+    chosen = resolve_metrics(metrics, None)
+    return measure(chosen, groups, score=score, soft=soft, decision=0.5)
 
 
 if __name__ == "__main__":

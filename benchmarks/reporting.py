@@ -34,13 +34,9 @@ class Bars:
                 for what, measured, bar, met in self.checked
             ),
         )
-        missed = [f"{what} {got}" for what, got, _, met in self.checked if not met]
-        n = len(self.checked)
-        if missed:
-            print(f"{len(missed)} of {n} bars missed: {'; '.join(missed)}")
-        else:
-            print(f"All {n} bars met.")
-        return int(check and bool(missed))
+        n, missed = len(self.checked), sum(not met for *_, met in self.checked)
+        print(f"{missed} of {n} bars missed." if missed else f"All {n} bars met.")
+        return int(check and missed > 0)
 
     def _add(self, what: str, measured: float, bar: str, *, met: bool, unit: str):
         self.checked.append((what, f"{measured:.3g}{unit}", bar, bool(met)))

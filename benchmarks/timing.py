@@ -1,17 +1,24 @@
-"""Wall-clock medians of interleaved repetitions, and peaks of allocated memory."""
+"""Medians of interleaved repetitions, and peaks of allocated memory."""
 
 import gc
 import time
 import tracemalloc
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 
+class Seconds(NamedTuple):
+    """Wall-clock time, and time on all cores together."""
+
+    wall: float
+    cpu: float
+
+
 def median_seconds(
     runs: Mapping[str, Callable[[], Any]], repeats: int, *, budget: float = np.inf
-) -> dict[str, float]:
+) -> dict[str, Seconds]:
     """Time each run ``repeats`` times in turn: a slow minute hits all alike.
 
     Each is called once before, to compile and to fill caches. Repetitions end early
@@ -19,16 +26,17 @@ def median_seconds(
     """
     for run in runs.values():
         run()
-    seconds: dict[str, list[float]] = {name: [] for name in runs}
+    taken: dict[str, list[Seconds]] = {name: [] for name in runs}
     begin = time.perf_counter()
     for done in range(repeats):
         if done >= 3 and time.perf_counter() - begin > budget:
             break
         for name, run in runs.items():
-            start = time.perf_counter()
+            wall, cpu = time.perf_counter(), time.process_time()
             run()
-            seconds[name].append(time.perf_counter() - start)
-    return {name: float(np.median(taken)) for name, taken in seconds.items()}
+            cpu = time.process_time() - cpu
+            taken[name].append(Seconds(time.perf_counter() - wall, cpu))
+    return {name: Seconds(*np.median(each, axis=0)) for name, each in taken.items()}
 
 
 def peak_bytes(run: Callable[[], Any]) -> int:

@@ -36,9 +36,7 @@ def true_probability(score: Floats) -> Floats:
     return expit(1.3 * z - 1.0 + 0.3 * np.sin(2.0 * z))
 
 
-def draw_frame(
-    n: int, rng: np.random.Generator, *, shift: float = 0.0
-) -> pd.DataFrame:
+def draw_frame(n: int, rng: np.random.Generator, *, shift: float = 0.0) -> pd.DataFrame:
     """Draw rows with score, decision at .5 and label."""
     score = draw_scores(n, rng, shift=shift)
     label = rng.random(n) < true_probability(score)
