@@ -42,9 +42,8 @@ def compose_remarks(
     """Say of each group what it lacks: rows to be complete, scores, labels."""
     remarks: Remarks = defaultdict(list)
     sizes = np.diff(chunks.offsets)
-    asked = f" of {sizes[0]}" if sizes.size > 1 else ""
     for g in np.flatnonzero(~chunks.complete[kept.chunk]).tolist():
-        remarks[g].append(f"incomplete: {sizes[kept.chunk[g]]}{asked} rows")
+        remarks[g].append(f"incomplete: {sizes[kept.chunk[g]]} of {chunks.asked} rows")
     if delivered is kept:
         return remarks
     left_out = delivered.n_rows - kept.n_rows

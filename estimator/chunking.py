@@ -43,6 +43,8 @@ class Chunks:
         `timezone` is None); NaT in an empty chunk. Row positions without timestamps.
     complete : ndarray of bool, shape (n_chunks,)
         False for a last chunk with fewer rows than asked for.
+    asked : int or None
+        The rows per chunk asked for, where it was a number.
     timezone : str, tzinfo or None
         Zone in which the data showed its timestamps.
     """
@@ -53,6 +55,7 @@ class Chunks:
     start: NDArray[Any]
     end: NDArray[Any]
     complete: NDArray[np.bool_]
+    asked: int | None = None
     timezone: TimeZone = None
 
     def __len__(self) -> int:
@@ -229,6 +232,7 @@ def _by_count(
         start=start,
         end=end,
         complete=np.diff(offsets) == size,
+        asked=size,
         timezone=timezone,
     )
 

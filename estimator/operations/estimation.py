@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from estimator.files import replacing
 from estimator.operations.sources import (
     CSV,
     JSON,
@@ -16,7 +17,6 @@ from estimator.operations.sources import (
     ending,
     join_labels,
     read_frame,
-    replacing,
     require_pyarrow,
     write_frame,
 )

@@ -3,7 +3,6 @@
 import csv
 import gzip
 import os
-import uuid
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,6 +11,8 @@ from difflib import get_close_matches
 from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
+
+from estimator.files import replacing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -96,37 +97,6 @@ def read_frame(
         msg = f"{path} has columns but no rows. Nothing can be computed from it."
         raise ValueError(msg)
     return frame
-
-
-def column_names(path: str | os.PathLike[str]) -> list[str]:
-    """Return the names of the columns of a file that `read_frame` can read."""
-    path = Path(path)
-    check_ending(path, PARQUET + CSV)
-    if ending(path) in PARQUET:
-        with _parquet_file(path) as file:
-            return list(file.schema_arrow.names)
-    return _csv_header(path)
-
-
-@contextmanager
-def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Give a file to write beside ``path``, and move it there if all went well.
-
-    Readers see the old file or the whole new one; after an error there is neither a
-    half-written nor a temporary file.
-
-    Yields
-    ------
-    Path
-        Where to write, in the same folder and with the same ending.
-    """
-    path = Path(path)
-    temporary = path.with_name(f".{uuid.uuid4().hex}{ending(path)}")
-    try:
-        yield temporary
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def write_frame(frame: "pd.DataFrame", path: str | os.PathLike[str]) -> None:

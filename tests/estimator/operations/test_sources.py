@@ -6,7 +6,6 @@ from estimator.operations import sources
 from estimator.operations.sources import (
     join_labels,
     read_frame,
-    replacing,
     write_frame,
 )
 
@@ -171,18 +170,6 @@ def test_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, name, frame
         write_frame(frame, path)
     assert path.read_text() == "old"
     assert [entry.name for entry in tmp_path.iterdir()] == [name]
-
-
-def test_replacing_leaves_nothing_behind_after_an_error(tmp_path):
-    def fail(path):
-        with replacing(path) as temporary:
-            temporary.write_text("half")
-            msg = "in the middle"
-            raise RuntimeError(msg)
-
-    with pytest.raises(RuntimeError, match="in the middle"):
-        fail(tmp_path / "a.svg")
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_join_keeps_rows_and_counts_what_does_not_match():
