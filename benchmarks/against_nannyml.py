@@ -7,7 +7,6 @@ which cuts the reference as well. Import and compilation are not timed.
 
 import sys
 import time
-from itertools import product
 
 import numpy as np
 import pandas as pd

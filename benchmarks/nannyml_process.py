@@ -28,7 +28,7 @@ class NannyML:
     def __enter__(self) -> Self:
         # Telemetry is off where the variable exists, whatever its value (0.13.1,
         # `UsageLogger.log`); the folder has no .env file that could say otherwise.
-        self._process = subprocess.Popen(
+        self._process = subprocess.Popen(  # noqa: S603 - the caller's own interpreter
             # As text, so that none of the files beside it can be imported by chance.
             [self._python, "-c", CHILD.read_text()],
             stdin=subprocess.PIPE,

@@ -163,7 +163,7 @@ def _help_cpu_seconds(repeats: int = 7) -> float:
     taken = []
     for _ in range(repeats + 1):
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        subprocess.run(
+        subprocess.run(  # noqa: S603
             [sys.executable, "-c", HELP, "--help"],
             check=True,
             stdout=subprocess.DEVNULL,

@@ -91,8 +91,9 @@ def learn_reference(
     usable = ~(np.isnan(columns.score) | np.isnan(columns.label))
     delivered = group_rows(columns, chunks)
     groups = delivered.keep(usable)
-    rows, _ = groups.parts[0]
-    in_time = np.flatnonzero(usable) if rows is None else rows
+    in_time = np.flatnonzero(usable)  # folds are blocks of time
+    if columns.timestamp is not None:
+        in_time = in_time[np.argsort(columns.timestamp[in_time], kind="stable")]
     score = np.asarray(columns.score[in_time], dtype=np.float64)
     label = columns.label[in_time]
     _check_size(label)

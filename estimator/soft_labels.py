@@ -8,10 +8,9 @@ and small, whatever the size of the frame.
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache
 
+import numba
 import numpy as np
-from joblib import cpu_count
 from numpy.typing import NDArray
 
 from calibration.base import Calibrator, UncertainCalibrator
@@ -210,7 +209,9 @@ def sum_soft_labels(
             advance(block_score.size)
 
     n_rows = int(offsets[-1] - offsets[0])
-    threads = _n_threads() if n_rows >= _ROWS_FOR_THREADS else 1
+    # The cores we may use; the environment variable of that name sets fewer.
+    cores = int(numba.config.NUMBA_NUM_THREADS)
+    threads = cores if n_rows >= _ROWS_FOR_THREADS else 1
     share = n_rows // (4 * threads)  # several blocks a thread: none waits long
     blocks = list(_blocks(offsets, min(_ROWS_PER_BLOCK, share)))
     if threads > 1:
@@ -220,12 +221,6 @@ def sum_soft_labels(
         for block in blocks:
             work(block)
     return out
-
-
-@cache
-def _n_threads() -> int:
-    """Count the cores we may use: affinity and container limits respected."""
-    return int(cpu_count())
 
 
 def _rectangles(values: Floats, offsets: NDArray[np.int64]) -> Iterator[Floats]:

@@ -253,6 +253,16 @@ def test_weeks_are_labelled_by_their_monday(reference_frame, production_frame):
     assert_allclose(found["value"], in_order["value"], rtol=1e-12)
 
 
+@pytest.mark.parametrize("chunk", ["W", 1_000, None])
+def test_the_order_of_a_reference_with_times_does_not_matter(chunk, reference_frame):
+    shuffled = reference_frame.sample(frac=1, random_state=0)
+    found = [
+        make(chunk=chunk, timestamp="timestamp").fit(f).reference_.performance.to_frame()
+        for f in (reference_frame, shuffled)
+    ]
+    pd.testing.assert_frame_equal(found[0], found[1], rtol=1e-9)
+
+
 def test_time_zones_come_back(reference_frame, production_frame):
     zone = "Europe/Berlin"
     frames = [
