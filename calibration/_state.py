@@ -28,7 +28,10 @@ class ArrayStateMixin(BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self)
         named = self.get_params(deep=False)
         named |= {name: getattr(self, name) for name in self._learned_names()}
-        return {name: np.array(value) for name, value in named.items()}
+        return {
+            name: np.array(np.nan if value is None else value)
+            for name, value in named.items()
+        }
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
@@ -57,7 +60,9 @@ class ArrayStateMixin(BaseEstimator):  # type: ignore[misc]
                     "Load the file it came from with `allow_pickle=False`."
                 )
                 raise ValueError(msg)
-        estimator = cls(**{name: values[name].item() for name in parameters})
+        given = {name: values[name].item() for name in parameters}
+        # NaN stands for None: an argument left for `fit` to learn.
+        estimator = cls(**{k: None if np.isnan(v) else v for k, v in given.items()})
         for name in learned:
             setattr(estimator, name, values[name])
         return estimator

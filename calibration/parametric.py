@@ -161,9 +161,7 @@ class TemperatureCalibrator(LogisticCalibrator):
         return float(1.0 / self.coefficients_[0])
 
     def _learn(self, score: Floats, y: Floats, weight: Floats) -> LogisticFit:
-        return fit_logistic(
-            self._basis(score), y, weight, np.array([RIDGE]), intercept=False
-        )
+        return fit_logistic(self._basis(score), y, weight, np.array([RIDGE]))
 
     def _basis(self, score: Floats) -> Floats:
         return clipped_logit(score, self.clip)[:, np.newaxis]
@@ -218,10 +216,9 @@ def fit_standardized(columns: Floats, y: Floats, weight: Floats) -> LogisticFit:
     centre = np.average(columns, axis=0, weights=weight)
     scale = np.sqrt(np.average((columns - centre) ** 2, axis=0, weights=weight))
     inverse = np.where(scale > 1e-7, 1.0 / np.maximum(scale, 1e-7), 0.0)
-    n = columns.shape[1]
-    fit = fit_logistic(
-        (columns - centre) * inverse, y, weight, np.full(n, RIDGE), intercept=True
-    )
+    scaled = (columns - centre) * inverse
+    design = np.column_stack([np.ones(len(scaled)), scaled])
+    fit = fit_logistic(design, y, weight, np.r_[0.0, np.full(columns.shape[1], RIDGE)])
     back = np.diag(np.r_[1.0, inverse])
     back[0, 1:] = -centre * inverse
     return LogisticFit(back @ fit.coefficients, back @ fit.covariance @ back.T)

@@ -210,7 +210,7 @@ def sum_soft_labels(
 
     n_rows = int(offsets[-1] - offsets[0])
     # The cores we may use; the environment variable of that name sets fewer.
-    cores = int(numba.config.NUMBA_NUM_THREADS)
+    cores = int(numba.config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]
     threads = cores if n_rows >= _ROWS_FOR_THREADS else 1
     share = n_rows // (4 * threads)  # several blocks a thread: none waits long
     blocks = list(_blocks(offsets, min(_ROWS_PER_BLOCK, share)))

@@ -81,7 +81,7 @@ def test_row_order_does_not_matter(calibrator):
 
 def test_clone_keeps_parameters_and_forgets_the_fit(calibrator):
     for name, value in calibrator.get_params().items():
-        calibrator.set_params(**{name: value * 2})
+        calibrator.set_params(**{name: 0.5 if value is None else value * 2})
     fresh = clone(calibrator.fit(*rows()))
     assert fresh.get_params() == calibrator.get_params()
     assert not [name for name in vars(fresh) if name.endswith("_")]

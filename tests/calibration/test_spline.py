@@ -49,6 +49,21 @@ def test_strong_penalty_leaves_a_straight_line():
     assert_allclose(slopes, slopes[0], atol=1e-3)
 
 
+def test_bends_go_where_a_line_will_do_and_stay_where_not():
+    rng = np.random.default_rng(3)
+    score = rng.random(5000)
+    x = np.log(score / (1 - score))
+    at = np.linspace(0.01, 0.99, 99)
+    distance = []
+    for bend in (0.0, 1.0):
+        y = rng.random(5000) < 1 / (1 + np.exp(-x + bend * np.sin(2 * x)))
+        spline = SplineCalibrator().fit(score, y)
+        platt = PlattCalibrator().fit(score, y)
+        distance.append(np.abs(spline.predict(at) - platt.predict(at)).max())
+    assert distance[0] < 0.01
+    assert distance[1] > 0.05
+
+
 def test_two_knots_are_platt():
     score, y = rows(2000)
     at = np.linspace(0.01, 0.99, 30)
