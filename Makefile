@@ -70,8 +70,9 @@ notebooks: $(VENV)/.test-installed
 	@$(BIN)/python .ci/notebooks.py
 
 bench: $(VENV)/.test-installed
-	@echo "==> benchmarks"
-	@$(BIN)/python -m pytest -q benchmarks
+	@echo "==> benchmarks that need no data from elsewhere (benchmarks/README.md has all)"
+	@$(BIN)/python -m benchmarks.speed
+	@$(BIN)/python -m benchmarks.coverage
 
 clean:
 	rm -rf $(VENV) build dist demo .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -2,7 +2,7 @@
 
 Everything is a ratio to ``np.sort`` over the same chunks in the same run: NumPy's
 vectorized sort, one chunk after the other, on one core. We may use all cores that the
-process has (``LOKY_MAX_CPU_COUNT=1`` in the environment takes that away).
+process has (``NUMBA_NUM_THREADS=1`` in the environment takes that away).
 """
 
 import os
@@ -12,7 +12,7 @@ import sys
 from functools import partial
 from itertools import pairwise, product
 
-import joblib
+import numba
 import numpy as np
 import pandas as pd
 
@@ -109,7 +109,7 @@ def main() -> int:
 
     load = os.getloadavg()[0]
     print(
-        f"Cores we may use: {joblib.cpu_count()} (load {load:.1f}); np.sort uses one."
+        f"Cores we may use: {numba.config.NUMBA_NUM_THREADS} (load {load:.1f}); np.sort uses one."
     )
     print_table(
         "Kernels with their sort, × np.sort in time (in work on all cores)",

@@ -44,9 +44,9 @@ def fit_logistic(
 
     Minimizes :math:`\sum_i w_i \ell_i + \tfrac12 \sum_j \lambda_j \beta_j^2`. The
     penalty of the last ``n_smooth`` columns can be learned: they are then taken for
-    draws of one normal distribution, whose precision :math:`\lambda` maximizes the marginal
-    likelihood, by the fixed point :math:`\lambda = (k - \lambda \sum_j V_{jj}) /
-    \sum_j \beta_j^2` with :math:`V = H^{-1}` [1]_.
+    draws of one normal distribution, whose precision :math:`\lambda` maximizes the
+    marginal likelihood, by the fixed point :math:`\lambda = (k - \lambda \sum_j V_{jj})
+    / \sum_j \beta_j^2` with :math:`V = H^{-1}` [1]_.
 
     The covariance is :math:`H^{-1} (G + \Lambda) H^{-1}` with :math:`H = \sum_i w_i p_i
     (1 - p_i) x_i x_i^T + \Lambda` and :math:`G = \sum_i w_i^2 p_i (1 - p_i) x_i

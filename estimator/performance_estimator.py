@@ -1,5 +1,6 @@
 """The main face of the package: fit on the reference, estimate on production."""
 
+import sys
 from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal, Self
@@ -21,7 +22,7 @@ from estimator.frames import Columns, read_columns
 from estimator.groups import group_rows
 from estimator.label_free.confidence_based import measure
 from estimator.metrics import Metric, resolve_metrics
-from estimator.progress import progress_bar
+from estimator.progress import Progress
 from estimator.reference import N_STEPS, Reference, learn_reference
 from estimator.results import Performance
 
@@ -165,10 +166,10 @@ class PerformanceEstimator(BaseEstimator):  # type: ignore[misc]
             If a parameter or a column breaks its rule; the message says which, where
             and what to do. A fitted estimator stays as it was.
         """
-        metrics, specs = self._check_parameters()
+        metrics, specs = self.check_parameters()
         columns = self._read(reference, "reference")
         chunks = self._chunks(columns, self.chunk)
-        with progress_bar("fit", N_STEPS, enabled=self.progress) as advance:
+        with self._progress(N_STEPS) as progress, progress.stage("fitting"):
             fitted = learn_reference(
                 metrics,
                 columns,
@@ -177,7 +178,7 @@ class PerformanceEstimator(BaseEstimator):  # type: ignore[misc]
                 calibrator=self.calibrator,
                 thresholds=specs,
                 level=self.level,
-                advance=advance,
+                advance=progress.advance,
             )
         self.reference_ = fitted
         return self
@@ -216,7 +217,7 @@ class PerformanceEstimator(BaseEstimator):  # type: ignore[misc]
         groups = delivered.keep(~np.isnan(columns.score)) if unusable else delivered
         decision = self._decision(columns)
         total = columns.n_rows * len(groups.parts)
-        with progress_bar("estimate", total, enabled=self.progress) as advance:
+        with self._progress(total) as progress, progress.stage("estimating"):
             estimated = measure(
                 fitted.metrics,
                 groups,
@@ -224,7 +225,7 @@ class PerformanceEstimator(BaseEstimator):  # type: ignore[misc]
                 soft=fitted.calibrator.predict,
                 decision=decision,
                 error_cells=fitted.error_cells,
-                advance=advance,
+                advance=progress.advance,
             )
         realized, n_labels = None, np.zeros_like(groups.n_rows)
         if columns.label is not None:
@@ -282,9 +283,21 @@ class PerformanceEstimator(BaseEstimator):  # type: ignore[misc]
 
         return load_estimator(Path(path))
 
-    def _check_parameters(
+    def check_parameters(
         self,
     ) -> tuple[tuple[Metric, ...], dict[str, ThresholdSpec]]:
+        """Refuse what is wrong whatever the data; ``fit`` does so first.
+
+        Returns
+        -------
+        metrics : tuple of Metric
+        thresholds : dict by metric
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a parameter breaks its rule.
+        """
         if self.method not in ("auto", "cbpe"):
             msg = f'`method` must be "auto" or "cbpe", got {self.method!r}.'
             raise ValueError(msg)
@@ -323,6 +336,9 @@ class PerformanceEstimator(BaseEstimator):  # type: ignore[misc]
 
     def _chunks(self, columns: Columns, chunk: Any) -> Chunks:
         return make_chunks(columns.n_rows, chunk, columns.timestamp, columns.timezone)
+
+    def _progress(self, total: int) -> Progress:
+        return Progress(total + 1, sys.stderr if self.progress else None)
 
     def _decision(self, columns: Columns) -> NDArray[np.bool_] | float:
         return self.decision_threshold if columns.decision is None else columns.decision

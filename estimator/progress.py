@@ -1,44 +1,96 @@
 """A progress bar for long work, and silence for short."""
 
-import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import TracebackType
+from typing import IO, Self
 
-from estimator.soft_labels import Advance
+PATIENCE = 2.0  # seconds before a progress bar is worth its line
+TICK = 0.1
+BAR = 24
 
-_PATIENCE_SECONDS = 2.0
 
+class Progress:
+    """A bar over named stages, from the third second on, in a terminal only.
 
-@contextmanager
-def progress_bar(label: str, length: int, *, enabled: bool) -> Iterator[Advance | None]:
-    """Give a function that takes the work done so far on by its argument.
+    Parameters
+    ----------
+    total : int
+        The work to be done, in any unit.
+    stream : text file, optional
+        Where to draw; nothing is drawn unless it is a terminal.
+    patience : float, default=2.0
+        Seconds to wait before the first drawing.
 
-    The bar appears on stderr once the work has taken two seconds, if stderr is a
-    terminal; what is shorter leaves no trace.
+    Examples
+    --------
+    >>> import io
+    >>> stream = io.StringIO()
+    >>> with Progress(2, stream) as progress:
+    ...     with progress.stage("reading"):
+    ...         pass
+    >>> stream.getvalue()
+    ''
     """
-    if not enabled or not sys.stderr.isatty():
-        yield None
-        return
-    import click  # a bar is rarely needed; importing this package is not to wait for it
 
-    started = time.monotonic()
-    bar = click.progressbar(length=length, label=label, file=sys.stderr)
-    pending = 0
-    shown = False
+    def __init__(
+        self, total: int, stream: IO[str] | None, *, patience: float = PATIENCE
+    ) -> None:
+        self.total = total
+        self.stream = stream
+        self.patience = patience
+        self._done = 0
+        self._name = ""
+        self._drawn = False
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
 
-    def advance(done: int) -> None:
-        nonlocal pending, shown
-        pending += done
-        if not shown and time.monotonic() - started > _PATIENCE_SECONDS:
-            shown = True
-            bar.__enter__()
-        if shown:
-            bar.update(pending)
-            pending = 0
+    def __enter__(self) -> Self:
+        if self.stream is not None and self.stream.isatty():
+            self._thread = threading.Thread(target=self._draw, daemon=True)
+            self._thread.start()
+        return self
 
-    try:
-        yield advance
-    finally:
-        if shown:
-            bar.__exit__(None, None, None)
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+        if self._drawn:
+            self._write("")
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Name what is going on until the block ends: one unit of work."""
+        self._name = name
+        yield
+        self.advance(1)
+
+    def advance(self, amount: int) -> None:
+        """Count work as done."""
+        with self._lock:
+            self._done += amount
+
+    def _draw(self) -> None:
+        begun = time.monotonic()
+        if self._stop.wait(self.patience):
+            return
+        while not self._stop.wait(TICK):
+            filled = min(BAR * self._done // self.total, BAR)
+            seconds = time.monotonic() - begun
+            self._write(
+                f"[{'#' * filled}{'-' * (BAR - filled)}] {self._name} ({seconds:.0f} s)"
+            )
+            self._drawn = True
+
+    def _write(self, line: str) -> None:
+        if self.stream is not None:
+            self.stream.write(f"\r\x1b[K{line}")
+            self.stream.flush()

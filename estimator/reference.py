@@ -75,7 +75,7 @@ def learn_reference(
     calibrator: str | Calibrator,
     thresholds: Mapping[str, ThresholdSpec],
     level: float,
-    advance: Advance | None = None,
+    advance: Advance,
 ) -> Reference:
     """Fit the calibration, and measure the reference with maps that have not seen it.
 
@@ -87,7 +87,6 @@ def learn_reference(
     if columns.label is None:
         msg = "`y_true` must be a column of the reference: it is what is learned from."
         raise ValueError(msg)
-    step = advance or _no_progress
     usable = ~(np.isnan(columns.score) | np.isnan(columns.label))
     delivered = group_rows(columns, chunks)
     groups = delivered.keep(usable)
@@ -99,17 +98,17 @@ def learn_reference(
     _check_size(label)
     name, fitted = _choose_calibrator(calibrator, score, label)
     fitted.fit(score, label)
-    step(1)
+    advance(1)
     out_of_fold = np.full(columns.n_rows, np.nan)
     out_of_fold[in_time] = cross_fit(
         fitted, score, label, n_splits=N_FOLDS
     ).probabilities
-    step(N_FOLDS)
+    advance(N_FOLDS)
     cells = measure_error_cells(fitted, score, fitted.predict(score))
     of_rows = partial(measure, metrics, score=columns.score, decision=decision)
     estimated = of_rows(groups=groups, soft=out_of_fold, error_cells=cells)
     realized = of_rows(groups=groups, soft=columns.label)
-    step(1)
+    advance(1)
     if len(chunks) < N_FOLDS and label.size >= DRIFT_CHUNKS * MIN_DRIFT_ROWS:
         size = label.size // DRIFT_CHUNKS
         finer = make_chunks(columns.n_rows, size, columns.timestamp, columns.timezone)
@@ -133,7 +132,7 @@ def learn_reference(
         )
         for segment, of in groups.by_segment()
     }
-    step(1)
+    advance(1)
     return Reference(
         metrics=metrics,
         calibrator=fitted,
@@ -211,7 +210,3 @@ def _check_size(label: Floats) -> None:
             "rows are needed; take a longer period."
         )
         raise ValueError(msg)
-
-
-def _no_progress(_: int) -> None:
-    """Stand in for the progress bar where none is shown."""

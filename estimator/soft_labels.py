@@ -5,9 +5,12 @@ many threads. Work goes in blocks of whole chunks, so that temporaries stay in t
 and small, whatever the size of the frame.
 """
 
+import os
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 
 import numba
 import numpy as np
@@ -209,18 +212,39 @@ def sum_soft_labels(
             advance(block_score.size)
 
     n_rows = int(offsets[-1] - offsets[0])
-    # The cores we may use; the environment variable of that name sets fewer.
-    cores = int(numba.config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]
-    threads = cores if n_rows >= _ROWS_FOR_THREADS else 1
-    share = n_rows // (4 * threads)  # several blocks a thread: none waits long
-    blocks = list(_blocks(offsets, min(_ROWS_PER_BLOCK, share)))
-    if threads > 1:
-        with ThreadPoolExecutor(threads) as pool:
-            list(pool.map(work, blocks))
-    else:
-        for block in blocks:
+    threads = _n_cores() if n_rows >= _ROWS_FOR_THREADS else 1
+    share = n_rows // (2 * threads)  # several blocks a thread: none waits long
+    pending = deque(_blocks(offsets, min(_ROWS_PER_BLOCK, share)))
+
+    def work_through() -> None:
+        while pending:
+            try:
+                block = pending.popleft()
+            except IndexError:  # another thread was faster
+                return
             work(block)
+
+    helpers = [_pool().submit(work_through) for _ in range(threads - 1)]
+    work_through()
+    for helper in helpers:
+        if not helper.cancel():
+            helper.result()
     return out
+
+
+def _n_cores() -> int:
+    """Return the cores we may use; NUMBA_NUM_THREADS in the environment sets fewer."""
+    return int(numba.config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]
+
+
+@cache
+def _pool() -> ThreadPoolExecutor:
+    """Return the threads that help the caller's: starting them takes a millisecond."""
+    return ThreadPoolExecutor(_n_cores() - 1, thread_name_prefix="deadreckon")
+
+
+if hasattr(os, "register_at_fork"):  # a forked child inherits no threads
+    os.register_at_fork(after_in_child=_pool.cache_clear)
 
 
 def _rectangles(values: Floats, offsets: NDArray[np.int64]) -> Iterator[Floats]:

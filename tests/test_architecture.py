@@ -8,6 +8,7 @@ import pytest
 LAYERS = [
     "calibration",
     "estimator.files",
+    "estimator.progress",
     "estimator._kernels",
     "estimator._datetimes",
     "estimator._columns",
@@ -18,7 +19,6 @@ LAYERS = [
     "estimator.groups",
     "estimator.metrics",
     "estimator.soft_labels",
-    "estimator.progress",
     "estimator.results",
     "estimator.label_free",
     "estimator.degradation",

@@ -14,13 +14,16 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
+from estimator import __version__
 from estimator.operations.estimation import (
+    N_STAGES,
     ConfigurationError,
     DataError,
     EstimationJob,
     run_estimation,
 )
-from estimator.operations.terminal import Progress, format_performance
+from estimator.operations.terminal import format_performance
+from estimator.progress import Progress
 
 if TYPE_CHECKING:
     from estimator.results import Performance
@@ -46,7 +49,7 @@ class BadData(click.ClickException):
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="deadreckon", message="%(prog)s %(version)s")
+@click.version_option(__version__, message="%(prog)s %(version)s")
 def main() -> None:
     """Tell how good a classifier is in production before the labels arrive."""
 
@@ -157,7 +160,9 @@ def estimate(
     timestamp: str | None,
     **options: Any,
 ) -> None:
-    """Estimate performance per chunk, without labels; compare where there are some.
+    """Estimate performance per chunk, before there are labels.
+
+    Where there are some, the realized values stand beside the estimates.
 
     Files are Parquet or CSV. The table goes to stdout, everything else to stderr.
     Intervals are for the value that the chunk will have once it is fully labelled; "!"
@@ -206,7 +211,7 @@ def estimate(
 def demo(
     scenario: Any, output_dir: Path, weeks: int, applications: int, seed: int
 ) -> None:
-    """Simulate a lender's scoring model and watch its performance.
+    """Try it on a simulated lender's scoring model.
 
     Writes reference.parquet, production.parquet and labels.parquet, then runs
     `deadreckon estimate` on them.
@@ -263,7 +268,7 @@ def demo(
 
 @main.command()
 def doctor() -> None:
-    """Say what is installed, where kernels are cached, and what collides."""
+    """Say what is installed, and what is in its way."""
     from estimator.operations.doctor import examine
 
     wrong = 0
@@ -279,7 +284,7 @@ def doctor() -> None:
 
 @main.command("warm-up")
 def warm_up() -> None:
-    """Compile the numerical kernels now, so that the first job does not wait."""
+    """Compile the kernels, before the first job must wait."""
     import time
 
     import numpy as np
@@ -297,7 +302,7 @@ def warm_up() -> None:
 
 def run_job(job: EstimationJob, *, as_csv: bool = False, closing: str = "") -> None:
     """Run a job for a reader at a terminal: table, remarks, one line of summary."""
-    with reported_errors(), Progress(5, sys.stderr) as progress:
+    with reported_errors(), Progress(N_STAGES, sys.stderr) as progress:
         outcome = run_estimation(job, progress)
     frame = outcome.performance.to_frame()
     if as_csv:

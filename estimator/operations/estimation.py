@@ -20,7 +20,7 @@ from estimator.operations.sources import (
     require_pyarrow,
     write_frame,
 )
-from estimator.operations.terminal import Progress
+from estimator.progress import Progress
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from estimator.results import Performance
 
 CHARTS = (".png", ".svg")
-STAGES = 5
+N_STAGES = 5
 DOTS_PER_INCH = 150
 
 
@@ -165,7 +165,7 @@ def check_job(job: EstimationJob) -> None:
                 'Install it with `pip install "deadreckon[plot]"`.'
             )
             raise ConfigurationError(msg)
-        PerformanceEstimator(**job.parameters)._check_parameters()  # noqa: SLF001
+        PerformanceEstimator(**job.parameters).check_parameters()
     except (ValueError, TypeError, ModuleNotFoundError) as error:
         raise ConfigurationError(str(error)) from error
 

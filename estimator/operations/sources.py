@@ -251,7 +251,10 @@ def _check_columns(
             for name, near in nearest.items()
         ]
         shown = ", ".join(names[:20]) + (", …" if len(names) > 20 else "")
-        msg = f"{path} has no column {' and no '.join(hints)}. It has: {shown}."
+        msg = (
+            f"{path} has no column {' and no '.join(hints)}. "
+            f"Name one that it has: {shown}."
+        )
         raise ValueError(msg)
     wanted = list(dict.fromkeys([*columns, *(c for c in optional if c in names)]))
     twice = [name for name in wanted if names.count(name) > 1]

@@ -1,96 +1,13 @@
-"""What a terminal shows: a table on stdout, a progress bar on stderr."""
+"""What a terminal shows: a table."""
 
 import math
-import threading
-import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from types import TracebackType
-from typing import IO, TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pandas as pd
 
 WIDTH = 110
-PATIENCE = 2.0  # seconds before a progress bar is worth its line
-TICK = 0.1
-BAR = 24
-
-
-class Progress:
-    """A bar on stderr over named stages, from the third second on, in a terminal only.
-
-    Parameters
-    ----------
-    stages : int
-        How many there are.
-    stream : text file
-        Where to draw; nothing is drawn unless it is a terminal.
-    patience : float, default=2.0
-        Seconds to wait before the first drawing.
-
-    Examples
-    --------
-    >>> import io
-    >>> stream = io.StringIO()
-    >>> with Progress(2, stream) as progress:
-    ...     with progress.stage("reading"):
-    ...         pass
-    >>> stream.getvalue()
-    ''
-    """
-
-    def __init__(
-        self, stages: int, stream: IO[str], *, patience: float = PATIENCE
-    ) -> None:
-        self.stages = stages
-        self.stream = stream
-        self.patience = patience
-        self._done = 0
-        self._name = ""
-        self._drawn = False
-        self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
-
-    def __enter__(self) -> Self:
-        if self.stream.isatty():
-            self._thread = threading.Thread(target=self._draw, daemon=True)
-            self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._stop.set()
-        if self._thread is not None:
-            self._thread.join()
-        if self._drawn:
-            self.stream.write("\r\x1b[K")
-            self.stream.flush()
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Name what is going on until the block ends."""
-        self._name = name
-        yield
-        self._done += 1
-
-    def _draw(self) -> None:
-        begun = time.monotonic()
-        if self._stop.wait(self.patience):
-            return
-        while not self._stop.wait(TICK):
-            filled = BAR * self._done // self.stages
-            seconds = time.monotonic() - begun
-            self.stream.write(
-                f"\r\x1b[K[{'#' * filled}{'-' * (BAR - filled)}] "
-                f"{self._name} ({seconds:.0f} s)"
-            )
-            self.stream.flush()
-            self._drawn = True
 
 
 def format_performance(frame: "pd.DataFrame", *, width: int = WIDTH) -> str:
@@ -177,8 +94,8 @@ def _number_format(values: "pd.Series") -> Any:
 
 
 def _range(values: "pd.Series", number: Any) -> str:
-    known = values.dropna()
-    return f"{number(known.min())} to {number(known.max())}" if known.size else "–"
+    low, high = number(values.min()), number(values.max())  # NaN where all are
+    return low if low == high else f"{low} to {high}"
 
 
 def _fit(groups: dict[str, list[Column]], room: int) -> Iterator[list[str]]:

@@ -1,9 +1,6 @@
-import io
-import time
-
 import pandas as pd
 
-from estimator.operations.terminal import Progress, format_performance
+from estimator.operations.terminal import format_performance
 
 
 def frame_of(**columns):
@@ -27,7 +24,7 @@ def test_a_line_per_chunk():
     assert format_performance(frame_of()).splitlines() == [
         "chunk       rows                  roc_auc",
         "────────────────────────────────────────────",
-        "reference  2,000         0.8100 to 0.8100",
+        "reference  2,000                   0.8100",
         "0          2,000  0.8000 [0.7800, 0.8200]",
         "1            150  0.7000 [0.6500, 0.7500]  !",
     ]
@@ -76,29 +73,3 @@ def test_notes_are_said_once_with_their_chunks():
     )
     notes = format_performance(frame).split("Notes:\n")[1].splitlines()
     assert notes == ["  incomplete: 150 of 2000 rows (1)", "  no score: 1 (f1, 0)"]
-
-
-class Terminal(io.StringIO):
-    def isatty(self):
-        return True
-
-
-def test_bar_is_drawn_only_after_a_while_and_wiped_at_the_end():
-    stream = Terminal()
-    with Progress(2, stream, patience=0.05) as progress:
-        with progress.stage("reading"):
-            time.sleep(0.4)
-        with progress.stage("fitting"):
-            time.sleep(0.3)
-    text = stream.getvalue()
-    assert "[------------------------] reading" in text
-    assert "[############------------] fitting" in text
-    assert text.endswith("\r\x1b[K")
-
-
-def test_no_bar_for_short_work_or_without_a_terminal():
-    for stream, patience in ((Terminal(), 60.0), (io.StringIO(), 0.0)):
-        progress = Progress(1, stream, patience=patience)
-        with progress, progress.stage("reading"):
-            time.sleep(0.01)
-        assert stream.getvalue() == ""
