@@ -109,7 +109,8 @@ def main() -> int:
 
     load = os.getloadavg()[0]
     print(
-        f"Cores we may use: {numba.config.NUMBA_NUM_THREADS} (load {load:.1f}); np.sort uses one."
+        f"Cores we may use: {numba.config.NUMBA_NUM_THREADS} (load {load:.1f}); "
+        "np.sort uses one."
     )
     print_table(
         "Kernels with their sort, × np.sort in time (in work on all cores)",

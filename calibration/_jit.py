@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
+import numba
 from numba import njit
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -45,3 +46,8 @@ def kernel(function: Function) -> Function:
             raise
         compiled = njit(**_OPTIONS)(function)
     return cast("Function", compiled)
+
+
+def n_cores() -> int:
+    """Return the cores we may use; NUMBA_NUM_THREADS in the environment sets fewer."""
+    return int(numba.config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]

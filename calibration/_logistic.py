@@ -16,11 +16,12 @@ Floats = NDArray[np.float64]
 LOGIT_BOUND = float(np.log1p(-1e-12) - np.log(1e-12))
 
 _LEARNED_PENALTIES = 1e-2, 1e5
-_LEARNING_STEPS = 30
 _LEARNING_TOLERANCE = 0.1  # of ln(penalty): far less than the data can tell
-_NEWTON_STEPS = 50
-_NEWTON_TOLERANCE = 1e-10  # in units of log likelihood, whatever the number of rows
+_MOST_STEPS = 100
+_NEWTON_TOLERANCE = 1e-6  # in units of log likelihood, whatever the number of rows
 _SMALLEST_STEP = 1e-8
+_LARGEST_LOGIT = 500.0
+_ROWS_AT_ONCE = 20_000
 
 
 class LogisticFit(NamedTuple):
@@ -69,62 +70,93 @@ def fit_logistic(
     .. [1] Wood & Fasiolo (2017), "A generalized Fellner-Schall method for smoothing
        parameter optimization", Biometrics 73(4), 1071-1081.
     """
-    penalty = penalty.copy()
-    smooth = slice(design.shape[1] - n_smooth, None)
-    coefficients = np.zeros(design.shape[1])
-    for _ in range(_LEARNING_STEPS if n_smooth else 1):
-        coefficients, hessian = _minimize(design, y, weight, penalty, coefficients)
-        bread = np.linalg.pinv(hessian, hermitian=True)
-        if not n_smooth:
-            break
-        before = penalty[-1]
-        free = n_smooth - before * np.trace(bread[smooth, smooth])
-        size = max(float(coefficients[smooth] @ coefficients[smooth]), 1e-12)
-        penalty[smooth] = np.clip(free / size, *_LEARNED_PENALTIES)
-        if abs(np.log(penalty[-1] / before)) < _LEARNING_TOLERANCE:
-            break
-    p = expit(design @ coefficients)
-    noise = (design.T * (weight**2 * p * (1.0 - p))) @ design + np.diag(penalty)
-    return LogisticFit(coefficients, bread @ noise @ bread)
+    beta, penalty, bread, information = _maximize(
+        design, y, weight, penalty, n_smooth=n_smooth
+    )
+    noise = (design.T * (weight * information)) @ design + np.diag(penalty)
+    return LogisticFit(beta, bread @ noise @ bread)
 
 
-def _minimize(
-    design: Floats, y: Floats, weight: Floats, penalty: Floats, start: Floats
-) -> tuple[Floats, Floats]:
-    """Return the penalized maximum likelihood coefficients and the Hessian there.
+def _maximize(
+    design: Floats, y: Floats, weight: Floats, penalty: Floats, *, n_smooth: int
+) -> tuple[Floats, Floats, Floats, Floats]:
+    """Return coefficients, penalty, inverse Hessian, and the rows' information.
 
-    Newton's method with step halving: the problem is convex and has a handful of
-    columns, so that a general optimizer would take ten times as long.
+    Newton's method with step halving: the problem is convex with a handful of columns,
+    so that a general optimizer would take ten times as long. Many rows begin where
+    every tenth of them ended.
     """
-
-    def loss(logit: Floats, beta: Floats) -> float:
-        # -ln P(label) is ln(1 + exp(-m)) of the margin m, the logit of the label given.
-        margin = np.where(y > 0.5, logit, -logit)
-        rows = np.log1p(np.exp(-np.abs(margin))) + np.maximum(-margin, 0.0)
-        return float(weight @ rows + 0.5 * (penalty * beta) @ beta)
-
-    beta, logit = start, design @ start
-    value = loss(logit, beta)
-    for _ in range(_NEWTON_STEPS):
+    beta = np.zeros(design.shape[1])
+    few = slice(None, None, 10)
+    if y.size > _ROWS_AT_ONCE and 0.0 < y[few].mean() < 1.0:
+        beta, penalty, *_ = _maximize(
+            design[few], y[few], weight[few], penalty, n_smooth=n_smooth
+        )
+    design = np.asfortranarray(design)  # columns in a row: all loops are long ones
+    logit = _bounded_logit(design, beta)
+    loss = _log_loss(logit, y, weight)
+    for _ in range(_MOST_STEPS):
         p = 1.0 / (1.0 + np.exp(-logit))
-        hessian = (design.T * (weight * p * (1.0 - p))) @ design + np.diag(penalty)
-        gradient = design.T @ (weight * (p - y)) + penalty * beta
-        step = np.linalg.lstsq(hessian, gradient, rcond=None)[0]
-        decrement = gradient @ step
-        if decrement <= _NEWTON_TOLERANCE:
+        information = weight * p * (1.0 - p)
+        fisher = (design.T * information) @ design
+        slope = design.T @ (weight * (p - y))
+        bread, step, decrement = _newton_step(fisher, slope, penalty, beta)
+        is_learned = True
+        if n_smooth and decrement < 1.0:  # near enough for the bends to speak
+            before, penalty = penalty, _learn_penalty(penalty, bread, beta, n_smooth)
+            is_learned = penalty is before
+            bread, step, decrement = _newton_step(fisher, slope, penalty, beta)
+        if is_learned and decrement <= _NEWTON_TOLERANCE:
+            beta = beta - step  # squares what is left of the error
             break
-        size = 1.0
+        here, size = loss + 0.5 * (penalty * beta) @ beta, 1.0
         while size > _SMALLEST_STEP:
-            shorter = beta - size * step
-            logit = design @ shorter
-            reached = loss(logit, shorter)
-            if reached < value:
+            nearer = beta - size * step
+            its_logit = _bounded_logit(design, nearer)
+            its_loss = _log_loss(its_logit, y, weight)
+            if its_loss + 0.5 * (penalty * nearer) @ nearer < here:
+                beta, logit, loss = nearer, its_logit, its_loss
                 break
             size /= 2.0
         else:  # no descent left in floating point: this is the minimum
-            break
-        beta, value = shorter, reached
-    return beta, hessian
+            if is_learned:
+                break
+    return beta, penalty, bread, information
+
+
+def _bounded_logit(design: Floats, beta: Floats) -> Floats:
+    """Return the log odds of each row, kept where exp of them is still a number."""
+    logit: Floats = np.clip(design @ beta, -_LARGEST_LOGIT, _LARGEST_LOGIT)
+    return logit
+
+
+def _log_loss(logit: Floats, y: Floats, weight: Floats) -> float:
+    """Return the weighted sum of -ln P(label): ln(1 + exp(-margin)) of each row."""
+    margin = np.where(y > 0.5, logit, -logit)
+    rows = np.log1p(np.exp(-np.abs(margin))) + np.maximum(-margin, 0.0)
+    return float(weight @ rows)
+
+
+def _newton_step(
+    fisher: Floats, slope: Floats, penalty: Floats, beta: Floats
+) -> tuple[Floats, Floats, float]:
+    """Return the inverse Hessian, the step, and twice what it promises to gain."""
+    bread = np.linalg.pinv(fisher + np.diag(penalty), hermitian=True)
+    gradient = slope + penalty * beta
+    step = bread @ gradient
+    return bread.astype(np.float64), step.astype(np.float64), float(gradient @ step)
+
+
+def _learn_penalty(
+    penalty: Floats, bread: Floats, beta: Floats, n_smooth: int
+) -> Floats:
+    """Return the penalty one fixed-point step on, or the same object if it is there."""
+    free = n_smooth - penalty[-1] * np.trace(bread[-n_smooth:, -n_smooth:])
+    size = max(float(beta[-n_smooth:] @ beta[-n_smooth:]), 1e-12)
+    learned = np.clip(free / size, *_LEARNED_PENALTIES)
+    if abs(np.log(learned / penalty[-1])) < _LEARNING_TOLERANCE:
+        return penalty
+    return np.concatenate([penalty[:-n_smooth], np.full(n_smooth, learned)])
 
 
 class LogisticCalibrator(ArrayStateMixin):

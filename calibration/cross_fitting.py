@@ -124,14 +124,13 @@ def cross_fit(
     calibrators = []
     for start, stop in folds:
         train = np.r_[0:start, stop : scores.size]
-        _check_fold(
-            labels[train], None if weight is None else weight[train], start, stop
-        )
+        used = None if weight is None else weight[train]
+        _check_fold(labels[train], used, start, stop)
         fresh = make_calibrator(calibrator)
-        if weight is None:  # a caller's own calibrator may not take weights
+        if used is None:  # a caller's own calibrator may not take weights
             fresh.fit(scores[train], labels[train])
         else:
-            fresh.fit(scores[train], labels[train], sample_weight=weight[train])
+            fresh.fit(scores[train], labels[train], sample_weight=used)
         probabilities[start:stop] = fresh.predict(scores[start:stop])
         calibrators.append(fresh)
     return CrossFit(

@@ -194,7 +194,6 @@ def uncorrelated_columns(basis: Floats, knots: Floats, weight: Floats) -> Floats
     start = np.column_stack([np.ones(knots.size), knots, np.eye(knots.size)[:, 1:-1]])
     if not np.ptp(basis @ knots) > 0.5e-6:
         return start * [1.0, 0.0]
-    rows = basis @ start
-    gram = (rows.T * (weight / weight.sum())) @ rows
+    gram = start.T @ ((basis.T * (weight / weight.sum())) @ basis) @ start
     columns: Floats = np.linalg.solve(np.linalg.cholesky(gram), start.T).T
     return columns

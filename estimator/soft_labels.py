@@ -12,10 +12,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from calibration._jit import n_cores
 from calibration.base import Calibrator, UncertainCalibrator
 from estimator._kernels.soft_label_sums import (
     N_CHANNELS,
@@ -212,7 +212,7 @@ def sum_soft_labels(
             advance(block_score.size)
 
     n_rows = int(offsets[-1] - offsets[0])
-    threads = _n_cores() if n_rows >= _ROWS_FOR_THREADS else 1
+    threads = n_cores() if n_rows >= _ROWS_FOR_THREADS else 1
     share = n_rows // (2 * threads)  # several blocks a thread: none waits long
     pending = deque(_blocks(offsets, min(_ROWS_PER_BLOCK, share)))
 
@@ -232,15 +232,10 @@ def sum_soft_labels(
     return out
 
 
-def _n_cores() -> int:
-    """Return the cores we may use; NUMBA_NUM_THREADS in the environment sets fewer."""
-    return int(numba.config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]
-
-
 @cache
 def _pool() -> ThreadPoolExecutor:
     """Return the threads that help the caller's: starting them takes a millisecond."""
-    return ThreadPoolExecutor(_n_cores() - 1, thread_name_prefix="deadreckon")
+    return ThreadPoolExecutor(n_cores() - 1, thread_name_prefix="deadreckon")
 
 
 if hasattr(os, "register_at_fork"):  # a forked child inherits no threads
