@@ -39,16 +39,19 @@ def median_seconds(
     return {name: Seconds(*np.median(each, axis=0)) for name, each in taken.items()}
 
 
-def peak_bytes(run: Callable[[], Any]) -> int:
-    """Return by how much memory grew at its peak (NumPy reports its arrays, too)."""
+def peak_bytes(run: Callable[[], Any]) -> tuple[int, int]:
+    """Return by how much memory grew at its peak, and how much of it the result keeps.
+
+    NumPy reports its arrays, too.
+    """
     gc.collect()
     tracemalloc.start()
     try:
         before = tracemalloc.get_traced_memory()[0]
         tracemalloc.reset_peak()
         result = run()
-        peak = tracemalloc.get_traced_memory()[1]
+        after, peak = tracemalloc.get_traced_memory()
         del result
     finally:
         tracemalloc.stop()
-    return peak - before
+    return peak - before, after - before

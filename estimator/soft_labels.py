@@ -213,8 +213,7 @@ def sum_soft_labels(
 
     n_rows = int(offsets[-1] - offsets[0])
     threads = n_cores() if n_rows >= _ROWS_FOR_THREADS else 1
-    share = n_rows // (2 * threads)  # several blocks a thread: none waits long
-    pending = deque(_blocks(offsets, min(_ROWS_PER_BLOCK, share)))
+    pending = deque(_blocks(offsets, min(_ROWS_PER_BLOCK, n_rows // threads)))
 
     def work_through() -> None:
         while pending:
