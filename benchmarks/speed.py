@@ -2,9 +2,9 @@
 
 Everything is a ratio to ``np.sort`` over the same chunks in the same run: NumPy's
 vectorized sort, one chunk after the other, on one core. We may use all cores that the
-process has (``NUMBA_NUM_THREADS=1`` in the environment takes that away). Extra memory is
-the peak less what the result itself keeps: 1,000 chunks of 15 metrics are larger than
-100,000 scores.
+process has (``NUMBA_NUM_THREADS=1`` in the environment takes that away). Extra memory
+is the peak less what the result itself keeps: 1,000 chunks of 15 metrics are larger
+than 100,000 scores.
 """
 
 import os

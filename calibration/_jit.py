@@ -8,8 +8,13 @@ from numba import njit
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-# Sums may be regrouped, so that loops vectorize; NaN and infinity keep their meaning.
-_OPTIONS: dict[str, Any] = {"nogil": True, "fastmath": {"reassoc", "contract", "nsz"}}
+# Sums may be regrouped, so that loops vectorize; NaN and infinity keep their meaning,
+# and a division by zero gives them, as in NumPy, instead of being looked out for.
+_OPTIONS: dict[str, Any] = {
+    "nogil": True,
+    "fastmath": {"reassoc", "contract", "nsz"},
+    "error_model": "numpy",
+}
 
 
 def kernel(function: Function) -> Function:

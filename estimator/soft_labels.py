@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -191,7 +192,8 @@ def sum_soft_labels(
         if with_log_loss:
             clipped = np.clip(block_score, _LOG_LOSS_CLIP, 1.0 - _LOG_LOSS_CLIP)
             log_odds = np.log(clipped)
-            log_complement = np.log1p(-clipped)
+            np.negative(clipped, out=clipped)
+            log_complement = np.log1p(clipped, out=clipped)
             log_odds -= log_complement
         soft_label_sums(
             block_score,
@@ -213,7 +215,8 @@ def sum_soft_labels(
 
     n_rows = int(offsets[-1] - offsets[0])
     threads = n_cores() if n_rows >= _ROWS_FOR_THREADS else 1
-    pending = deque(_blocks(offsets, min(_ROWS_PER_BLOCK, n_rows // threads)))
+    # Several blocks a thread, so that none waits long for the last one.
+    pending = deque(_blocks(offsets, max(2 * threads, n_rows // _ROWS_PER_BLOCK)))
 
     def work_through() -> None:
         while pending:
@@ -257,11 +260,9 @@ def _rectangles(values: Floats, offsets: NDArray[np.int64]) -> Iterator[Floats]:
         begin = end
 
 
-def _blocks(offsets: NDArray[np.int64], rows: int) -> Iterator[slice]:
-    """Yield runs of consecutive chunks of about ``rows`` rows."""
-    first, n_chunks = 0, offsets.size - 1
-    while first < n_chunks:
-        full = int(np.searchsorted(offsets, offsets[first] + rows))
-        last = min(max(full, first + 1), n_chunks)
-        yield slice(first, last)
-        first = last
+def _blocks(offsets: NDArray[np.int64], n_blocks: int) -> list[slice]:
+    """Cut the chunks into runs of about equal numbers of rows."""
+    even = np.linspace(offsets[0], offsets[-1], n_blocks + 1)[1:-1]
+    inner = np.searchsorted(offsets, even)
+    cuts = np.unique(np.concatenate([[0], inner, [offsets.size - 1]])).tolist()
+    return [slice(first, last) for first, last in pairwise(cuts)]

@@ -189,62 +189,70 @@ def _influences(
     per_pair = 1.0 / pairs if has_auc else 0.0
     per_positive = 1.0 / positives if has_ap else 0.0
     auc_shift = auc_label = auc_row = squares = 0.0
-    ap_shift = ap_label = ap_row = ap_mean = 0.0
+    ap_shift = ap_label = ap_row = ap_psi = 0.0
     rows_0 = rows_1 = cell_auc = cell_ap = cell_brier = cell_loss = 0.0
+    won = lost = ahead = per_rank = score = 0.0
     below = reached = spent = 0.0  # sums over rows at or below: z, z/K, (z T + v)/K²
+    half = 0.5 - auc
+    uneven = negatives - 1.0 - positives
     with_log_loss = log_odds.size > 0
     cell, edge = 0, cell_edges[0] if cell_edges.size > 0 else np.inf
-    i = 0
-    while i < n:
-        first, score, block, own = i, s[i], z[i], z[i] * (1.0 - z[i])
-        i += 1
-        while i < n and s[i] == score:
-            block += z[i]
-            own += z[i] * (1.0 - z[i])
+    block = 0.0
+    i = 0  # where the open block ends
+    for k in range(n):
+        if k == i:  # the next block of equal scores begins
+            below += block
+            first, score, block, own = k, s[k], z[k], z[k] * (1.0 - z[k])
             i += 1
-        if score > edge:
-            cells[0, cell], cells[1, cell] = rows_0, rows_1
-            cells[2, cell], cells[3, cell] = cell_auc, cell_ap
-            cells[4, cell], cells[5, cell] = cell_brier, cell_loss
-            rows_0 = rows_1 = cell_auc = cell_ap = cell_brier = cell_loss = 0.0
-            while score > edge:
-                cell += 1
-                edge = cell_edges[cell] if cell < cell_edges.size else np.inf
-        per_rank = 1.0 / (n - first)
-        precision = (positives - below) * per_rank
-        reached += block * per_rank
-        spent += (block * precision + own * per_rank) * per_rank
-        below_0 = (first - below) + 0.5 * (i - first - block)
-        above_1 = (positives - below) - 0.5 * block
-        for k in range(first, i):
-            soft, hard = z[k], 1.0 - z[k]
-            v = soft * hard
-            # Expected negatives below and positives above this row, ties as halves.
-            concordant_1 = below_0 - 0.5 * hard - auc * (negatives - hard)
-            concordant_0 = above_1 - 0.5 * soft - auc * (positives - soft)
-            slope = (negatives - hard) - (positives - soft)
-            h = concordant_1 - concordant_0
-            psi = soft * concordant_1 + hard * concordant_0
-            auc_shift += v * h * slope
-            auc_label += v * h * h
-            auc_row += psi * psi
-            squares += v * v
-            h_ap = precision + (hard - soft) * per_rank + reached - ap
-            psi = soft * (precision + reached - ap) + v * per_rank - spent
-            ap_shift += v * h_ap
-            ap_label += v * h_ap * h_ap
-            ap_mean += psi / n
-            ap_row += psi * psi
-            if v > 0.0:  # no label yet: the calibration's error counts
-                one = 1.0 if d[k] else 0.0
-                rows_1 += one
-                rows_0 += 1.0 - one
-                cell_auc += h
-                cell_ap += h_ap
-                cell_brier += 1.0 - 2.0 * score
-                if with_log_loss:
-                    cell_loss -= log_odds[k]
-        below += block
+            while i < n and s[i] == score:
+                block += z[i]
+                own += z[i] * (1.0 - z[i])
+                i += 1
+            if score > edge:
+                cells[0, cell], cells[1, cell] = rows_0, rows_1
+                cells[2, cell], cells[3, cell] = cell_auc, cell_ap
+                cells[4, cell], cells[5, cell] = cell_brier, cell_loss
+                rows_0 = rows_1 = cell_auc = cell_ap = cell_brier = cell_loss = 0.0
+                while score > edge:
+                    cell += 1
+                    edge = cell_edges[cell] if cell < cell_edges.size else np.inf
+            per_rank = 1.0 / (n - first)
+            precision = (positives - below) * per_rank
+            reached += block * per_rank
+            spent += (block * precision + own * per_rank) * per_rank
+            # Less auc times the pairs they are in: a row's negatives below if it is a
+            # positive (won + half z), its positives above if a negative (lost - half z).
+            won = (
+                (first - below)
+                + 0.5 * (i - first - block)
+                - 0.5
+                - auc * (negatives - 1)
+            )
+            lost = (positives - below) - 0.5 * block - auc * positives
+            ahead = precision + reached - ap
+        soft = z[k]
+        v = soft - soft * soft
+        h = (won - lost) + 2.0 * half * soft
+        psi = lost + soft * (h - half)
+        auc_shift += v * h * (uneven + 2.0 * soft)
+        auc_label += v * h * h
+        auc_row += psi * psi
+        squares += v * v
+        h_ap = ahead + per_rank - 2.0 * per_rank * soft
+        psi = soft * ahead + v * per_rank - spent
+        ap_shift += v * h_ap
+        ap_label += v * h_ap * h_ap
+        ap_psi += psi
+        ap_row += psi * psi
+        if v > 0.0:  # no label yet: the calibration's error counts
+            one = 1.0 if d[k] else 0.0
+            rows_1 += one
+            rows_0 += 1.0 - one
+            cell_auc += h
+            cell_ap += h_ap
+            cell_brier += 1.0 - 2.0 * score
+            if with_log_loss:
+                cell_loss -= log_odds[k]
     cells[0, cell], cells[1, cell] = rows_0, rows_1
     cells[2, cell], cells[3, cell] = cell_auc, cell_ap
     cells[4, cell], cells[5, cell] = cell_brier, cell_loss
@@ -260,7 +268,7 @@ def _influences(
     if has_ap:
         out[11] = -ap_shift * per_positive * per_positive
         out[12] = ap_label * per_positive * per_positive
-        out[13] = (ap_row - n * ap_mean * ap_mean) * per_positive * per_positive
+        out[13] = (ap_row - ap_psi * ap_psi / n) * per_positive * per_positive
 
 
 @kernel
