@@ -220,14 +220,11 @@ def _influences(
             precision = (positives - below) * per_rank
             reached += block * per_rank
             spent += (block * precision + own * per_rank) * per_rank
-            # Less auc times the pairs they are in: a row's negatives below if it is a
-            # positive (won + half z), its positives above if a negative (lost - half z).
-            won = (
-                (first - below)
-                + 0.5 * (i - first - block)
-                - 0.5
-                - auc * (negatives - 1)
-            )
+            # What a row wins as a positive (negatives below it, ties half) and loses
+            # as a negative (positives above), each less AUC times its opponents: won
+            # + half z and lost - half z, for a row is not its own opponent.
+            tied = 0.5 * (i - first - block)
+            won = (first - below) + tied - 0.5 - auc * (negatives - 1.0)
             lost = (positives - below) - 0.5 * block - auc * positives
             ahead = precision + reached - ap
         soft = z[k]

@@ -241,7 +241,7 @@ def demo(
         f"their labels in {targets}."
     )
     if world.onset is not None:
-        message(f"What changes, changes from {world.onset:%Y-%m-%d} on.")
+        message(f"Its performance declines from {world.onset:%Y-%m-%d} on.")
     parameters = {
         "timestamp": "timestamp",
         "y_pred": "y_pred",

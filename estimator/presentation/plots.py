@@ -79,6 +79,8 @@ def plot_performance(
     )
     for panel, name in zip(axes[:, 0], names, strict=True):
         _draw_panel(panel, performance, name, segment)
+    # Room at the right for the last date, which is centred on the last chunk.
+    figure.get_layout_engine().set(w_pad=0.15)
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=5, frameon=False)
     return axes[0, 0] if isinstance(metrics, str) or len(names) == 1 else axes[:, 0]
