@@ -133,8 +133,7 @@ def _read_ratios(
     form = _ratio_form(metrics)
     if not form.columns.size:
         return
-    rows, soft, squares = sums[:, :6].T.reshape(3, 2, 1, -1)
-    unknown = soft - squares
+    rows, soft, unknown = sums[:, :6].T.reshape(3, 2, 1, -1)
     total = _or_nan((form.b_rise * soft + form.b_0 * rows).sum(axis=0))
     ratio = (form.a_rise * soft + form.a_0 * rows).sum(axis=0) / total
     h = (form.a_rise - ratio * form.b_rise) / total
@@ -146,7 +145,9 @@ def _read_ratios(
         return means
 
     h, level = mean(h), mean(level)
-    psi_squared = h * h * squares + 2.0 * h * level * soft + level * level * rows
+    psi_squared = (
+        h * h * (soft - unknown) + 2.0 * h * level * soft + level * level * rows
+    )
     scale = np.where(form.extensive, n, 1.0)
     of = form.columns
     out.value[:, of] = (mean(ratio + correction) * scale).T
@@ -347,7 +348,7 @@ def undefined_reasons(
     reasons = np.full(moments.value.shape, "", dtype=object)
     n, predicted = sums[:, 0] + sums[:, 1], sums[:, 1]
     positives = sums[:, 2] + sums[:, 3]
-    unknown = positives > sums[:, 4] + sums[:, 5]
+    unknown = sums[:, 4] + sums[:, 5] > 0.0
     few_positives = sums[:, 20] > MAX_CHANCE_UNDEFINED
     few_negatives = sums[:, 21] > MAX_CHANCE_UNDEFINED
     stuck = (moments.label_variance == 0.0) & unknown[:, None]

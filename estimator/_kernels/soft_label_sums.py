@@ -10,7 +10,7 @@ Columns of ``sums`` (``d`` is the decision, ``v = z(1 - z)``, ``l`` a row's loss
 
     0, 1    rows with d = 0, 1                  10..13  average precision: likewise
     2, 3    sum of z where d = 0, 1             14..16  Brier: sums of l, l², v h²
-    4, 5    sum of z² where d = 0, 1            17..19  log loss: sums of l, l², v h²
+    4, 5    sum of v where d = 0, 1             17..19  log loss: sums of l, l², v h²
     6..9    ROC AUC: value, second-order        20, 21  probability of no positive,
             correction, V_lab, V_pop                    of no negative
                                                 22      rows outside the reference
@@ -67,7 +67,7 @@ def soft_label_sums(
         sums[c, 6:14] = np.nan
         jacobian[c] = 0.0
         scatter[c] = 0.0
-        _totals(s, z, d, sums[c])
+        negatives = _totals(s, z, d, sums[c])
         if log_odds.size > 0:
             _log_loss(z, log_odds[own], log_complement[own], sums[c])
         if s.size == 0:
@@ -75,33 +75,37 @@ def soft_label_sums(
         sums[c, 22] = np.searchsorted(s, score_range[0]) + (
             s.size - np.searchsorted(s, score_range[1], side="right")
         )
-        _ranks(s, z, sums[c])
+        _ranks(s, z, negatives, sums[c])
         odds = log_odds[own] if log_odds.size > 0 else log_odds
-        _influences(s, z, d, odds, cell_edges, cells, sums[c])
+        _influences(s, z, d, odds, negatives, cell_edges, cells, sums[c])
         _project(cells, cell_factor, cell_variance, jacobian[c], scatter[c])
 
 
 @kernel
-def _totals(s: Floats, z: Floats, d: NDArray[np.bool_], out: Floats) -> None:
-    """Sum what adds up by row: the confusion matrix and the Brier score."""
-    n_1 = z_0 = z_1 = zz_0 = zz_1 = 0.0
+def _totals(s: Floats, z: Floats, d: NDArray[np.bool_], out: Floats) -> float:
+    """Sum what adds up by row: the confusion matrix and the Brier score.
+
+    Returns the sum of 1 - z, which n less the sum of z would lose in rounding where
+    nearly all rows are positive.
+    """
+    n_1 = z_0 = z_1 = v_0 = v_1 = negatives = 0.0
     brier = brier_squared = brier_label = 0.0
     for i in range(s.size):
         one = 1.0 if d[i] else 0.0
-        soft_1 = one * z[i]
-        soft_0 = (1.0 - one) * z[i]
+        v = z[i] * (1.0 - z[i])
         n_1 += one
-        z_0 += soft_0
-        z_1 += soft_1
-        zz_0 += soft_0 * z[i]
-        zz_1 += soft_1 * z[i]
+        z_0 += (1.0 - one) * z[i]
+        z_1 += one * z[i]
+        v_0 += (1.0 - one) * v
+        v_1 += one * v
+        negatives += 1.0 - z[i]
         slope = 1.0 - 2.0 * s[i]
         row = s[i] * s[i] + z[i] * slope
         brier += row
         brier_squared += row * row
-        brier_label += z[i] * (1.0 - z[i]) * slope * slope
+        brier_label += v * slope * slope
     out[0], out[1] = s.size - n_1, n_1
-    out[2], out[3], out[4], out[5] = z_0, z_1, zz_0, zz_1
+    out[2], out[3], out[4], out[5] = z_0, z_1, v_0, v_1
     out[14], out[15], out[16] = brier, brier_squared, brier_label
     # Products end where they can no longer matter: denormal numbers are slow.
     no_positive = no_negative = 1.0
@@ -114,6 +118,7 @@ def _totals(s: Floats, z: Floats, d: NDArray[np.bool_], out: Floats) -> None:
         if no_positive < _NEGLIGIBLE:
             break
     out[20], out[21] = no_positive, no_negative
+    return negatives
 
 
 @kernel
@@ -129,7 +134,7 @@ def _log_loss(z: Floats, log_odds: Floats, log_complement: Floats, out: Floats) 
 
 
 @kernel
-def _ranks(s: Floats, z: Floats, out: Floats) -> None:
+def _ranks(s: Floats, z: Floats, negatives: float, out: Floats) -> None:
     """Find ROC AUC and average precision, by blocks of equal score.
 
     ROC AUC is concordant pairs over pairs, a row never paired with itself. Average
@@ -137,24 +142,24 @@ def _ranks(s: Floats, z: Floats, out: Floats) -> None:
     row contributes to its own precision.
     """
     n = s.size
-    positives = out[2] + out[3]
-    negatives = n - positives
-    self_pairs = positives - (out[4] + out[5])
-    below = concordant = precision = own = 0.0
+    positives, self_pairs = out[2] + out[3], out[4] + out[5]
+    below_0 = below_1 = concordant = precision = own = 0.0
     i = 0
     while i < n:
-        first, score, block, squares = i, s[i], z[i], z[i] * z[i]
+        first, score = i, s[i]
+        block_0, block_1, block_self = 1.0 - z[i], z[i], z[i] * (1.0 - z[i])
         i += 1
         while i < n and s[i] == score:
-            block += z[i]
-            squares += z[i] * z[i]
+            block_0 += 1.0 - z[i]
+            block_1 += z[i]
+            block_self += z[i] * (1.0 - z[i])
             i += 1
-        size = i - first
         per_rank = 1.0 / (n - first)
-        concordant += block * ((first - below) + 0.5 * (size - block))
-        precision += block * (positives - below) * per_rank
-        own += (block - squares) * per_rank
-        below += block
+        concordant += block_1 * (below_0 + 0.5 * block_0)
+        precision += block_1 * (positives - below_1) * per_rank
+        own += block_self * per_rank
+        below_0 += block_0
+        below_1 += block_1
     pairs = positives * negatives - self_pairs
     if n > 1 and pairs > 1e-13 * positives * negatives:
         out[6] = (concordant - 0.5 * self_pairs) / pairs
@@ -168,6 +173,7 @@ def _influences(
     z: Floats,
     d: NDArray[np.bool_],
     log_odds: Floats,
+    negatives: float,
     cell_edges: Floats,
     cells: Floats,
     out: Floats,
@@ -179,33 +185,34 @@ def _influences(
     """
     cells[:] = 0.0
     n = s.size
-    positives = out[2] + out[3]
-    negatives = n - positives
+    positives, self_pairs = out[2] + out[3], out[4] + out[5]
     has_auc, has_ap = not np.isnan(out[6]), not np.isnan(out[10])
     auc = out[6] if has_auc else 0.0
     ap = out[10] if has_ap else 0.0
-    zz = out[4] + out[5]
-    pairs = positives * negatives - (positives - zz)
+    pairs = positives * negatives - self_pairs
     per_pair = 1.0 / pairs if has_auc else 0.0
     per_positive = 1.0 / positives if has_ap else 0.0
     auc_shift = auc_label = auc_row = squares = 0.0
     ap_shift = ap_label = ap_row = ap_psi = 0.0
     rows_0 = rows_1 = cell_auc = cell_ap = cell_brier = cell_loss = 0.0
     won = lost = ahead = per_rank = score = 0.0
-    below = reached = spent = 0.0  # sums over rows at or below: z, z/K, (z T + v)/K²
+    reached = spent = 0.0  # sums over rows at or below: z/K, (z T + v)/K²
+    below_0 = below_1 = block_0 = block_1 = 0.0
     half = 0.5 - auc
     uneven = negatives - 1.0 - positives
     with_log_loss = log_odds.size > 0
     cell, edge = 0, cell_edges[0] if cell_edges.size > 0 else np.inf
-    block = 0.0
     i = 0  # where the open block ends
     for k in range(n):
         if k == i:  # the next block of equal scores begins
-            below += block
-            first, score, block, own = k, s[k], z[k], z[k] * (1.0 - z[k])
+            below_0 += block_0
+            below_1 += block_1
+            first, score = k, s[k]
+            block_0, block_1, own = 1.0 - z[k], z[k], z[k] * (1.0 - z[k])
             i += 1
             while i < n and s[i] == score:
-                block += z[i]
+                block_0 += 1.0 - z[i]
+                block_1 += z[i]
                 own += z[i] * (1.0 - z[i])
                 i += 1
             if score > edge:
@@ -217,15 +224,14 @@ def _influences(
                     cell += 1
                     edge = cell_edges[cell] if cell < cell_edges.size else np.inf
             per_rank = 1.0 / (n - first)
-            precision = (positives - below) * per_rank
-            reached += block * per_rank
-            spent += (block * precision + own * per_rank) * per_rank
+            precision = (positives - below_1) * per_rank
+            reached += block_1 * per_rank
+            spent += (block_1 * precision + own * per_rank) * per_rank
             # What a row wins as a positive (negatives below it, ties half) and loses
             # as a negative (positives above), each less AUC times its opponents: won
             # + half z and lost - half z, for a row is not its own opponent.
-            tied = 0.5 * (i - first - block)
-            won = (first - below) + tied - 0.5 - auc * (negatives - 1.0)
-            lost = (positives - below) - 0.5 * block - auc * positives
+            won = below_0 + 0.5 * block_0 - 0.5 - auc * (negatives - 1.0)
+            lost = (positives - below_1) - 0.5 * block_1 - auc * positives
             ahead = precision + reached - ap
         soft = z[k]
         v = soft - soft * soft
@@ -258,7 +264,7 @@ def _influences(
     if has_auc:
         # Second order: each label with itself, and the products of two labels that
         # stand in both numerator and denominator.
-        both = (2.0 * auc - 1.0) * ((positives - zz) * (positives - zz) - squares)
+        both = (2.0 * auc - 1.0) * (self_pairs * self_pairs - squares)
         out[7] = (both - auc_shift) * per_pair * per_pair
         out[8] = auc_label * per_pair * per_pair
         out[9] = auc_row * per_pair * per_pair
