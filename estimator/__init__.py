@@ -1,6 +1,8 @@
 """Performance of a deployed classifier, estimated before its labels arrive."""
 
 from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         msg = f"module 'estimator' has no attribute {name!r}"
         raise AttributeError(msg)
+    _check_calibration_is_ours()
     value = getattr(import_module(_HOMES[name]), name)
     globals()[name] = value
     return value
@@ -29,3 +32,17 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted(__all__)
+
+
+def _check_calibration_is_ours() -> None:
+    """Refuse to go on with another distribution's ``calibration``: a generic name."""
+    spec = find_spec("calibration")
+    found = None if spec is None or spec.origin is None else Path(spec.origin)
+    ours = Path(__file__).parent.parent / "calibration" / "__init__.py"
+    if found is None or not found.samefile(ours):
+        msg = (
+            f"`import calibration` finds {found}, not deadreckon's own package {ours}. "
+            "Another distribution uses the name; uninstall it or give deadreckon an "
+            "environment of its own. `deadreckon doctor` says which."
+        )
+        raise ImportError(msg)

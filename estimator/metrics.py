@@ -13,6 +13,7 @@ finishes what needs ranks.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from numbers import Real
 from types import MappingProxyType
 
 import numpy as np
@@ -324,9 +325,9 @@ def _business_value(costs: Mapping[str, float] | None) -> Metric:
         )
         raise ValueError(msg)
     for cell in CELL_NAMES:
-        if not np.isfinite(costs[cell]):
+        if not isinstance(costs[cell], Real) or not np.isfinite(costs[cell]):
             msg = (
-                f"`business_costs` must be finite numbers, got {cell}={costs[cell]}. "
+                f"`business_costs` must be finite numbers, got {cell}={costs[cell]!r}. "
                 f"For example: {example}."
             )
             raise ValueError(msg)

@@ -1,7 +1,8 @@
 """The main face of the package: fit on the reference, estimate on production."""
 
 import sys
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from numbers import Real
 from pathlib import Path
 from typing import Any, Final, Literal, Self
 
@@ -211,6 +212,7 @@ class PerformanceEstimator(BaseEstimator):  # type: ignore[misc]
         fitted: Reference = self.reference_
         chunk = self.chunk if isinstance(chunk, _AsFitted) else chunk
         columns = self._read(production, "production")
+        _check_same_clock(fitted.performance, columns)
         chunks = self._chunks(columns, chunk)
         delivered = group_rows(columns, chunks, fitted.performance.segments)
         unusable = columns.missing_score + columns.missing_decision > 0
@@ -308,12 +310,19 @@ class PerformanceEstimator(BaseEstimator):  # type: ignore[misc]
             )
             raise ValueError(msg)
         for name, inside in (
-            ("level", 0.0 < self.level < 1.0),
-            ("decision_threshold", 0.0 <= self.decision_threshold <= 1.0),
+            ("level", _is_number(self.level) and 0.0 < self.level < 1.0),
+            (
+                "decision_threshold",
+                _is_number(self.decision_threshold)
+                and 0.0 <= self.decision_threshold <= 1.0,
+            ),
         ):
             if not inside:
                 bounds = "(0, 1)" if name == "level" else "[0, 1]"
-                msg = f"`{name}` must lie in {bounds}, got {getattr(self, name)!r}."
+                msg = (
+                    f"`{name}` must be a number in {bounds}, got "
+                    f"{getattr(self, name)!r}."
+                )
                 raise ValueError(msg)
         check_chunk(self.chunk, has_timestamp=self.timestamp is not None)
         if self.calibrator != "select":
@@ -322,7 +331,6 @@ class PerformanceEstimator(BaseEstimator):  # type: ignore[misc]
         return metrics, check_thresholds(self.thresholds, metrics)
 
     def _read(self, frame: Any, name: Literal["reference", "production"]) -> Columns:
-        segments = self.segments
         return read_columns(
             frame,
             name=name,
@@ -330,9 +338,16 @@ class PerformanceEstimator(BaseEstimator):  # type: ignore[misc]
             y_pred_proba=self.y_pred_proba,
             y_pred=self.y_pred,
             y_true=self.y_true,
-            segments=(segments,) if isinstance(segments, str) else tuple(segments),  # type: ignore[arg-type]
+            segments=self._segment_columns(),
             label_required=name == "reference",
         )
+
+    def _segment_columns(self) -> tuple[Hashable, ...]:
+        if self.segments is None:
+            return ()
+        if isinstance(self.segments, str) or not isinstance(self.segments, Iterable):
+            return (self.segments,)
+        return tuple(self.segments)
 
     def _chunks(self, columns: Columns, chunk: Any) -> Chunks:
         return make_chunks(columns.n_rows, chunk, columns.timestamp, columns.timezone)
@@ -342,3 +357,24 @@ class PerformanceEstimator(BaseEstimator):  # type: ignore[misc]
 
     def _decision(self, columns: Columns) -> NDArray[np.bool_] | float:
         return self.decision_threshold if columns.decision is None else columns.decision
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
+def _check_same_clock(reference: Performance, columns: Columns) -> None:
+    """Refuse timestamps with a zone beside a reference without, and vice versa."""
+    if columns.timestamp is None:
+        return
+    aware = reference.timezone is not None
+    if aware != (columns.timezone is not None):
+        has, lacks = "production", "reference"
+        if aware:
+            has, lacks = lacks, has
+        msg = (
+            f"`timestamp` must have a time zone in both periods or in neither, but "
+            f"{has} has one and {lacks} has none. Localize it: "
+            'frame[column].dt.tz_localize("UTC").'
+        )
+        raise ValueError(msg)

@@ -41,6 +41,9 @@ def save_estimator(estimator: PerformanceEstimator, path: Path) -> None:
             "a pickle runs code. Name a calibrator, or fit again after loading."
         )
         raise TypeError(msg)
+    if not path.parent.is_dir():
+        msg = f"There is no folder {str(path.parent)!r} to save in. Create it first."
+        raise FileNotFoundError(msg)
     performance = fitted.performance
     header = {
         "format": FORMAT,

@@ -71,9 +71,17 @@ def check_thresholds(
 
     Raises
     ------
+    TypeError
+        If ``thresholds`` is not a mapping.
     ValueError
         If a metric is not estimated, or a specification is not of a known form.
     """
+    if thresholds is not None and not isinstance(thresholds, Mapping):
+        msg = (
+            f"`thresholds` must be a mapping of metric to {_EXAMPLES}; got "
+            f"{thresholds!r}."
+        )
+        raise TypeError(msg)
     names = [metric.name for metric in metrics]
     specs: dict[str, ThresholdSpec] = dict.fromkeys(names, DEFAULT_THRESHOLD)
     for name, spec in (thresholds or {}).items():

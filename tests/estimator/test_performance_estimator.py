@@ -1,5 +1,8 @@
 """The public face: contract of every column, and what bad input is told."""
 
+import copy
+import pickle
+
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -296,6 +299,29 @@ def test_segments_stand_beside_all_rows(reference_frame, production_frame):
     )
 
 
+@pytest.mark.parametrize("name", [7, "a=b", ("region",)])
+def test_a_segment_column_may_have_any_name(name, reference_frame, production_frame):
+    column = name[0] if isinstance(name, tuple) else name
+    frames = [
+        frame.rename(columns={"region": column})
+        for frame in (reference_frame, production_frame)
+    ]
+    found = make(segments=name, metrics="roc_auc").fit(frames[0]).estimate(frames[1])
+    assert found.segments == ("", f"{column}=north", f"{column}=south")
+    assert not (found.note == "segment is not in the reference").any()
+
+
+def test_clocks_with_and_without_a_zone_do_not_mix(reference_frame, production_frame):
+    zoned = production_frame.assign(
+        timestamp=production_frame["timestamp"].dt.tz_localize("Asia/Tokyo")
+    )
+    estimator = make(chunk="W", timestamp="timestamp").fit(reference_frame)
+    with pytest.raises(ValueError, match="production has one and reference has none"):
+        estimator.estimate(zoned)
+    with pytest.raises(ValueError, match="reference has one and production has none"):
+        make(chunk="W", timestamp="timestamp").fit(zoned).estimate(production_frame)
+
+
 def test_segments_that_vanish_or_appear_are_said_so(reference_frame, production_frame):
     estimator = make(segments=("region",), metrics=["roc_auc"]).fit(reference_frame)
     moved = production_frame.assign(
@@ -455,8 +481,9 @@ def test_a_failed_fit_leaves_the_fitted_state(reference_frame, production_frame)
         ({"metrics": ["roc_acu"]}, "Did you mean 'roc_auc'"),
         ({"metrics": []}, "at least one"),
         ({"metrics": ["f1", "f1"]}, "comes twice"),
-        ({"level": 95}, "`level` must lie in"),
-        ({"decision_threshold": 1.5}, "`decision_threshold` must lie in"),
+        ({"level": 95}, "`level` must be a number in"),
+        ({"level": "0.95"}, "`level` must be a number in"),
+        ({"decision_threshold": 1.5}, "`decision_threshold` must be a number in"),
         ({"features": ["age"]}, "`features` must be None"),
         ({"calibrator": "splin"}, "Did you mean 'spline'"),
         ({"chunk": "W"}, "`timestamp` is None"),
@@ -468,6 +495,8 @@ def test_a_failed_fit_leaves_the_fitted_state(reference_frame, production_frame)
         ({"thresholds": {"recall": ("constant", 0.9, 0.1)}}, "low before high"),
         ({"thresholds": {"recall": ("quantile", 5, 95)}}, "must be like"),
         ({"thresholds": {"recall": 0.9}}, "must be like"),
+        ({"thresholds": [("constant", 0, 1)]}, "must be a mapping"),
+        ({"business_costs": COSTS | {"tp": "20"}}, "finite"),
         ({"y_pred_proba": "proba"}, "y_pred_proba"),
         ({"y_true": "target"}, "y_true"),
     ],
@@ -484,6 +513,12 @@ def test_a_reference_with_one_class_or_too_few_rows_is_refused(reference_frame):
     rare.loc[:2, "y_true"] = 1
     with pytest.raises(ValueError, match="about 20000 rows are needed"):
         make().fit(rare)
+
+
+def test_a_result_survives_pickle_and_copy(fitted, production_frame):
+    result = fitted.estimate(production_frame)
+    for twin in (pickle.loads(pickle.dumps(result)), copy.deepcopy(result)):  # noqa: S301
+        pd.testing.assert_frame_equal(twin.to_frame(), result.to_frame())
 
 
 def test_result_is_frozen_with_one_line(fitted, production_frame):

@@ -94,6 +94,12 @@ def test_a_pickle_is_never_run(tmp_path):
         PerformanceEstimator.load(path)
 
 
+def test_a_missing_folder_is_named(saved):
+    estimator = PerformanceEstimator.load(saved)
+    with pytest.raises(FileNotFoundError, match=r"no folder .*nowhere"):
+        estimator.save(saved.parent / "nowhere" / "estimator.npz")
+
+
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"nothing\.npz"):
         PerformanceEstimator.load(tmp_path / "nothing.npz")
