@@ -103,8 +103,8 @@ error = (rows["estimated"] - rows["realized"]).abs()
 
 # %% [markdown]
 # The interval promises 95 % where the reference's calibration holds. Here it covers a
-# little less: the broker's applicants default somewhat more often than the reference's
-# at the *same* score, and a map of the score alone cannot see that.
+# little less: at the *same* middling score the broker's applicants default more often
+# than those of the reference, and a map of the score alone cannot see that.
 
 # %% [markdown]
 # ## What it cannot see
