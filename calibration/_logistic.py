@@ -15,7 +15,9 @@ Floats = NDArray[np.float64]
 # Probabilities stay 1e-12 away from 0 and 1, so that nothing downstream divides by 0.
 LOGIT_BOUND = float(np.log1p(-1e-12) - np.log(1e-12))
 
-_LEARNED_PENALTIES = 1e-2, 1e5
+# A bend may always move the log odds by about 1/sqrt(300): how straight the truth is
+# cannot be known, and intervals must not pretend it is.
+_LEARNED_PENALTIES = 1e-2, 3e2
 _LEARNING_TOLERANCE = 0.1  # of ln(penalty): far less than the data can tell
 _MOST_STEPS = 100
 _NEWTON_TOLERANCE = 1e-6  # in units of log likelihood, whatever the number of rows
