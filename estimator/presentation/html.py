@@ -33,7 +33,7 @@ _STYLE = """<style>
 .deadreckon td, .deadreckon th {padding: 2px 8px; text-align: right;
   white-space: nowrap}
 .deadreckon small {opacity: .7}
-.deadreckon tr.breach td {color: #d55e00; font-weight: 600}
+.deadreckon td.alerted {color: #d55e00; font-weight: 600}
 </style>"""
 
 _KEY = "".join(
@@ -96,14 +96,26 @@ def _table(performance: Performance) -> str:
     body = ""
     for i in shown:
         cells = "".join(
-            f"<td>{performance.value[i, k]:.4g} <small>[{performance.lower[i, k]:.4g}, "
-            f"{performance.upper[i, k]:.4g}]</small></td>"
+            _cell(performance, int(i), k)
             for k in range(min(len(performance.metrics), _MAX_CHARTS))
         )
-        breach = ' class="breach"' if performance.alert[i].any() else ""
         chunk = escape(str(performance.chunk[i]))
-        body += f"<tr{breach}><td>{chunk}</td><td>{performance.n_rows[i]}</td>{cells}"
-        body += "</tr>"
+        body += f"<tr><td>{chunk}</td><td>{performance.n_rows[i]}</td>{cells}</tr>"
     earlier = of.size - shown.size
     note = f"<p>… after {earlier} earlier chunks</p>" if earlier else ""
     return f"{note}<table><tr><th>chunk</th><th>rows</th>{head}</tr>{body}</table>"
+
+
+def _cell(performance: Performance, i: int, k: int) -> str:
+    alert = ' class="alerted"' if performance.alert[i, k] else ""
+    value, lower, upper = (
+        _number(column[i, k])
+        for column in (performance.value, performance.lower, performance.upper)
+    )
+    return f"<td{alert}>{value} <small>[{lower}, {upper}]</small></td>"
+
+
+def _number(value: float) -> str:
+    if np.isnan(value):
+        return "–"
+    return f"{value:.4f}" if abs(value) < 100 else f"{value:,.0f}"
