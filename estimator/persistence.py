@@ -26,7 +26,7 @@ from estimator.results import Performance
 from estimator.soft_labels import ErrorCells
 
 FORMAT = "deadreckon performance estimator"
-VERSION = 1
+VERSION = 2
 
 Arrays = dict[str, NDArray[Any]]
 

@@ -33,29 +33,38 @@ _ROWS_PER_BLOCK = 65_536
 # Below this, starting threads costs more than they save.
 _ROWS_FOR_THREADS = 50_000
 _EMPTY = np.empty(0)
+# Closer to 0 or 1 than this a probability has no log odds worth telling.
+_CERTAIN = 1e-9
 # The distance from 0 and 1 at which scikit-learn's log_loss clips float64 scores.
 _LOG_LOSS_CLIP = np.finfo(np.float64).eps
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ErrorCells:
-    """How wrong the calibration map may be, cell by cell of the score.
+    """How wrong the calibration map may be, in log odds, cell by cell of the score.
 
     Attributes
     ----------
     edges : ndarray of shape (n_cells - 1,)
         Rising scores between the cells; a cell holds its upper edge.
+    log_odds : ndarray of shape (n_cells,)
+        The map in the middle of each cell.
+    information : ndarray of shape (n_cells,)
+        Sum of p(1 - p) over the reference's rows in the cell: what their labels say of
+        its log odds.
     factor : ndarray of shape (n_factors, n_cells)
-        Lᵀ with Cov(map at the cells) = L Lᵀ; no rows if the map was not estimated.
+        Lᵀ with Cov(log odds at the cells) = L Lᵀ; no rows if the map was not estimated.
     has_factor : bool
         False if the map does not tell its error: then ``variance`` stands for it.
     variance : ndarray of shape (n_cells,)
-        Binomial variance of the reference's labels in the cell.
+        Variance of the cell's log odds if its own labels alone had to tell them.
     score_range : ndarray of shape (2,)
         Scores between which the reference can vouch for the map.
     """
 
     edges: Floats
+    log_odds: Floats
+    information: Floats
     factor: Floats
     has_factor: bool
     variance: Floats
@@ -73,6 +82,8 @@ class SoftLabelSums:
 
 NO_ERROR = ErrorCells(
     edges=_EMPTY,
+    log_odds=np.zeros(1),
+    information=np.ones(1),
     factor=np.zeros((0, 1)),
     has_factor=True,
     variance=np.zeros(1),
@@ -108,15 +119,19 @@ def measure_error_cells(
     cell = np.searchsorted(edges, score)
     count = np.bincount(cell, minlength=edges.size + 1)
     centre = np.bincount(cell, score, edges.size + 1) / count
-    noise = np.bincount(cell, calibrated * (1.0 - calibrated), edges.size + 1) / count
+    spread = calibrated * (1.0 - calibrated)
+    information = np.bincount(cell, spread, edges.size + 1)
+    middle = np.clip(calibrator.predict(centre), _CERTAIN, 1.0 - _CERTAIN)
     factor = np.zeros((0, centre.size))
     if isinstance(calibrator, UncertainCalibrator):
-        factor = calibrator.error_factor(centre).T
+        factor = calibrator.error_factor(centre).T / (middle * (1.0 - middle))
     return ErrorCells(
         edges=edges,
+        log_odds=np.log(middle) - np.log1p(-middle),
+        information=information,
         factor=np.ascontiguousarray(factor, dtype=np.float64),
         has_factor=isinstance(calibrator, UncertainCalibrator),
-        variance=noise / count,
+        variance=1.0 / np.maximum(information, _CERTAIN),
         score_range=np.quantile(score, [0.001, 0.999]),
     )
 

@@ -15,12 +15,13 @@ Columns of ``sums`` (``d`` is the decision, ``v = z(1 - z)``, ``l`` a row's loss
             correction, V_lab, V_pop                    of no negative
                                                 22      rows outside the reference
 
-The calibration's error enters through the label influences ``h`` of the rows that have
-no label, summed over cells of the score, in six channels: rows with d = 0, rows with
-d = 1, and ``h`` of ROC AUC, of average precision, of Brier and log loss (times n).
-``jacobian`` has each channel's product with the calibration map's error factor,
-``scatter`` the sums of squares (and of the first two channels' product) weighted by
-each cell's binomial variance: the density-ratio form for maps without a factor.
+The calibration's error enters through ``v h``, what a shift of a row's log odds does
+to the metric (nothing, once its label is known), summed over cells of the score in six
+channels: ``v`` of rows with d = 0 and with d = 1, and ``v h`` of ROC AUC, of average
+precision, of Brier and log loss (times n). ``jacobian`` has each channel's product with
+the calibration map's error factor, ``scatter`` the sums of squares (and of the first
+two channels' product) weighted by each cell's own variance: the density-ratio form for
+maps without a factor.
 """
 
 import numpy as np
@@ -181,7 +182,7 @@ def _influences(
     """Sum the squares of each label's influence (h) and of each row's (psi).
 
     Influences are kept times their denominator, pairs or positives, until the end.
-    Those of unknown labels go by cell of the score into ``cells``.
+    Times ``v`` they go by cell of the score into ``cells``.
     """
     cells[:] = 0.0
     n = s.size
@@ -247,15 +248,14 @@ def _influences(
         ap_label += v * h_ap * h_ap
         ap_psi += psi
         ap_row += psi * psi
-        if v > 0.0:  # no label yet: the calibration's error counts
-            one = 1.0 if d[k] else 0.0
-            rows_1 += one
-            rows_0 += 1.0 - one
-            cell_auc += h
-            cell_ap += h_ap
-            cell_brier += 1.0 - 2.0 * score
-            if with_log_loss:
-                cell_loss -= log_odds[k]
+        one = 1.0 if d[k] else 0.0
+        rows_1 += v * one
+        rows_0 += v * (1.0 - one)
+        cell_auc += v * h
+        cell_ap += v * h_ap
+        cell_brier += v * (1.0 - 2.0 * score)
+        if with_log_loss:
+            cell_loss -= v * log_odds[k]
     cells[0, cell], cells[1, cell] = rows_0, rows_1
     cells[2, cell], cells[3, cell] = cell_auc, cell_ap
     cells[4, cell], cells[5, cell] = cell_brier, cell_loss

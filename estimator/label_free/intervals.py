@@ -26,9 +26,9 @@ def calibration_variance(
     """Return V_cal: what the calibration map's error does to each metric.
 
     With an error factor L of the map it is ``|Lᵀ J|²``, J the metric's response to a
-    shift of the map at each cell: the delta method on the sandwich covariance. Without,
-    and for average precision if it is larger, the labels of each reference cell count
-    as binomial: the density-ratio form.
+    shift of the log odds at each cell: the delta method on the sandwich covariance.
+    Without, and for average precision if it is larger, the labels of each reference
+    cell count as binomial: the density-ratio form.
     """
     weights = moments.channels
     response = weights @ sums.jacobian

@@ -96,6 +96,8 @@ def test_channels_are_the_response_to_a_shift_of_the_map(name, chunk):
     shift = np.array([[0.3, -1.0], [2.0, 0.1], [0.7, 1.1]])
     cells = ErrorCells(
         edges=edges,
+        log_odds=np.zeros(3),
+        information=np.ones(3),
         factor=np.ascontiguousarray(shift.T),
         has_factor=True,
         variance=np.array([0.5, 0.2, 0.9]),
@@ -106,16 +108,16 @@ def test_channels_are_the_response_to_a_shift_of_the_map(name, chunk):
     h = reference.influence(name, score, soft, decision, COSTS)
     if np.isnan(h).any():
         return
-    unknown = soft * (1 - soft) > 0  # an arrived label is not calibrated
+    to_log_odds = soft * (1 - soft)  # 0 where the label has arrived
     cell = np.searchsorted(edges, score)
     scale = np.abs(h).max() + 1.0
     assert_allclose(
         channels @ sums.jacobian[0],
-        (h * unknown) @ shift[cell],
+        (h * to_log_odds) @ shift[cell],
         rtol=1e-11,
         atol=1e-12 * scale,
     )
-    by_cell = np.bincount(cell, h * unknown, 3)
+    by_cell = np.bincount(cell, h * to_log_odds, 3)
     scatter = channels**2 @ sums.scatter[0, :6]
     scatter += 2 * channels[0] * channels[1] * sums.scatter[0, 6]
     assert_allclose(
@@ -200,6 +202,8 @@ def test_threads_and_blocks_change_nothing():
 def test_rows_outside_the_references_scores_are_counted():
     cells = ErrorCells(
         edges=np.empty(0),
+        log_odds=np.zeros(1),
+        information=np.ones(1),
         factor=np.zeros((0, 1)),
         has_factor=True,
         variance=np.zeros(1),
