@@ -5,18 +5,12 @@ many threads. Work goes in blocks of whole chunks, so that temporaries stay in t
 and small, whatever the size of the frame.
 """
 
-import os
-from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration._jit import n_cores
 from calibration.base import Calibrator, UncertainCalibrator
 from estimator._kernels.soft_label_sums import (
     N_CHANNELS,
@@ -24,14 +18,12 @@ from estimator._kernels.soft_label_sums import (
     N_SUMS,
     soft_label_sums,
 )
+from estimator.threads import share_out
 
 Floats = NDArray[np.float64]
 SoftLabel = Callable[[Floats], Floats]
 Advance = Callable[[int], None]
 
-_ROWS_PER_BLOCK = 65_536
-# Below this, starting threads costs more than they save.
-_ROWS_FOR_THREADS = 50_000
 _EMPTY = np.empty(0)
 # Closer to 0 or 1 than this a probability has no log odds worth telling.
 _CERTAIN = 1e-9
@@ -228,35 +220,8 @@ def sum_soft_labels(
         if advance is not None:
             advance(block_score.size)
 
-    n_rows = int(offsets[-1] - offsets[0])
-    threads = n_cores() if n_rows >= _ROWS_FOR_THREADS else 1
-    # Several blocks a thread, so that none waits long for the last one.
-    pending = deque(_blocks(offsets, max(2 * threads, n_rows // _ROWS_PER_BLOCK)))
-
-    def work_through() -> None:
-        while pending:
-            try:
-                block = pending.popleft()
-            except IndexError:  # another thread was faster
-                return
-            work(block)
-
-    helpers = [_pool().submit(work_through) for _ in range(threads - 1)]
-    work_through()
-    for helper in helpers:
-        if not helper.cancel():
-            helper.result()
+    share_out(offsets, work)
     return out
-
-
-@cache
-def _pool() -> ThreadPoolExecutor:
-    """Return the threads that help the caller's: starting them takes a millisecond."""
-    return ThreadPoolExecutor(n_cores() - 1, thread_name_prefix="deadreckon")
-
-
-if hasattr(os, "register_at_fork"):  # a forked child inherits no threads
-    os.register_at_fork(after_in_child=_pool.cache_clear)
 
 
 def _rectangles(values: Floats, offsets: NDArray[np.int64]) -> Iterator[Floats]:
@@ -273,11 +238,3 @@ def _rectangles(values: Floats, offsets: NDArray[np.int64]) -> Iterator[Floats]:
             inside = values[offsets[begin] : offsets[end]]
             yield inside.reshape(end - begin, sizes[begin])
         begin = end
-
-
-def _blocks(offsets: NDArray[np.int64], n_blocks: int) -> list[slice]:
-    """Cut the chunks into runs of about equal numbers of rows."""
-    even = np.linspace(offsets[0], offsets[-1], n_blocks + 1)[1:-1]
-    inner = np.searchsorted(offsets, even)
-    cuts = np.unique(np.concatenate([[0], inner, [offsets.size - 1]])).tolist()
-    return [slice(first, last) for first, last in pairwise(cuts)]

@@ -9,6 +9,7 @@ LAYERS = [
     "calibration",
     "estimator.files",
     "estimator.progress",
+    "estimator.threads",
     "estimator._kernels",
     "estimator._datetimes",
     "estimator._columns",

@@ -1,0 +1,66 @@
+"""Work on many chunks, shared out to all cores in blocks of whole chunks."""
+
+import os
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calibration._jit import n_cores
+
+_ROWS_PER_BLOCK = 65_536
+# Below this, starting threads costs more than they save.
+_ROWS_FOR_THREADS = 50_000
+
+
+def share_out(offsets: NDArray[np.int64], work: Callable[[slice], None]) -> None:
+    """Call ``work`` on slices of chunks that together are all of them.
+
+    Parameters
+    ----------
+    offsets : ndarray of shape (n_chunks + 1,)
+        Rising bounds of the chunks' rows; blocks have about equally many.
+    work : callable
+        Fills in the results of one slice of chunks; must release the GIL to be faster
+        on several threads, and may run on any of them.
+    """
+    n_rows = int(offsets[-1] - offsets[0])
+    threads = n_cores() if n_rows >= _ROWS_FOR_THREADS else 1
+    # Several blocks a thread, so that none waits long for the last one.
+    pending = deque(_blocks(offsets, max(2 * threads, n_rows // _ROWS_PER_BLOCK)))
+
+    def work_through() -> None:
+        while pending:
+            try:
+                block = pending.popleft()
+            except IndexError:  # another thread was faster
+                return
+            work(block)
+
+    helpers = [_pool().submit(work_through) for _ in range(threads - 1)]
+    work_through()
+    for helper in helpers:
+        if not helper.cancel():
+            helper.result()
+
+
+@cache
+def _pool() -> ThreadPoolExecutor:
+    """Return the threads that help the caller's: starting them takes a millisecond."""
+    return ThreadPoolExecutor(n_cores() - 1, thread_name_prefix="deadreckon")
+
+
+if hasattr(os, "register_at_fork"):  # a forked child inherits no threads
+    os.register_at_fork(after_in_child=_pool.cache_clear)
+
+
+def _blocks(offsets: NDArray[np.int64], n_blocks: int) -> list[slice]:
+    """Cut the chunks into runs of about equal numbers of rows."""
+    even = np.linspace(offsets[0], offsets[-1], n_blocks + 1)[1:-1]
+    inner = np.searchsorted(offsets, even)
+    cuts = np.unique(np.concatenate([[0], inner, [offsets.size - 1]])).tolist()
+    return [slice(first, last) for first, last in pairwise(cuts)]
