@@ -6,14 +6,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from estimator.monitor import Monitor
     from estimator.performance_estimator import PerformanceEstimator
     from estimator.results import Performance
 
-__all__ = ["Performance", "PerformanceEstimator", "__version__"]
+__all__ = ["Monitor", "Performance", "PerformanceEstimator", "__version__"]
 
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Monitor": "estimator.monitor",
     "Performance": "estimator.results",
     "PerformanceEstimator": "estimator.performance_estimator",
 }

@@ -74,7 +74,9 @@ def read_binary(
     return binary
 
 
-def read_timestamp(series: Series, what: str) -> tuple[Moments, TimeZone]:
+def read_timestamp(
+    series: Series, what: str, *, may_be_missing: bool = False
+) -> tuple[Moments, TimeZone]:
     """Moments in UTC (wall-clock time where there is no zone) and the time zone."""
     dtype, zone = series.dtype, None
     native = series.to_native()
@@ -102,7 +104,9 @@ def read_timestamp(series: Series, what: str) -> tuple[Moments, TimeZone]:
         raise TypeError(msg)
     else:
         moment = np.full(len(series), "NaT", dtype="M8[s]")
-    if np.isnat(moment.min()):  # NaT spreads: one pass, no temporary
+    if not may_be_missing and np.isnat(
+        moment.min()
+    ):  # NaT spreads: one pass, no temporary
         gone = np.flatnonzero(np.isnat(moment))
         msg = (
             f"{what} must have a timestamp in every row, but {gone.size} of "

@@ -69,6 +69,7 @@ def assemble_performance(
     *,
     estimated: Measurement,
     realized: Measurement | None,
+    reconciled: Measurement | None = None,
     n_labels: NDArray[np.int64],
     thresholds: Mapping[str, Thresholds],
     drift: Mapping[str, Floats],
@@ -77,7 +78,8 @@ def assemble_performance(
     """Put together what is known of each group: value, intervals, thresholds, notes.
 
     The reference is labelled: its value is the realized one, whose prediction interval
-    has width 0. In the analysis period the value is the estimate.
+    has width 0. In the analysis period the value is the reconciled one where labels
+    have been reconciled, else the estimate.
     """
     n_rows = groups.n_rows
     shape = estimated.value.shape
@@ -91,16 +93,20 @@ def assemble_performance(
             for g in range(of.start, of.stop):
                 remarks[g].append("segment is not in the reference")
         low[of], high[of] = rules.at(n_rows[of])
-    at = realized if period == "reference" and realized is not None else estimated
-    if at is estimated:
-        hidden = at.calibration_variance + tau2
-        share = at.outside / np.maximum(n_rows, 1)
-        for g in np.flatnonzero(share > EXTRAPOLATED).tolist():
+    if period == "reference" and realized is not None:
+        at, tau2 = realized, np.zeros(shape)  # labels owe nothing to the calibration
+    elif reconciled is not None:
+        at, tau2 = reconciled, np.zeros(shape)  # the tracked shift stands for drift
+    else:
+        at = estimated
+    if at is not realized:
+        share = estimated.outside / np.maximum(n_rows, 1)
+        told = (n_labels == n_rows) & (reconciled is not None)
+        for g in np.flatnonzero((share > EXTRAPOLATED) & ~told).tolist():
             remarks[g].append(
                 f"extrapolated: {share[g]:.1%} of the scores lie beyond the reference's"
             )
-    else:  # labels owe nothing to the calibration
-        hidden = np.zeros(shape)
+    hidden = at.calibration_variance + at.shift_variance + tau2
     unknown = at.label_variance + hidden
     population = at.sampling_variance + hidden
     lower, upper = interval(at.value, unknown, metrics, level)
@@ -123,7 +129,7 @@ def assemble_performance(
         upper=upper,
         expected_lower=expected_lower,
         expected_upper=expected_upper,
-        standard_error=np.sqrt(at.sampling_variance),
+        standard_error=np.sqrt(at.sampling_variance + at.shift_variance),
         calibration_error=np.sqrt(at.calibration_variance),
         estimated=estimated.value,
         realized=np.full(shape, np.nan) if realized is None else realized.value,
@@ -131,22 +137,22 @@ def assemble_performance(
         upper_threshold=high,
         breach_probability=breach,
         alert=(breach >= 0.5) & complete[:, None],
-        note=_notes(remarks, estimated, realized, n_labels),
+        note=_notes(remarks, reconciled or estimated, realized, n_labels),
     )
 
 
 def _notes(
     remarks: Remarks,
-    estimated: Measurement,
+    stated: Measurement,
     realized: Measurement | None,
     n_labels: NDArray[np.int64],
 ) -> NDArray[np.object_]:
-    notes = np.full(estimated.value.shape, "", dtype=object)
+    notes = np.full(stated.value.shape, "", dtype=object)
     for g, texts in remarks.items():
         notes[g] = "; ".join(texts)
-    said = [("undefined", estimated.reason)]
+    said = [("undefined", stated.reason)]
     if realized is not None:
-        differs = (realized.reason != estimated.reason) & (n_labels > 0)[:, None]
+        differs = (realized.reason != stated.reason) & (n_labels > 0)[:, None]
         said.append(("realized undefined", np.where(differs, realized.reason, "")))
     for what, reason in said:
         for g, k in np.argwhere(reason != ""):

@@ -45,6 +45,8 @@ class Columns:
         UTC in the column's own unit, in wall-clock time without a zone; no NaT.
     timezone : str, tzinfo or None
     segments : dict of SegmentCodes by column name
+    labeled_at : ndarray of datetime64, shape (n_rows,), or None
+        When the label came, on the clock of `timestamp`; NaT where nobody knows.
     missing_score, missing_decision : int
         Unusable rows: without a score; with a score, but without a decision.
     """
@@ -58,6 +60,7 @@ class Columns:
     segments: dict[Hashable, SegmentCodes]
     missing_score: int
     missing_decision: int
+    labeled_at: Moments | None = None
 
     def __repr__(self) -> str:
         lost = self.missing_score + self.missing_decision
@@ -73,6 +76,7 @@ def read_columns(
     y_pred: Hashable | None,
     y_true: Hashable,
     segments: Sequence[Hashable] = (),
+    labeled_at: Hashable | None = None,
     label_required: bool,
 ) -> Columns:
     """Read and check the named columns; the frame stays as it is, others unseen.
@@ -91,16 +95,17 @@ def read_columns(
         If the frame is empty, a column is missing, duplicated or all missing, or a
         value breaks its rule.
     """
-    names, column = _open(frame, name)
+    names, column = open_frame(frame, name)
     optional = not label_required and y_true not in names
     wanted = {
         "y_pred_proba": y_pred_proba,
         "y_pred": y_pred,
         "y_true": None if optional else y_true,
         "timestamp": timestamp,
+        "labeled_at": labeled_at if labeled_at in names else None,
     }
     roles = {role: key for role, key in wanted.items() if key is not None}
-    _check_names([*roles.values(), *segments], names, name)
+    require_names([*roles.values(), *segments], names, name)
 
     def what(role: str, key: Hashable) -> str:
         return f"`{name}[{key!r}]` ({role})"
@@ -126,6 +131,16 @@ def read_columns(
     moment, zone = (
         read_timestamp(*read["timestamp"]) if "timestamp" in read else (None, None)
     )
+    labeled = None
+    if "labeled_at" in read:
+        labeled, other = read_timestamp(*read["labeled_at"], may_be_missing=True)
+        if moment is not None and (zone is None) != (other is None):
+            msg = (
+                f"{read['labeled_at'][1]} and {read['timestamp'][1]} must both have a "
+                "time zone, or neither. Localize one: "
+                'frame[column].dt.tz_localize("UTC").'
+            )
+            raise ValueError(msg)
     return Columns(
         n_rows=n_rows,
         score=score,
@@ -136,10 +151,13 @@ def read_columns(
         segments={s: read_segment(column(s), what("segments", s)) for s in segments},
         missing_score=missing_score,
         missing_decision=missing_decision,
+        labeled_at=labeled,
     )
 
 
-def _open(frame: Any, name: str) -> tuple[list[Any], Callable[[Hashable], Series]]:
+def open_frame(
+    frame: Any, name: str, *, may_be_empty: bool = False
+) -> tuple[list[Any], Callable[[Hashable], Series]]:
     """Return the column names and a way to reach one column without the others."""
     native = nw.to_native(frame, pass_through=True)
     # By hand: narwhals refuses a frame for a duplicate that nobody asked for.
@@ -161,13 +179,14 @@ def _open(frame: Any, name: str) -> tuple[list[Any], Callable[[Hashable], Series
             f"{type(native).__name__}. {remedy}"
         )
         raise TypeError(msg)
-    if len(native) == 0:
+    if len(native) == 0 and not may_be_empty:
         msg = f"`{name}` must have at least one row, got an empty frame."
         raise ValueError(msg)
     return names, lambda key: nw.from_native(native[key], series_only=True)
 
 
-def _check_names(wanted: list[Any], names: list[Any], name: str) -> None:
+def require_names(wanted: list[Any], names: list[Any], name: str) -> None:
+    """Refuse a frame that lacks a wanted column, or has it twice."""
     texts = [str(n) for n in names]
     absent = [w for w in dict.fromkeys(wanted) if w not in names]
     if absent:

@@ -58,7 +58,8 @@ class PerformanceEstimator(BaseEstimator):  # type: ignore[misc]
     timestamp, y_pred_proba, y_pred, y_true : str or None
         Column names: when the row was predicted, score in [0, 1], decision, label.
     labeled_at : str or None
-        Column of the reference that says when its label arrived.
+        Column that says when a label arrived. In the reference, where it may be absent,
+        it teaches how long labels take; with ``timestamp``, for ``Monitor``.
     decision_threshold : float, default=0.5
         Score from which the decision is positive, where ``y_pred`` is None.
     features : sequence of str or None
@@ -175,7 +176,7 @@ class PerformanceEstimator(BaseEstimator):  # type: ignore[misc]
                 metrics,
                 columns,
                 chunks,
-                decision=self._decision(columns),
+                decision=self.decisions(columns),
                 calibrator=self.calibrator,
                 thresholds=specs,
                 level=self.level,
@@ -211,13 +212,12 @@ class PerformanceEstimator(BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self, "reference_")
         fitted: Reference = self.reference_
         chunk = self.chunk if isinstance(chunk, _AsFitted) else chunk
-        columns = self._read(production, "production")
-        _check_same_clock(fitted.performance, columns)
+        columns = self.read_production(production)
         chunks = self._chunks(columns, chunk)
         delivered = group_rows(columns, chunks, fitted.performance.segments)
         unusable = columns.missing_score + columns.missing_decision > 0
         groups = delivered.keep(~np.isnan(columns.score)) if unusable else delivered
-        decision = self._decision(columns)
+        decision = self.decisions(columns)
         total = columns.n_rows * len(groups.parts)
         with self._progress(total) as progress, progress.stage("estimating"):
             estimated = measure(
@@ -330,6 +330,16 @@ class PerformanceEstimator(BaseEstimator):  # type: ignore[misc]
         metrics = resolve_metrics(self.metrics, self.business_costs)
         return metrics, check_thresholds(self.thresholds, metrics)
 
+    def read_production(self, frame: Any) -> Columns:
+        """Read and check a frame of predictions, of the reference's kind."""
+        columns = self._read(frame, "production")
+        _check_same_clock(self.reference_.performance, columns)
+        return columns
+
+    def decisions(self, columns: Columns) -> NDArray[np.bool_] | float:
+        """Return the rows' decisions, or the score from which a row is positive."""
+        return self.decision_threshold if columns.decision is None else columns.decision
+
     def _read(self, frame: Any, name: Literal["reference", "production"]) -> Columns:
         return read_columns(
             frame,
@@ -339,6 +349,7 @@ class PerformanceEstimator(BaseEstimator):  # type: ignore[misc]
             y_pred=self.y_pred,
             y_true=self.y_true,
             segments=self._segment_columns(),
+            labeled_at=self.labeled_at if name == "reference" else None,
             label_required=name == "reference",
         )
 
@@ -354,9 +365,6 @@ class PerformanceEstimator(BaseEstimator):  # type: ignore[misc]
 
     def _progress(self, total: int) -> Progress:
         return Progress(total + 1, sys.stderr if self.progress else None)
-
-    def _decision(self, columns: Columns) -> NDArray[np.bool_] | float:
-        return self.decision_threshold if columns.decision is None else columns.decision
 
 
 def _is_number(value: object) -> bool:

@@ -6,7 +6,8 @@ and how to read the arrays beside it.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import fields
 from io import BytesIO
 from pathlib import Path
@@ -18,6 +19,8 @@ from numpy.typing import NDArray
 
 from calibration import CALIBRATORS
 from estimator.degradation.thresholds import Thresholds
+from estimator.delayed_labels.delay import N_AGES, N_BANDS, Arrivals
+from estimator.delayed_labels.reconciliation import LearnedShift
 from estimator.files import replacing
 from estimator.metrics import resolve_metrics
 from estimator.performance_estimator import PerformanceEstimator
@@ -33,6 +36,75 @@ Arrays = dict[str, NDArray[Any]]
 
 def save_estimator(estimator: PerformanceEstimator, path: Path) -> None:
     """Write a fitted estimator; an earlier file at ``path`` is replaced in one step."""
+    header, arrays = estimator_to_arrays(estimator)
+    write_archive(path, {"format": FORMAT, "version": VERSION, **header}, arrays)
+
+
+def load_estimator(path: Path) -> PerformanceEstimator:
+    """Read a fitted estimator, or raise a ValueError that says what the file is not."""
+    remedy = "Save the estimator again with `PerformanceEstimator.save`."
+    header, arrays = read_archive(path, FORMAT, VERSION, remedy)
+    with garbled(path, remedy):
+        return estimator_from_arrays(header, arrays)
+
+
+def write_archive(path: Path, header: Mapping[str, Any], arrays: Arrays) -> None:
+    """Write arrays and a JSON header to one file, in one step."""
+    if not path.parent.is_dir():
+        msg = f"There is no folder {str(path.parent)!r} to save in. Create it first."
+        raise FileNotFoundError(msg)
+    text = np.frombuffer(json.dumps(header).encode(), dtype=np.uint8)
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, allow_pickle=False, header=text, **arrays)
+
+
+def read_archive(
+    path: Path, kind: str, version: int, remedy: str
+) -> tuple[dict[str, Any], Arrays]:
+    """Read what `write_archive` wrote, if it is of this kind and version.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If it is damaged, of another kind or another version.
+    """
+    if not path.is_file():
+        msg = f"There is no file {str(path)!r}. Check the path."
+        raise FileNotFoundError(msg)
+    content = BytesIO(path.read_bytes())
+    try:
+        with np.load(content, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+        header = json.loads(arrays.pop("header").tobytes())
+        found = header["format"], header["version"]
+    except Exception as error:  # a garbled archive fails in ways zipfile does not list
+        msg = f"{str(path)!r} is not a saved {_noun(kind)}, or it is damaged. {remedy}"
+        raise ValueError(msg) from error
+    if found != (kind, version):
+        msg = (
+            f"{str(path)!r} is of format {found[0]!r}, version {found[1]}; this "
+            f"version of deadreckon reads {kind!r}, version {version}. {remedy}"
+        )
+        raise ValueError(msg)
+    return header, arrays
+
+
+@contextmanager
+def garbled(path: Path, remedy: str) -> Iterator[None]:
+    """Turn what goes wrong in rebuilding into one clear ValueError."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        msg = f"{str(path)!r} lacks or garbles a part of its content. {remedy}"
+        raise ValueError(msg) from error
+
+
+def estimator_to_arrays(
+    estimator: PerformanceEstimator,
+) -> tuple[dict[str, Any], Arrays]:
+    """Take a fitted estimator apart: what JSON can hold, and arrays."""
     fitted: Reference = estimator.reference_
     if not fitted.calibrator_name:
         msg = (
@@ -41,28 +113,31 @@ def save_estimator(estimator: PerformanceEstimator, path: Path) -> None:
             "a pickle runs code. Name a calibrator, or fit again after loading."
         )
         raise TypeError(msg)
-    if not path.parent.is_dir():
-        msg = f"There is no folder {str(path.parent)!r} to save in. Create it first."
-        raise FileNotFoundError(msg)
-    performance = fitted.performance
+    performance, learned = fitted.performance, fitted.learned
     header = {
-        "format": FORMAT,
-        "version": VERSION,
         "parameters": _plain_parameters(estimator),
         "calibrator": fitted.calibrator_name,
         "has_factor": fitted.error_cells.has_factor,
         "segments": list(fitted.thresholds),
         "timezone": performance.timezone,
+        "delays": [
+            {"column": column, "values": found.values}
+            for column, found in learned.arrivals.items()
+        ],
     }
     arrays: Arrays = {
-        "header": np.frombuffer(json.dumps(header).encode(), dtype=np.uint8),
         "drift": np.stack([fitted.drift[segment] for segment in fitted.thresholds]),
     }
     for name, values in fitted.calibrator.to_arrays().items():  # type: ignore[attr-defined]
         arrays[f"calibrator/{name}"] = values
-    for field in fields(ErrorCells):
-        if field.name != "has_factor":
-            arrays[f"cells/{field.name}"] = getattr(fitted.error_cells, field.name)
+    for name in _arrays_of(ErrorCells, but=("has_factor",)):
+        arrays[f"cells/{name}"] = getattr(fitted.error_cells, name)
+    for name in _arrays_of(LearnedShift, but=("arrivals",)):
+        arrays[f"learned/{name}"] = getattr(learned, name)
+    for i, found in enumerate(learned.arrivals.values()):
+        seen = np.flatnonzero(found.count)  # most cells are empty
+        arrays[f"delays/{i}/cell"] = seen
+        arrays[f"delays/{i}/count"] = found.count.ravel()[seen]
     for field in fields(Thresholds):
         arrays[f"thresholds/{field.name}"] = np.stack(
             [getattr(rules, field.name) for rules in fitted.thresholds.values()]
@@ -74,39 +149,13 @@ def save_estimator(estimator: PerformanceEstimator, path: Path) -> None:
             kind = np.int64 if numbers else np.str_
             plain = values.astype(kind) if values.dtype == object else values
             arrays[f"performance/{field.name}"] = plain
-    with replacing(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, allow_pickle=False, **arrays)
+    return header, arrays
 
 
-def load_estimator(path: Path) -> PerformanceEstimator:
-    """Read a fitted estimator, or raise a ValueError that says what the file is not."""
-    if not path.is_file():
-        msg = f"There is no file {str(path)!r}. Check the path."
-        raise FileNotFoundError(msg)
-    remedy = "Save the estimator again with `PerformanceEstimator.save`."
-    content = BytesIO(path.read_bytes())
-    try:
-        with np.load(content, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-        header = json.loads(arrays.pop("header").tobytes())
-        found, version = header["format"], header["version"]
-    except Exception as error:  # a garbled archive fails in ways zipfile does not list
-        msg = f"{str(path)!r} is not a saved estimator, or it is damaged. {remedy}"
-        raise ValueError(msg) from error
-    if found != FORMAT or version != VERSION:
-        msg = (
-            f"{str(path)!r} is of format {found!r}, version {version}; this version of "
-            f"deadreckon reads {FORMAT!r}, version {VERSION}. {remedy}"
-        )
-        raise ValueError(msg)
-    try:
-        return _rebuild(header, arrays)
-    except (KeyError, TypeError, ValueError, IndexError) as error:
-        msg = f"{str(path)!r} lacks or garbles a part of the estimator. {remedy}"
-        raise ValueError(msg) from error
-
-
-def _rebuild(header: Mapping[str, Any], arrays: Arrays) -> PerformanceEstimator:
+def estimator_from_arrays(
+    header: Mapping[str, Any], arrays: Arrays
+) -> PerformanceEstimator:
+    """Put together what `estimator_to_arrays` took apart."""
     parameters = dict(header["parameters"])
     for name in ("metrics", "segments"):
         if isinstance(parameters[name], list):
@@ -118,17 +167,17 @@ def _rebuild(header: Mapping[str, Any], arrays: Arrays) -> PerformanceEstimator:
     estimator = PerformanceEstimator(**parameters)
     calibrator = CALIBRATORS[header["calibrator"]]
     segments = header["segments"]
-    thresholds = _under(arrays, "thresholds/")
-    performance = _under(arrays, "performance/")
+    thresholds = under(arrays, "thresholds/")
+    performance = under(arrays, "performance/")
     for name in ("segment", "period", "chunk", "note"):
         performance[name] = performance[name].astype(object)
     metrics = resolve_metrics(estimator.metrics, estimator.business_costs)
     estimator.reference_ = Reference(
         metrics=metrics,
-        calibrator=calibrator.from_arrays(_under(arrays, "calibrator/")),  # type: ignore[attr-defined]
+        calibrator=calibrator.from_arrays(under(arrays, "calibrator/")),  # type: ignore[attr-defined]
         calibrator_name=header["calibrator"],
         error_cells=ErrorCells(
-            has_factor=header["has_factor"], **_under(arrays, "cells/")
+            has_factor=header["has_factor"], **under(arrays, "cells/")
         ),
         thresholds={
             segment: Thresholds(**{name: of[i] for name, of in thresholds.items()})
@@ -141,11 +190,33 @@ def _rebuild(header: Mapping[str, Any], arrays: Arrays) -> PerformanceEstimator:
             timezone=header["timezone"],
             **performance,
         ),
+        learned=LearnedShift(
+            arrivals=_arrivals(header["delays"], arrays), **under(arrays, "learned/")
+        ),
     )
     return estimator
 
 
-def _under(arrays: Arrays, prefix: str) -> Arrays:
+def _arrivals(delays: list[dict[str, Any]], arrays: Arrays) -> dict[Any, Arrivals]:
+    found = {}
+    for i, delay in enumerate(delays):
+        values = tuple(delay["values"])
+        count = np.zeros((2, len(values), N_BANDS, N_AGES))
+        count.ravel()[arrays[f"delays/{i}/cell"]] = arrays[f"delays/{i}/count"]
+        found[delay["column"]] = Arrivals(values=values, count=count)
+    return found
+
+
+def _arrays_of(kind: type, *, but: tuple[str, ...]) -> list[str]:
+    return [field.name for field in fields(kind) if field.name not in but]
+
+
+def _noun(kind: str) -> str:
+    """Return the last word of a format's name: estimator, monitor."""
+    return kind.rsplit(" ", 1)[-1]
+
+
+def under(arrays: Arrays, prefix: str) -> Arrays:
     """Return the arrays whose names begin with ``prefix``, without it."""
     return {
         name.removeprefix(prefix): values

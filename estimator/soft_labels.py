@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from calibration._threads import share_out
 from calibration.base import Calibrator, UncertainCalibrator
 from estimator._kernels.soft_label_sums import (
     N_CHANNELS,
@@ -18,7 +19,6 @@ from estimator._kernels.soft_label_sums import (
     N_SUMS,
     soft_label_sums,
 )
-from estimator.threads import share_out
 
 Floats = NDArray[np.float64]
 SoftLabel = Callable[[Floats], Floats]

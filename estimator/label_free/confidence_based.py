@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from estimator.groups import Groups
-from estimator.label_free.intervals import calibration_variance
+from estimator.label_free.intervals import ShiftError, error_variances
 from estimator.metrics import Metric, compute_moments, undefined_reasons
 from estimator.soft_labels import (
     NO_ERROR,
@@ -28,8 +28,8 @@ class Measurement:
     ----------
     value : ndarray
         NaN where undefined; then ``reason`` says why, and is "" elsewhere.
-    label_variance, calibration_variance, sampling_variance : ndarray
-        V_lab, V_cal and V_pop of :mod:`estimator.label_free.intervals`.
+    label_variance, calibration_variance, shift_variance, sampling_variance : ndarray
+        V_lab, V_cal, V_shift and V_pop of :mod:`estimator.label_free.intervals`.
     outside : ndarray of shape (n_groups,)
         Rows with a score outside of what the reference can vouch for.
     """
@@ -37,6 +37,7 @@ class Measurement:
     value: Floats
     label_variance: Floats
     calibration_variance: Floats
+    shift_variance: Floats
     sampling_variance: Floats
     reason: NDArray[np.object_]
     outside: Floats
@@ -50,6 +51,7 @@ def measure(
     soft: SoftLabel | Floats,
     decision: NDArray[np.bool_] | float,
     error_cells: ErrorCells = NO_ERROR,
+    shift: ShiftError | None = None,
     advance: Advance | None = None,
 ) -> Measurement:
     r"""Compute the metrics of each group from its rows' soft labels.
@@ -90,13 +92,13 @@ def measure(
     for values in (moments.value, moments.label_variance, moments.sampling_variance):
         values[undefined] = np.nan
     # A correction may carry a value over the edge of what is possible.
+    of_map, of_shift = error_variances(metrics, moments, sums, error_cells, shift)
     low, high = np.array([metric.bounds for metric in metrics]).T
     return Measurement(
         value=np.clip(moments.value, low, high),
         label_variance=moments.label_variance,
-        calibration_variance=np.where(
-            undefined, np.nan, calibration_variance(metrics, moments, sums, error_cells)
-        ),
+        calibration_variance=np.where(undefined, np.nan, of_map),
+        shift_variance=np.where(undefined, np.nan, of_shift),
         sampling_variance=moments.sampling_variance,
         reason=reason,
         outside=sums.sums[:, 22],

@@ -1,10 +1,13 @@
 """How sure an estimate is: its variances, and the two intervals made of them.
 
-V_lab (the labels' own noise), V_cal (the calibration map's estimation error), tau²
-(drift the calibration cannot see) and V_pop (which rows the chunk happened to get).
+V_lab (the labels' own noise), V_cal (the calibration map's estimation error), V_shift
+(the error of its tracked shift, once labels come), tau² (drift the calibration cannot
+see, until then) and V_pop (which rows the chunk happened to get).
 The prediction interval asks "will this number be confirmed when the labels come?"; the
 expectation interval asks "where is the metric of the population behind the chunk?".
 """
+
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,21 +20,47 @@ from estimator.soft_labels import ErrorCells, SoftLabelSums
 Floats = NDArray[np.float64]
 
 
-def calibration_variance(
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ShiftError:
+    """How uncertain the shift of the calibration is that soft labels already contain.
+
+    The first two factors of the error cells are then the shift's own.
+
+    Attributes
+    ----------
+    covariance : ndarray of shape (n_groups, 2, 2)
+        Of the shift's intercept and slope.
+    slope : ndarray of shape (n_groups,)
+        Of the shifted log odds over the map's: what an error of the map is worth.
+    """
+
+    covariance: Floats
+    slope: Floats
+
+
+def error_variances(
     metrics: tuple[Metric, ...],
     moments: Moments,
     sums: SoftLabelSums,
     error_cells: ErrorCells,
-) -> Floats:
-    """Return V_cal: what the calibration map's error does to each metric.
+    shift: ShiftError | None = None,
+) -> tuple[Floats, Floats]:
+    """Return V_cal and V_shift: what errors of map and shift do to each metric.
 
-    With an error factor L of the map it is ``|Lᵀ J|²``, J the metric's response to a
+    With an error factor L of the map V_cal is ``|Lᵀ J|²``, J the metric's response to a
     shift of the log odds at each cell: the delta method on the sandwich covariance.
     Without, and for average precision if it is larger, the labels of each reference
-    cell count as binomial: the density-ratio form.
+    cell count as binomial: the density-ratio form. V_shift is ``Jᵀ C J`` with the
+    shift's covariance C.
     """
     weights = moments.channels
     response = weights @ sums.jacobian
+    of_shift = np.zeros(response.shape[:2])
+    scale = np.ones((len(response), 1))
+    if shift is not None:
+        own, response = response[..., :2], response[..., 2:]
+        of_shift = np.einsum("gmi,gij,gmj->gm", own, shift.covariance, own).clip(0.0)
+        scale = shift.slope[:, None] ** 2
     variance: Floats = (response * response).sum(axis=2)
     estimated = error_cells.factor.shape[0] > 0 or not error_cells.has_factor
     larger_of_both = [
@@ -45,7 +74,7 @@ def calibration_variance(
         both = 2.0 * sums.scatter[:, N_CHANNELS, None]
         by_cells += both * weights[:, :, 0] * weights[:, :, 1]
         variance[:, larger_of_both] = np.maximum(variance[:, larger_of_both], by_cells)
-    return variance
+    return variance * scale, of_shift
 
 
 def unseen_drift(residual: Floats, variance: Floats, *, min_chunks: int = 5) -> float:

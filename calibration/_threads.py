@@ -1,4 +1,4 @@
-"""Work on many chunks, shared out to all cores in blocks of whole chunks."""
+"""Work on many items (chunks, motions), shared out to all cores in blocks."""
 
 import os
 from collections import deque
@@ -18,14 +18,14 @@ _ROWS_FOR_THREADS = 50_000
 
 
 def share_out(offsets: NDArray[np.int64], work: Callable[[slice], None]) -> None:
-    """Call ``work`` on slices of chunks that together are all of them.
+    """Call ``work`` on slices of items that together are all of them.
 
     Parameters
     ----------
-    offsets : ndarray of shape (n_chunks + 1,)
-        Rising bounds of the chunks' rows; blocks have about equally many.
+    offsets : ndarray of shape (n_items + 1,)
+        Rising bounds of the items' rows, the measure of work; blocks have about equal.
     work : callable
-        Fills in the results of one slice of chunks; must release the GIL to be faster
+        Fills in the results of one slice of items; must release the GIL to be faster
         on several threads, and may run on any of them.
     """
     n_rows = int(offsets[-1] - offsets[0])
@@ -59,7 +59,7 @@ if hasattr(os, "register_at_fork"):  # a forked child inherits no threads
 
 
 def _blocks(offsets: NDArray[np.int64], n_blocks: int) -> list[slice]:
-    """Cut the chunks into runs of about equal numbers of rows."""
+    """Cut the items into runs of about equal numbers of rows."""
     even = np.linspace(offsets[0], offsets[-1], n_blocks + 1)[1:-1]
     inner = np.searchsorted(offsets, even)
     cuts = np.unique(np.concatenate([[0], inner, [offsets.size - 1]])).tolist()

@@ -1,0 +1,160 @@
+"""Rows that wait for their labels: what they say of delays and of a calibration shift.
+
+Row ``i`` has calibrated log odds ``x`` and a label or NaN. With ``r`` the log ratio of
+how likely a positive and a negative are still to be unlabelled, its soft label is the
+posterior ``expit(x + a + b u + r)`` while it waits, ``u = (x - centre) / scale``, and
+the label afterwards. ``(a, b)`` is its chunk's shift. A row's place is the flat index
+(stratum, age) of the delay model's tables.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calibration._jit import kernel
+
+Floats = NDArray[np.float64]
+
+# A step of Newton's method longer than this (in log odds) is cut.
+_LONGEST_STEP = 1.0
+
+
+@kernel
+def find_places(
+    start: NDArray[np.int64],
+    now: int,
+    stratum: NDArray[np.int16],
+    steps_per_doubling: int,
+    n_ages: int,
+    out: NDArray[np.int32],
+) -> None:
+    """Fill ``out`` with ``stratum * n_ages + age``, ages by steps of equal ratio.
+
+    Times are in microseconds. Age 0 is less than a second; step ``k`` begins at
+    ``2 ** ((k - 1) / steps_per_doubling)`` seconds.
+    """
+    for i in range(start.size):
+        seconds = (now - start[i]) * 1e-6
+        age = 0
+        if seconds >= 1.0:
+            # Rounding must not put a day sometimes before, sometimes after its step.
+            age = 1 + int(steps_per_doubling * np.log2(seconds) + 1e-9)
+        out[i] = stratum[i] * n_ages + min(age, n_ages - 1)
+
+
+@kernel
+def count_waiting(
+    label: Floats, soft: Floats, place: NDArray[np.int32], waiting: Floats
+) -> None:
+    """Add each unlabelled row to ``waiting`` (2, n_places), by its soft label."""
+    for i in range(label.size):
+        if np.isnan(label[i]) and not np.isnan(soft[i]):
+            waiting[0, place[i]] += 1.0 - soft[i]
+            waiting[1, place[i]] += soft[i]
+
+
+@kernel
+def soften(
+    x: Floats,
+    centre: float,
+    scale: float,
+    label: Floats,
+    place: NDArray[np.int32],
+    log_ratio: Floats,
+    offsets: NDArray[np.int64],
+    shift: Floats,
+    out: Floats,
+) -> None:
+    """Fill ``out`` with the rows' soft labels, given each chunk's ``shift`` (n, 2)."""
+    for c in range(offsets.size - 1):
+        a, b = shift[c, 0], shift[c, 1]
+        for i in range(offsets[c], offsets[c + 1]):
+            if np.isnan(label[i]):
+                u = (x[i] - centre) / scale
+                eta = x[i] + a + b * u + log_ratio[place[i]]
+                out[i] = 1.0 / (1.0 + np.exp(-eta))
+            else:
+                out[i] = label[i]
+
+
+@kernel
+def shift_information(
+    x: Floats,
+    centre: float,
+    scale: float,
+    label: Floats,
+    place: NDArray[np.int32],
+    log_ratio: Floats,
+    to_come: Floats,
+    offsets: NDArray[np.int64],
+    start: Floats,
+    n_steps: int,
+    prior_precision: float,
+    information: Floats,
+    vector: Floats,
+    completeness: Floats,
+) -> None:
+    """Approximate each chunk's likelihood of its shift by a normal one.
+
+    ``information`` (n, 2, 2) is the observed information: that of all rows as if they
+    were labelled, less what the missing labels would still tell. ``vector`` (n, 2) is
+    information times estimate, taken at the mode under a weak prior, ``n_steps`` of
+    Newton's method from ``start``. ``completeness`` is labels over labels expected in
+    the end, ``to_come`` (2, n_places) the chance that a waiting row still gets one.
+    """
+    for c in range(offsets.size - 1):
+        a, b = start[c, 0], start[c, 1]
+        for step in range(n_steps + 1):
+            g_a = g_b = j_aa = j_ab = j_bb = arrived = awaited = 0.0
+            for i in range(offsets[c], offsets[c + 1]):
+                if np.isnan(x[i]):  # no score
+                    continue
+                u = (x[i] - centre) / scale
+                eta = x[i] + a + b * u
+                p = 1.0 / (1.0 + np.exp(-eta))
+                weight = p * (1.0 - p)
+                z = label[i]
+                if np.isnan(z):
+                    r = log_ratio[place[i]]
+                    z = p
+                    if r != 0.0:
+                        z = 1.0 / (1.0 + np.exp(-eta - r))
+                    weight -= z * (1.0 - z)
+                    awaited += z * to_come[1, place[i]]
+                    awaited += (1.0 - z) * to_come[0, place[i]]
+                else:
+                    arrived += 1.0
+                g_a += z - p
+                g_b += (z - p) * u
+                j_aa += weight
+                j_ab += weight * u
+                j_bb += weight * u * u
+            # The observed information of missing labels need not be positive.
+            j_aa, j_ab, j_bb = _positive_part(j_aa, j_ab, j_bb)
+            if step == n_steps:
+                break
+            h_aa, h_bb = j_aa + prior_precision, j_bb + prior_precision
+            s_a, s_b = g_a - prior_precision * a, g_b - prior_precision * b
+            det = h_aa * h_bb - j_ab * j_ab
+            d_a = (h_bb * s_a - j_ab * s_b) / det
+            d_b = (h_aa * s_b - j_ab * s_a) / det
+            a += min(max(d_a, -_LONGEST_STEP), _LONGEST_STEP)
+            b += min(max(d_b, -_LONGEST_STEP), _LONGEST_STEP)
+        information[c, 0, 0], information[c, 1, 1] = j_aa, j_bb
+        information[c, 0, 1] = information[c, 1, 0] = j_ab
+        vector[c, 0] = j_aa * a + j_ab * b + g_a
+        vector[c, 1] = j_ab * a + j_bb * b + g_b
+        completeness[c] = arrived / (arrived + awaited) if arrived > 0.0 else 0.0
+
+
+@kernel
+def _positive_part(aa: float, ab: float, bb: float) -> tuple[float, float, float]:
+    """Return the symmetric matrix with its negative eigenvalues set to 0."""
+    half = 0.5 * (aa + bb)
+    radius = np.hypot(0.5 * (aa - bb), ab)
+    high, low = half + radius, half - radius
+    if low >= 0.0:
+        return aa, ab, bb
+    if high <= 0.0:
+        return 0.0, 0.0, 0.0
+    scale = high / (2.0 * radius)  # high times the projector on its eigenvector
+    return scale * (aa - low), scale * ab, scale * (bb - low)

@@ -1,0 +1,1 @@
+"""Labels that come late: which have come, what to expect of the others."""

@@ -1,0 +1,207 @@
+"""How long labels take, by class: the delay model.
+
+Each class, within a stratum of the score and of one segment column, has a hazard of
+being labelled at each age. It is estimated like a Kaplan-Meier curve, except that a row
+still waiting is at risk in both classes, by its soft label: so recent rows count only
+up to their age, and short delays are not over-represented. Small strata are drawn to
+their segment value's hazard, and that to the hazard of all rows.
+
+References: Kaplan & Meier (1958), JASA 53(282); Chapelle (2014), "Modeling delayed
+feedback in display advertising" (a class-dependent delay makes a waiting row's label a
+posterior).
+"""
+
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+# Ages are counted in steps of 1.1 %: days stay apart up to three months.
+STEPS_PER_DOUBLING = 64
+N_AGES = 30 * STEPS_PER_DOUBLING + 1  # up to 34 years
+N_BANDS = 3  # of the score: a class's delay may depend on it
+MAX_VALUES = 64  # a segment column with more tells too little about each
+
+# Rows that a stratum's parent is worth.
+_PARENT_ROWS = 10.0
+# Survival below e^-7 is not believed: some labels come later than all before.
+_MAX_HAZARD = 7.0
+_GROUPS = 10  # of delays, to see whether they differ by segment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Arrivals:
+    """Labels by how long they took; these counts add up over chunks and machines.
+
+    Attributes
+    ----------
+    values : tuple of str
+        The segment column's values; one empty string without a column.
+    count : ndarray of shape (2, n_values, N_BANDS, N_AGES)
+        By label, segment value, score band and age at arrival.
+    """
+
+    values: tuple[str, ...]
+    count: Floats
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class DelayModel:
+    """Class-conditional delays.
+
+    Attributes
+    ----------
+    column : Hashable or None
+        Segment column by which they differ.
+    values : tuple of str
+        Its values.
+    bands : ndarray of shape (N_BANDS - 1,)
+        Scores between the bands.
+    hazard : ndarray of shape (2, n_strata, N_AGES)
+        Cumulative, at the end of each age step: a label of class y has arrived by then
+        with probability ``1 - exp(-hazard[y])``. Stratum ``value * N_BANDS + band``;
+        the last N_BANDS are for values never seen.
+    """
+
+    column: Hashable | None
+    values: tuple[str, ...]
+    bands: Floats
+    hazard: Floats
+
+    @property
+    def log_ratio(self) -> Floats:
+        """Log ratio of P(waiting | 1) to P(waiting | 0), flat over (stratum, age)."""
+        return (self.hazard[0] - self.hazard[1]).ravel()
+
+    @property
+    def arrived_log_ratio(self) -> Floats:
+        """Log ratio of P(arrived | 1) to P(arrived | 0), 0 where neither can be."""
+        arrived = -np.expm1(-self.hazard)
+        both = np.where((arrived > 0.0).all(axis=0), arrived, 1.0)
+        return np.log(both[1] / both[0]).ravel()
+
+    @property
+    def to_come(self) -> Floats:
+        """P(a label comes later | it has not come yet), by class; flat (2, …)."""
+        left = self.hazard[:, :, -1:] - self.hazard
+        return -np.expm1(-left).reshape(2, -1)
+
+    @property
+    def arrived(self) -> Floats:
+        """P(arrived by the end of the age step), by class; flat (2, …)."""
+        return -np.expm1(-self.hazard).reshape(2, -1)
+
+
+def age_step(seconds: Floats) -> NDArray[np.int64]:
+    """Return the step of each age; one less than a second, or negative, is in step 0."""
+    step = 1.0 + np.floor(STEPS_PER_DOUBLING * np.log2(np.maximum(seconds, 1.0)) + 1e-9)
+    step = np.where(seconds >= 1.0, step, 0.0)
+    return np.minimum(step, N_AGES - 1).astype(np.int64)
+
+
+def end_of_step(step: int) -> float:
+    """Return the age in seconds at which a step ends."""
+    return float(2.0 ** (step / STEPS_PER_DOUBLING))
+
+
+def count_arrivals(
+    values: tuple[str, ...],
+    *,
+    label: Floats,
+    code: NDArray[np.integer],
+    band: NDArray[np.integer],
+    seconds: Floats,
+) -> Arrivals:
+    """Count labels by what they are and how long they took (0 if before the row)."""
+    shape = 2, len(values), N_BANDS, N_AGES
+    cell = np.ravel_multi_index(
+        (label.astype(np.int64), code, band, age_step(seconds)), shape
+    )
+    count = np.bincount(cell, minlength=int(np.prod(shape))).astype(np.float64)
+    return Arrivals(values=values, count=count.reshape(shape))
+
+
+def merge_arrivals(first: Arrivals | None, second: Arrivals) -> Arrivals:
+    """Add up counts, whatever values either has seen."""
+    if first is None:
+        return second
+    values = tuple(dict.fromkeys([*first.values, *second.values]))
+    count = np.zeros((2, len(values), N_BANDS, N_AGES))
+    for part in (first, second):
+        count[:, [values.index(value) for value in part.values]] += part.count
+    return Arrivals(values=values, count=count)
+
+
+def choose_column(arrivals: Mapping[Hashable | None, Arrivals]) -> Hashable | None:
+    """Return the segment column whose values differ most in their delays, or None.
+
+    A likelihood-ratio test of independence of value and (grouped) delay, by class and
+    score band, less Akaike's price of its parameters.
+    """
+    best: tuple[float, Hashable | None] = (0.0, None)
+    for column, found in arrivals.items():
+        if column is None or len(found.values) > MAX_VALUES:
+            continue
+        total = found.count.sum(axis=(0, 1, 2))
+        if not total.any():
+            continue
+        quantile = (np.cumsum(total) - 0.5 * total) / total.sum()
+        group = np.minimum((_GROUPS * quantile).astype(np.int64), _GROUPS - 1)
+        starts = np.searchsorted(group, np.unique(group))
+        table = np.add.reduceat(found.count, starts, axis=3)
+        by_value, by_delay = table.sum(axis=3), table.sum(axis=1)
+        rows = by_value.sum(axis=1)
+        price = ((by_value > 0).sum(axis=1) - 1).clip(0)
+        price = price * ((by_delay > 0).sum(axis=2) - 1).clip(0)
+        expected = by_value[..., None] * by_delay[:, None]
+        expected /= np.maximum(rows, 1.0)[:, None, :, None]
+        seen = table > 0
+        gain = float((table[seen] * np.log(table[seen] / expected[seen])).sum())
+        best = max(best, (gain - float(price.sum()), column), key=lambda pair: pair[0])
+    return best[1]
+
+
+def fit_delays(
+    column: Hashable | None, bands: Floats, arrivals: Arrivals, waiting: Floats
+) -> DelayModel:
+    """Estimate the hazards from labels that came and rows that wait.
+
+    Parameters
+    ----------
+    column : Hashable or None
+        What the values of ``arrivals`` are values of.
+    bands : ndarray of shape (N_BANDS - 1,)
+        Scores between the bands.
+    arrivals : Arrivals
+        By age at arrival.
+    waiting : ndarray of shape (2, n_values + 1, N_BANDS, N_AGES)
+        Soft labels of waiting rows by their age; the last value is "another".
+    """
+    came = np.concatenate([arrivals.count, np.zeros_like(arrivals.count[:, :1])], 1)
+    at_risk = np.cumsum((came + waiting)[..., ::-1], axis=3)[..., ::-1]
+    whole, risk = came.sum(axis=(1, 2)), at_risk.sum(axis=(1, 2))
+    rate = whole / np.maximum(risk, 1.0)
+    rate = _draw(came.sum(axis=2), at_risk.sum(axis=2), rate[:, None])
+    rate = _draw(came, at_risk, rate[:, :, None])
+    hazard = np.cumsum(-np.log1p(-np.minimum(rate, 1.0 - 1e-9)), axis=3)
+    return DelayModel(
+        column=column,
+        values=arrivals.values,
+        bands=bands,
+        hazard=np.minimum(hazard, _MAX_HAZARD).reshape(2, -1, N_AGES),
+    )
+
+
+def _draw(came: Floats, at_risk: Floats, parent: Floats) -> Floats:
+    """Return hazards drawn to the parent's as if it were some more rows at risk."""
+    drawn: Floats = (came + _PARENT_ROWS * parent) / (at_risk + _PARENT_ROWS)
+    return drawn
+
+
+def no_delays() -> DelayModel:
+    """Return the model where no times are known: waiting tells nothing."""
+    hazard = np.zeros((2, 1, 1))
+    return DelayModel(column=None, values=("",), bands=np.empty(0), hazard=hazard)

@@ -1,0 +1,387 @@
+"""From labels that have come to soft labels of the rows that still wait.
+
+Three things are learned from the labels, each chunk's own and all the others':
+how long labels take (:mod:`estimator.delayed_labels.delay`), how far the calibration
+has shifted in each chunk (:mod:`calibration.tracking`), and so what a row that waits is
+likely to be. Delays and shift are learned together, by a few rounds of expectation
+maximization: the soft labels say how many of each class are waiting.
+"""
+
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calibration._threads import share_out
+from calibration.base import Calibrator
+from calibration.tracking import ShiftPath, track_shift
+from estimator._kernels.late_labels import (
+    count_waiting,
+    find_places,
+    shift_information,
+    soften,
+)
+from estimator.chunking import Chunks
+from estimator.delayed_labels.delay import (
+    N_AGES,
+    N_BANDS,
+    STEPS_PER_DOUBLING,
+    Arrivals,
+    DelayModel,
+    choose_column,
+    count_arrivals,
+    fit_delays,
+    merge_arrivals,
+    no_delays,
+)
+from estimator.frames import Columns
+from estimator.soft_labels import ErrorCells
+
+Floats = NDArray[np.float64]
+Places = NDArray[np.int32]
+
+_ROUNDS = 2
+_NEWTON_STEPS = 4
+# Precision of the weak prior under which a chunk's own mode is sought: (1/.5)².
+_MODE_PRECISION = 4.0
+# Which labels have come first is modelled, but never well enough: what an unfinished
+# chunk says of its own shift counts by this power of its completeness.
+_TEMPER = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ShiftFrame:
+    """In which coordinates a shift of the calibration is measured, and its prior.
+
+    Attributes
+    ----------
+    centre, scale : float
+        Of the calibrated log odds x over the reference, weighted by p(1 - p): the shift
+        is ``a + b (x - centre) / scale``, and a and b are nearly independent.
+    prior : ndarray of shape (2, 2)
+        Covariance of (a, b) that the calibration's own estimation error leaves.
+    cells : ErrorCells
+        The map's error: the first two factors are a and b, the others what remains.
+    """
+
+    centre: float
+    scale: float
+    prior: Floats
+    cells: ErrorCells
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class LearnedShift:
+    """What the reference's chunks say of their own shift, and of delays.
+
+    Attributes
+    ----------
+    information : ndarray of shape (n_chunks, 2, 2)
+    vector : ndarray of shape (n_chunks, 2)
+    bands : ndarray of shape (N_BANDS - 1,)
+        Scores between the bands by which delays may differ.
+    arrivals : dict of Arrivals
+        By segment column, and by None; empty if it is not known when labels came.
+    """
+
+    information: Floats
+    vector: Floats
+    bands: Floats
+    arrivals: Mapping[Hashable | None, Arrivals]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Reconciliation:
+    """What is made of the labels that have come.
+
+    Attributes
+    ----------
+    soft : ndarray of shape (n_rows,)
+        The label where it has come, else its posterior probability.
+    expected : ndarray of shape (n_rows,)
+        What was to be expected of the rows whose labels have come, had the calibration
+        not shifted: P(y = 1 | score, and the label came by now).
+    shift : ShiftPath
+        Of the chunks.
+    slope : ndarray of shape (n_chunks,)
+        Of the shifted log odds over the calibrated ones.
+    delays : DelayModel
+    share_expected : ndarray of shape (n_rows,)
+        P(label has come by now).
+    """
+
+    soft: Floats
+    expected: Floats
+    shift: ShiftPath
+    slope: Floats
+    delays: DelayModel
+    share_expected: Floats
+
+
+def shift_frame(cells: ErrorCells) -> ShiftFrame:
+    """Split the map's error into a shift of intercept and slope, and the rest."""
+    weight, x = cells.information, cells.log_odds
+    centre = float(np.average(x, weights=weight))
+    scale = float(np.sqrt(np.average((x - centre) ** 2, weights=weight))) or 1.0
+    design = np.stack([np.ones_like(x), (x - centre) / scale])
+    inverse = np.linalg.pinv((design * weight) @ design.T)
+    if cells.has_factor:
+        along = inverse @ (design * weight) @ cells.factor.T
+        rest = cells.factor - along.T @ design
+        prior = along @ along.T
+    else:
+        rest = cells.factor
+        prior = inverse
+    factor = np.concatenate([design, rest])
+    return ShiftFrame(
+        centre=centre,
+        scale=scale,
+        prior=prior,
+        cells=ErrorCells(
+            edges=cells.edges,
+            log_odds=x,
+            information=weight,
+            factor=np.ascontiguousarray(factor),
+            has_factor=cells.has_factor,
+            variance=cells.variance,
+            score_range=cells.score_range,
+        ),
+    )
+
+
+def learn_shift(
+    columns: Columns,
+    chunks: Chunks,
+    *,
+    calibrator: Calibrator,
+    frame: ShiftFrame,
+) -> LearnedShift:
+    """Learn from the reference what reconciling later labels starts from."""
+    score = np.asarray(columns.score, dtype=np.float64)
+    label = np.asarray(columns.label, dtype=np.float64)
+    rows = chunks.rows if chunks.rows is not None else np.arange(columns.n_rows)
+    usable = ~np.isnan(label) & ~np.isnan(score)
+    x = np.where(usable, _log_odds(calibrator, score), np.nan)[rows]
+    information, vector, _ = _chunk_information(
+        x,
+        label[rows],
+        np.zeros(rows.size, dtype=np.int32),
+        no_delays(),
+        chunks.offsets,
+        frame,
+        np.zeros((len(chunks), 2)),
+        _NEWTON_STEPS,
+    )
+    bands = np.quantile(score[usable], np.arange(1, N_BANDS) / N_BANDS)
+    arrivals: dict[Hashable | None, Arrivals] = {}
+    if columns.labeled_at is not None and columns.timestamp is not None:
+        arrivals = _arrivals_by_column(columns, bands, usable)
+    return LearnedShift(
+        information=information, vector=vector, bands=bands, arrivals=arrivals
+    )
+
+
+def reconcile(
+    columns: Columns,
+    chunks: Chunks,
+    *,
+    now: np.datetime64 | None,
+    calibrator: Calibrator,
+    frame: ShiftFrame,
+    learned: LearnedShift,
+) -> Reconciliation:
+    """Give every row its soft label, given all labels that have come by ``now``.
+
+    Parameters
+    ----------
+    columns, chunks : Columns, Chunks
+        Rows in order of their chunks, with the labels known by then.
+    now : datetime64[us] or None
+        None where rows have no time: then waiting tells nothing.
+    calibrator, frame, learned
+        What the reference taught.
+    """
+    label = np.asarray(columns.label, dtype=np.float64)
+    score = np.asarray(columns.score, dtype=np.float64)
+    offsets = chunks.offsets
+    x = _log_odds(calibrator, score)
+    n_chunks = len(chunks)
+    arrivals: dict[Hashable | None, Arrivals] = {}
+    if columns.timestamp is not None and columns.labeled_at is not None:
+        arrivals = dict(learned.arrivals)
+        came = ~np.isnan(label) & ~np.isnan(score)
+        found = _arrivals_by_column(columns, learned.bands, came)
+        for column, counts in found.items():
+            arrivals[column] = merge_arrivals(arrivals.get(column), counts)
+    timed = any(counts.count.any() for counts in arrivals.values())
+    place = np.zeros(label.size, dtype=np.int32)
+    column: Hashable | None = None
+    if timed:
+        column = choose_column(arrivals)
+        place = _places(columns, learned.bands, column, arrivals[column].values, now)
+    soft = _expit(x)
+    delays = no_delays()
+    shift = np.zeros((n_chunks, 2))
+    n_before = len(learned.information)
+    for turn in range(_ROUNDS):
+        if timed:
+            counts = arrivals[column]
+            waiting = np.zeros((2, len(counts.values) + 1, N_BANDS, N_AGES))
+            count_waiting(label, soft, place, waiting.reshape(2, -1))
+            delays = fit_delays(column, learned.bands, counts, waiting)
+        information, vector, completeness = _chunk_information(
+            x,
+            label,
+            place,
+            delays,
+            offsets,
+            frame,
+            shift,
+            _NEWTON_STEPS if turn == 0 else 0,
+        )
+        trust = completeness**_TEMPER
+        path = track_shift(
+            np.concatenate([learned.information, information * trust[:, None, None]]),
+            np.concatenate([learned.vector, vector * trust[:, None]]),
+            prior_covariance=frame.prior,
+        )
+        shift = path.mean[n_before:]
+        soft = _soften(x, label, place, delays, offsets, frame, shift)
+    expected = _expit(x + delays.arrived_log_ratio[place])
+    arrived = delays.arrived
+    share = soft * arrived[1, place] + (1.0 - soft) * arrived[0, place]
+    return Reconciliation(
+        soft=soft,
+        expected=expected,
+        shift=ShiftPath(
+            mean=shift, covariance=path.covariance[n_before:], weights=path.weights
+        ),
+        slope=1.0 + shift[:, 1] / frame.scale,
+        delays=delays,
+        share_expected=share,
+    )
+
+
+def _log_odds(calibrator: Calibrator, score: Floats) -> Floats:
+    """Return the calibrated log odds, NaN where there is no score."""
+    x = np.full(score.size, np.nan)
+    known = ~np.isnan(score)
+    whole = known.all()
+    p = np.clip(calibrator.predict(score if whole else score[known]), 1e-9, 1 - 1e-9)
+    found = np.log(p) - np.log1p(-p)
+    if whole:
+        return found
+    x[known] = found
+    return x
+
+
+def _expit(x: Floats) -> Floats:
+    out: Floats = 1.0 / (1.0 + np.exp(-x))
+    return out
+
+
+def _arrivals_by_column(
+    columns: Columns,
+    bands: Floats,
+    usable: NDArray[np.bool_],
+) -> dict[Hashable | None, Arrivals]:
+    """Count how long labels took, over all rows and by each segment column."""
+    came = np.flatnonzero(usable & ~np.isnat(columns.labeled_at))
+    took = (columns.labeled_at[came] - columns.timestamp[came]).astype("m8[us]")
+    options = {
+        "label": columns.label[came],
+        "band": np.searchsorted(bands, columns.score[came]),
+        "seconds": took.astype(np.float64) * 1e-6,
+    }
+    none = np.zeros(came.size, dtype=np.int64)
+    found = {None: count_arrivals(("",), code=none, **options)}
+    for column, segment in columns.segments.items():
+        found[column] = count_arrivals(
+            tuple(segment.values), code=segment.codes[came].astype(np.int64), **options
+        )
+    return found
+
+
+def _places(
+    columns: Columns,
+    bands: Floats,
+    column: Hashable | None,
+    values: tuple[str, ...],
+    now: np.datetime64,
+) -> Places:
+    """Return each row's flat index (stratum, age now) in the delay model's tables."""
+    stratum = np.searchsorted(bands, columns.score).astype(np.int16)
+    if column is not None:
+        segment = columns.segments[column]
+        index = {value: i for i, value in enumerate(values)}
+        code = [index.get(value, len(values)) for value in segment.values]
+        stratum += N_BANDS * np.array(code, dtype=np.int16)[segment.codes]
+    place = np.empty(stratum.size, dtype=np.int32)
+    start = columns.timestamp.astype("M8[us]").view(np.int64)
+    at = int(now.astype("M8[us]").astype(np.int64))
+    find_places(start, at, stratum, STEPS_PER_DOUBLING, N_AGES, place)
+    return place
+
+
+def _chunk_information(
+    x: Floats,
+    label: Floats,
+    place: Places,
+    delays: DelayModel,
+    offsets: NDArray[np.int64],
+    frame: ShiftFrame,
+    start: Floats,
+    n_steps: int,
+) -> tuple[Floats, Floats, Floats]:
+    n = offsets.size - 1
+    information, vector, completeness = (
+        np.zeros((n, 2, 2)),
+        np.zeros((n, 2)),
+        np.ones(n),
+    )
+    log_ratio, to_come = delays.log_ratio, delays.to_come
+
+    def work(block: slice) -> None:
+        shift_information(
+            x,
+            frame.centre,
+            frame.scale,
+            label,
+            place,
+            log_ratio,
+            to_come,
+            offsets[block.start : block.stop + 1],
+            start[block],
+            n_steps,
+            _MODE_PRECISION,
+            information[block],
+            vector[block],
+            completeness[block],
+        )
+
+    share_out(offsets, work)
+    return information, vector, completeness
+
+
+def _soften(
+    x: Floats,
+    label: Floats,
+    place: Places,
+    delays: DelayModel,
+    offsets: NDArray[np.int64],
+    frame: ShiftFrame,
+    shift: Floats,
+) -> Floats:
+    out = np.empty(x.size)
+    log_ratio = delays.log_ratio
+
+    def work(block: slice) -> None:
+        bounds = offsets[block.start : block.stop + 1]
+        soften(
+            x, frame.centre, frame.scale, label, place, log_ratio, bounds,
+            shift[block], out,
+        )  # fmt: skip
+
+    share_out(offsets, work)
+    return out

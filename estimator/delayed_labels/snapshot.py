@@ -1,0 +1,178 @@
+"""The rows and labels known at one moment, as the estimator's own columns and chunks."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from estimator.chunking import Chunks, ChunkSpec, make_chunks
+from estimator.delayed_labels.events import winners
+from estimator.delayed_labels.label_frame import NO_TIME
+from estimator.delayed_labels.ledger import ChunkRows, Ledger
+from estimator.frames import Columns, SegmentCodes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Snapshot:
+    """What was known at one moment.
+
+    Attributes
+    ----------
+    columns : Columns
+        Rows in the order of their chunks; labels are NaN where none had come.
+    chunks : Chunks
+        In time order, with the empty periods between.
+    serial : ndarray of shape (n_chunks,)
+        Of the ledger's chunks; -1 for an empty period.
+    """
+
+    columns: Columns
+    chunks: Chunks
+    serial: NDArray[np.int64]
+
+
+def take_snapshot(
+    ledger: Ledger, spec: ChunkSpec, as_of: int | None = None
+) -> Snapshot:
+    """Return the rows predicted, and the labels that had come, by a moment.
+
+    Parameters
+    ----------
+    ledger : Ledger
+    spec : result of `estimator.chunking.check_chunk`
+        As the rows were added.
+    as_of : int, optional
+        Microseconds since 1970; None is all. Rows without a time count always.
+    """
+    by_count = spec is None or isinstance(spec, int)
+    kept = [_rows_by(chunk, as_of, in_time=not by_count) for chunk in ledger.chunks]
+    order = [
+        s
+        for s, rows in enumerate(kept)
+        if not isinstance(rows, np.ndarray) or rows.size
+    ]
+    if not by_count:
+        order.sort(key=lambda s: ledger.chunks[s].time[kept[s]].min())
+    sizes = [len(ledger.chunks[s].score[kept[s]]) for s in order]
+    offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+    columns = _flatten(ledger, order, kept, offsets, as_of)
+    serial = np.array(order, dtype=np.int64)
+    if by_count:
+        chunks = _as_counted(ledger, columns, serial, offsets, spec)
+    elif order:
+        chunks = make_chunks(columns.n_rows, spec, columns.timestamp, ledger.timezone)
+        full = np.diff(chunks.offsets) > 0
+        serial = np.full(len(chunks), -1, dtype=np.int64)
+        serial[full] = order
+    else:
+        chunks = _as_counted(ledger, columns, serial, offsets, None)
+    return Snapshot(columns=columns, chunks=chunks, serial=serial)
+
+
+def _rows_by(
+    chunk: ChunkRows, as_of: int | None, *, in_time: bool
+) -> NDArray[np.int64] | slice:
+    """Return which rows there were, in which order."""
+    time = chunk.time
+    if time is None:
+        return slice(None)
+    known = slice(None) if as_of is None or time.max() <= as_of else time <= as_of
+    ordered = not in_time or bool((time[1:] >= time[:-1]).all())
+    if ordered:
+        return known if isinstance(known, slice) else np.flatnonzero(known)
+    rows = np.argsort(time, kind="stable")
+    return rows if isinstance(known, slice) else rows[known[rows]]
+
+
+def _flatten(
+    ledger: Ledger,
+    order: Sequence[int],
+    kept: Sequence[NDArray[np.int64] | slice],
+    offsets: NDArray[np.int64],
+    as_of: int | None,
+) -> Columns:
+    n = int(offsets[-1])
+    chunks = [ledger.chunks[s] for s in order]
+    first = ledger.chunks[0] if ledger.chunks else None
+    score = np.empty(n)
+    label = np.full(n, np.nan)
+    decision = time = None
+    if first is not None and first.decision is not None:
+        decision = np.empty(n, dtype=np.bool_)
+    at = np.full(n, NO_TIME)
+    if first is not None and first.time is not None:
+        time = np.empty(n, dtype=np.int64)
+    codes = {column: np.empty(n, dtype=np.int16) for column in ledger.values}
+    for i, (s, chunk) in enumerate(zip(order, chunks, strict=True)):
+        own, rows = slice(offsets[i], offsets[i + 1]), kept[s]
+        score[own] = chunk.score[rows]
+        if decision is not None:
+            decision[own] = chunk.decision[rows]
+        if time is not None:
+            time[own] = chunk.time[rows]
+        for column, code in codes.items():
+            code[own] = chunk.codes[column][rows]
+        if chunk.events.location.size:
+            last = winners(chunk.events, as_of)
+            if isinstance(rows, slice):
+                place = offsets[i] + last.location
+                label[place], at[place] = last.value, last.at
+            else:
+                whole = np.full(chunk.score.size, np.nan)
+                whole[last.location] = last.value
+                label[own] = whole[rows]
+                came = np.full(chunk.score.size, NO_TIME)
+                came[last.location] = last.at
+                at[own] = came[rows]
+    at[at == NO_TIME + 1] = NO_TIME  # always known: nobody knows since when
+    missing = int(np.isnan(score).sum())
+    return Columns(
+        n_rows=n,
+        score=score,
+        decision=decision,
+        label=label,
+        timestamp=None if time is None else time.view("M8[us]"),
+        timezone=ledger.timezone,
+        segments={
+            column: SegmentCodes(codes=code, values=list(ledger.values[column]))
+            for column, code in codes.items()
+        },
+        # A missing decision has made the score missing.
+        missing_score=missing,
+        missing_decision=0,
+        labeled_at=at.view("M8[us]"),
+    )
+
+
+def _as_counted(
+    ledger: Ledger,
+    columns: Columns,
+    serial: NDArray[np.int64],
+    offsets: NDArray[np.int64],
+    spec: int | None,
+) -> Chunks:
+    """Return chunks of a number of rows, as they were filled."""
+    label = np.empty(serial.size, dtype=object)
+    label[:] = [ledger.chunks[s].label for s in serial]
+    moment = columns.timestamp
+    if moment is None:
+        start, end = offsets[:-1], offsets[1:] - 1
+    elif serial.size:
+        start = np.minimum.reduceat(moment, offsets[:-1])
+        end = np.maximum.reduceat(moment, offsets[:-1])
+    else:
+        start = end = moment
+    sizes = np.diff(offsets)
+    return Chunks(
+        rows=None,
+        offsets=offsets,
+        label=label,
+        start=start,
+        end=end,
+        complete=np.ones(serial.size, dtype=np.bool_)
+        if spec is None
+        else sizes == spec,
+        asked=spec,
+        timezone=ledger.timezone,
+    )

@@ -1,0 +1,483 @@
+"""The stateful face: predictions and labels come in, one number per chunk moves on."""
+
+import warnings
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.utils.validation import check_is_fitted
+
+from estimator.assembly import concatenate_periods
+from estimator.chunking import Chunks, ChunkSpec, check_chunk
+from estimator.delayed_labels.label_frame import (
+    LabelColumns,
+    ids_of,
+    microseconds,
+    read_labels,
+)
+from estimator.delayed_labels.ledger import (
+    AddedLabels,
+    Ledger,
+    add_labels,
+    add_rows,
+)
+from estimator.delayed_labels.snapshot import Snapshot, take_snapshot
+from estimator.frames import Columns, SegmentCodes
+from estimator.monitoring import (
+    Knowledge,
+    arrivals_of,
+    attribution_of,
+    performance_of,
+    take_stock,
+)
+from estimator.performance_estimator import PerformanceEstimator
+from estimator.results import Performance
+
+# Parameters that say what a row and a result are: a retrained model keeps them.
+_LASTING = (
+    "metrics",
+    "chunk",
+    "timestamp",
+    "y_pred_proba",
+    "y_pred",
+    "y_true",
+    "labeled_at",
+    "segments",
+    "level",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Epoch:
+    """A time under one estimator.
+
+    Attributes
+    ----------
+    estimator : PerformanceEstimator
+    from_chunk : str, int or None
+        Label of its first chunk; None is the beginning.
+    """
+
+    estimator: PerformanceEstimator
+    from_chunk: str | int | None = None
+
+
+class Monitor:
+    """Follow a deployed classifier: estimates become truth as labels arrive.
+
+    One number per chunk and metric begins as the estimate without labels, moves as they
+    come, and equals the realized metric when the last is in. On the way it uses the
+    labels that have come, who is likely to be still waiting for one (labels of the two
+    classes take differently long), and the shift of the calibration that the labels of
+    all chunks show, carried on to the newest.
+
+    Parameters
+    ----------
+    estimator : PerformanceEstimator
+        Fitted on the reference.
+    row_id : Hashable
+        Column of ids, by which labels find their rows: whole numbers, texts or UUIDs.
+
+    Notes
+    -----
+    A row delivered again is ignored if it is identical, refused if it differs. Labels
+    of rows not yet predicted are held until these come. Of two labels of a row the
+    later arrival counts, at equal times the larger value; labels without an arrival
+    time arrive at ``now``, else at the latest time seen, and there the later call
+    counts. Time is what the data tell, never the wall clock.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> rng = np.random.default_rng(0)
+    >>> score = rng.random(12_000)
+    >>> frame = pd.DataFrame({"id": np.arange(12_000), "y_pred_proba": score})
+    >>> labels = frame[["id"]].assign(y_true=rng.random(12_000) < score)
+    >>> estimator = PerformanceEstimator(chunk=2_000)
+    >>> estimator = estimator.fit(frame.merge(labels)[:6_000])
+    >>> monitor = Monitor(estimator, row_id="id")
+    >>> for start in (6_000, 8_000, 10_000):
+    ...     performance = monitor.add_predictions(frame[start : start + 2_000])
+    >>> report = monitor.add_labels(labels[6_000:9_000])
+    >>> report.n_new
+    3000
+    >>> found = monitor.performance().to_frame().query("period == 'analysis'")
+    >>> found.query("metric == 'accuracy'")["n_labels"].tolist()
+    [2000, 1000, 0]
+    """
+
+    def __init__(self, estimator: PerformanceEstimator, row_id: Hashable) -> None:
+        check_is_fitted(estimator, "reference_")
+        self.row_id = row_id
+        self._epochs: tuple[Epoch, ...] = (Epoch(estimator=estimator),)
+        self._ledger = Ledger()
+
+    def __repr__(self) -> str:
+        held = self._ledger.held_keys.size
+        waiting = f", labels of {held:,} rows held" if held else ""
+        return (
+            f"<Monitor of {', '.join(self._metrics())}: {self._ledger.n_rows:,} rows "
+            f"in {len(self._ledger.chunks)} chunks{waiting}>"
+        )
+
+    @property
+    def estimator(self) -> PerformanceEstimator:
+        """The estimator of the newest chunks."""
+        return self._epochs[-1].estimator
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of all rows, ids and labels, in bytes."""
+        return self._ledger.nbytes
+
+    def add_predictions(self, frame: Any) -> Performance:
+        """Add a batch of predictions, and return the chunks it touches.
+
+        Parameters
+        ----------
+        frame : DataFrame (pandas, polars) or pyarrow Table
+            The estimator's columns and the row id. Labels in it (and their arrival
+            times) are added, too.
+
+        Returns
+        -------
+        Performance
+            The reference, and the touched chunks with all that is known now.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a column breaks its rule, or a row was delivered before and differs; then
+            nothing is added.
+        """
+        estimator = self.estimator
+        columns = estimator.read_production(frame)
+        keys, show = ids_of(frame, self.row_id)
+        ledger, added = add_rows(self._ledger, columns, keys, self._spec(), show)
+        touched = set(added.touched)
+        if columns.label is not None and not np.isnan(columns.label).all():
+            ledger, labeled = add_labels(ledger, self._read_labels(frame))
+            touched |= set(labeled.touched)
+        self._ledger = ledger
+        return self._performance(None, sorted(touched))
+
+    def add_labels(self, labels: Any, now: Any = None) -> AddedLabels:
+        """Add a batch of labels.
+
+        Parameters
+        ----------
+        labels : DataFrame (pandas, polars) or pyarrow Table
+            Row id and label under the configured names, and the arrival time if the
+            estimator names its column (``labeled_at``). Rows without a label are left
+            out, and counted.
+        now : timestamp, optional
+            Arrival of labels without a time of their own; later ones are refused.
+
+        Returns
+        -------
+        AddedLabels
+            How many were new, restated, known already, or held.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a column breaks its rule, or a label arrives after ``now``; then nothing
+            is added.
+
+        Warns
+        -----
+        UserWarning
+            If none of the ids is known: they may be ids of something else.
+        """
+        read = self._read_labels(labels)
+        ledger, added = add_labels(self._ledger, read, self._moment(now, "now"))
+        self._ledger = ledger
+        if added.n_held and added.n_held == read.keys.size:
+            warnings.warn(
+                f"None of the {added.n_held:,} labels belongs to a row predicted so far "
+                f"(first: id {read.show(0)}). They are held until their rows come; is "
+                f"{self.row_id!r} the same id in both?",
+                UserWarning,
+                stacklevel=2,
+            )
+        return added
+
+    def performance(self, as_of: Any = None) -> Performance:
+        """Return estimated, reconciled and realized performance of all chunks.
+
+        Parameters
+        ----------
+        as_of : timestamp, optional
+            Count only rows and labels up to this time; default: the latest time seen.
+            The reference is known in full.
+
+        Returns
+        -------
+        Performance
+            The reference's chunks, then all others.
+
+        Raises
+        ------
+        ValueError
+            If ``as_of`` is no time, or nothing here has one.
+        """
+        return self._performance(self._moment(as_of, "as_of"), None)
+
+    def attribution(self, as_of: Any = None) -> pd.DataFrame:
+        """Split each chunk's change into covariate shift and concept drift.
+
+        From the reference to the estimate is covariate shift, visible without labels;
+        from the estimate to the value is concept drift, visible only with them.
+
+        Parameters
+        ----------
+        as_of : timestamp, optional
+            As in ``performance``.
+
+        Returns
+        -------
+        DataFrame
+            ``segment, chunk, metric, n_rows, n_labels, reference, estimated, value,
+            covariate_shift, concept_drift, residual_z``. The last is about standard
+            normal as long as the concept has not drifted, whichever labels came first;
+            NaN without labels.
+        """
+        known = self._take_stock(self._moment(as_of, "as_of"), None)
+        parts = [attribution_of(epoch.estimator, own) for epoch, own in known]
+        return _joined(parts)
+
+    def label_arrival(self, as_of: Any = None) -> pd.DataFrame:
+        """Say how many labels of each chunk have come, and when to expect them all.
+
+        Parameters
+        ----------
+        as_of : timestamp, optional
+            As in ``performance``.
+
+        Returns
+        -------
+        DataFrame
+            ``chunk, n_rows, n_labels, share, expected_share, mature_at``: the share of
+            labels to expect at the rows' age, and the time at which the chunk's last
+            row has had its label with 95 % of the chance that it gets one at all. NaN
+            and NaT as long as no label has told how long it took.
+        """
+        known = self._take_stock(self._moment(as_of, "as_of"), None)
+        return _joined([arrivals_of(own) for _, own in known])
+
+    def rebase(self, estimator: PerformanceEstimator, from_chunk: str | int) -> None:
+        """Start anew after the client's model was retrained; history is kept.
+
+        Parameters
+        ----------
+        estimator : PerformanceEstimator
+            Fitted on a reference of the new model, with the same columns, chunks,
+            segments and metrics.
+        from_chunk : str or int
+            Label of the first chunk that the new model scored; it may not exist yet.
+
+        Raises
+        ------
+        ValueError
+            If the estimator differs in what must stay, or the chunk lies before an
+            earlier rebase.
+        """
+        check_is_fitted(estimator, "reference_")
+        ours, theirs = self.estimator.get_params(), estimator.get_params()
+        for name in _LASTING:
+            if not _equal(ours[name], theirs[name]):
+                msg = (
+                    f"`estimator` must have the same `{name}` as before, "
+                    f"{ours[name]!r}, got {theirs[name]!r}. Fit it with that, or start "
+                    "a new Monitor."
+                )
+                raise ValueError(msg)
+        by_count = self._spec() is None or isinstance(self._spec(), int)
+        if isinstance(from_chunk, str) == by_count:
+            kind = "a number" if by_count else "the ISO start of a period"
+            msg = f"`from_chunk` must be {kind}, as in the result, got {from_chunk!r}."
+            raise ValueError(msg)
+        earlier = self._epochs[-1].from_chunk
+        if earlier is not None and not from_chunk > earlier:  # type: ignore[operator]
+            msg = (
+                f"`from_chunk` must come after the last rebase at {earlier!r}, got "
+                f"{from_chunk!r}."
+            )
+            raise ValueError(msg)
+        self._epochs = (
+            *self._epochs,
+            Epoch(estimator=estimator, from_chunk=from_chunk),
+        )
+
+    def save(self, path: str | Path) -> None:
+        """Write the monitor to one file, atomically and without pickle.
+
+        It holds ids (texts as hashes), scores, labels and times; never features.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such folder.
+        TypeError
+            If a calibrator is the caller's own object, which only pickle could save.
+        """
+        from estimator.persistence import save_monitor  # it needs this class
+
+        save_monitor(self, Path(path))
+
+    @staticmethod
+    def load(path: str | Path) -> "Monitor":
+        """Read a monitor written by ``save``; runs no code from the file.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such file.
+        ValueError
+            If the file is damaged, something else, or of another format version.
+        """
+        from estimator.persistence import load_monitor  # it needs this class
+
+        return load_monitor(Path(path))
+
+    def _metrics(self) -> tuple[str, ...]:
+        return tuple(metric.name for metric in self.estimator.reference_.metrics)
+
+    def _spec(self) -> ChunkSpec:
+        has_time = self.estimator.timestamp is not None
+        return check_chunk(self.estimator.chunk, has_timestamp=has_time)
+
+    def _read_labels(self, frame: Any) -> LabelColumns:
+        return read_labels(
+            frame,
+            row_id=self.row_id,
+            y_true=self.estimator.y_true,
+            labeled_at=self.estimator.labeled_at,
+        )
+
+    def _moment(self, value: Any, name: str) -> int | None:
+        """Return a time argument in microseconds, in UTC if the data have a zone."""
+        if value is None:
+            return None
+        try:
+            moment = pd.Timestamp(value)
+        except (ValueError, TypeError) as error:
+            msg = f"`{name}` must be a timestamp, got {value!r}."
+            raise ValueError(msg) from error
+        if moment is pd.NaT:
+            msg = f"`{name}` must be a timestamp, got {value!r}."
+            raise ValueError(msg)
+        performance = self.estimator.reference_.performance
+        if moment.tzinfo is not None:
+            if self.estimator.timestamp is not None and performance.timezone is None:
+                msg = f"`{name}` must have no time zone, as the data, got {value!r}."
+                raise ValueError(msg)
+            moment = moment.tz_convert("UTC").tz_localize(None)
+        elif performance.timezone is not None:
+            moment = moment.tz_localize(performance.timezone)
+            moment = moment.tz_convert("UTC").tz_localize(None)
+        return int(microseconds(np.array([moment.to_datetime64()]))[0])
+
+    def _take_stock(
+        self, as_of: int | None, touched: Sequence[int] | None
+    ) -> list[tuple[Epoch, Knowledge]]:
+        """Evaluate each epoch's chunks (or the touched ones) with its own estimator."""
+        snapshot = take_snapshot(self._ledger, self._spec(), as_of)
+        latest = self._ledger.latest if as_of is None else as_of
+        now = None if latest is None else np.array(latest).view("M8[us]")[()]
+        found = []
+        for epoch, chunks in self._by_epoch(snapshot):
+            if chunks.start == chunks.stop:
+                continue
+            columns, own = _part(snapshot, chunks)
+            wanted = None
+            if touched is not None:
+                serial = snapshot.serial[chunks]
+                wanted = np.flatnonzero(np.isin(serial, touched)).tolist()
+                if not wanted:
+                    continue
+            found.append(
+                (epoch, take_stock(epoch.estimator, columns, own, now, wanted))
+            )
+        return found
+
+    def _by_epoch(self, snapshot: Snapshot) -> list[tuple[Epoch, slice]]:
+        labels = snapshot.chunks.label.tolist()
+        starts = [
+            0
+            if epoch.from_chunk is None
+            else sum(label < epoch.from_chunk for label in labels)
+            for epoch in self._epochs
+        ]
+        stops = [*starts[1:], len(labels)]
+        return [
+            (epoch, slice(a, b))
+            for epoch, a, b in zip(self._epochs, starts, stops, strict=True)
+        ]
+
+    def _performance(
+        self, as_of: int | None, touched: Sequence[int] | None
+    ) -> Performance:
+        reference = self.estimator.reference_.performance
+        parts = [
+            performance_of(
+                epoch.estimator, known, earlier=epoch is not self._epochs[-1]
+            )
+            for epoch, known in self._take_stock(as_of, touched)
+        ]
+        return reduce(concatenate_periods, [reference, *parts])
+
+
+def _part(snapshot: Snapshot, which: slice) -> tuple[Columns, Chunks]:
+    """Return some of a snapshot's chunks, with their rows."""
+    columns, chunks = snapshot.columns, snapshot.chunks
+    if which == slice(0, len(chunks)):
+        return columns, chunks
+    offsets = chunks.offsets[which.start : which.stop + 1]
+    rows = slice(offsets[0], offsets[-1])
+
+    def cut(values: NDArray[Any] | None) -> Any:
+        return None if values is None else values[rows]
+
+    score = columns.score[rows]
+    own = Columns(
+        n_rows=score.size,
+        score=score,
+        decision=cut(columns.decision),
+        label=cut(columns.label),
+        timestamp=cut(columns.timestamp),
+        timezone=columns.timezone,
+        segments={
+            column: SegmentCodes(codes=found.codes[rows], values=found.values)
+            for column, found in columns.segments.items()
+        },
+        missing_score=int(np.isnan(score).sum()),
+        missing_decision=0,
+        labeled_at=cut(columns.labeled_at),
+    )
+    return own, Chunks(
+        rows=None,
+        offsets=offsets - offsets[0],
+        label=chunks.label[which],
+        start=chunks.start[which],
+        end=chunks.end[which],
+        complete=chunks.complete[which],
+        asked=chunks.asked,
+        timezone=chunks.timezone,
+    )
+
+
+def _joined(parts: list[pd.DataFrame]) -> pd.DataFrame:
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
+
+def _equal(ours: Any, theirs: Any) -> bool:
+    if isinstance(ours, str) or isinstance(theirs, str):
+        return bool(np.all(ours == theirs)) if isinstance(ours, type(theirs)) else False
+    return bool(np.array_equal(np.asarray(ours, object), np.asarray(theirs, object)))

@@ -1,0 +1,284 @@
+"""What a monitor knows of its chunks: estimated, reconciled and realized, side by side.
+
+One estimator's chunks at a time. The same kernels run over the same rows with other
+soft labels: calibrated probabilities, posteriors, arrived labels.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from estimator.assembly import assemble_performance, compose_remarks, row_scale
+from estimator.chunking import Chunks
+from estimator.delayed_labels.delay import STEPS_PER_DOUBLING
+from estimator.delayed_labels.reconciliation import (
+    Reconciliation,
+    reconcile,
+    shift_frame,
+)
+from estimator.frames import Columns
+from estimator.groups import Groups, group_rows
+from estimator.label_free.confidence_based import Measurement, measure
+from estimator.label_free.intervals import ShiftError
+from estimator.performance_estimator import PerformanceEstimator
+from estimator.reference import Reference
+from estimator.results import Performance
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Knowledge:
+    """What is known of some chunks at one moment; one row of everything per group.
+
+    Attributes
+    ----------
+    columns, chunks : Columns, Chunks
+        The rows in the order of their chunks, with the labels known by then.
+    delivered, groups : Groups
+        Rows by (segment, chunk): all, and those with a usable score.
+    n_labels : ndarray of shape (n_groups,)
+    estimated, reconciled, realized : Measurement
+        ``reconciled`` is None as long as no label has come.
+    reconciliation : Reconciliation or None
+    """
+
+    columns: Columns
+    chunks: Chunks
+    delivered: Groups
+    groups: Groups
+    n_labels: NDArray[np.int64]
+    estimated: Measurement
+    reconciled: Measurement | None
+    realized: Measurement
+    reconciliation: Reconciliation | None
+
+
+def take_stock(
+    estimator: PerformanceEstimator,
+    columns: Columns,
+    chunks: Chunks,
+    now: np.datetime64 | None,
+    wanted: Sequence[int] | None = None,
+) -> Knowledge:
+    """Evaluate chunks with all that is known ``now``.
+
+    Parameters
+    ----------
+    estimator : PerformanceEstimator
+        Fitted; the chunks are all of those that it scored.
+    columns, chunks : Columns, Chunks
+        Rows in the order of their chunks, with the labels known by ``now``.
+    now : datetime64 or None
+        None where nothing has a time.
+    wanted : sequence of int, optional
+        Positions of the chunks to evaluate; the others only teach.
+    """
+    fitted: Reference = estimator.reference_
+    label = columns.label
+    frame = shift_frame(fitted.error_cells)
+    reconciliation = None
+    if not np.isnan(label).all():
+        reconciliation = reconcile(
+            columns,
+            chunks,
+            now=now,
+            calibrator=fitted.calibrator,
+            frame=frame,
+            learned=fitted.learned,
+        )
+    if wanted is not None:
+        chunks = _only(chunks, np.asarray(wanted, dtype=np.int64))
+    delivered = group_rows(columns, chunks, fitted.performance.segments)
+    unusable = columns.missing_score + columns.missing_decision > 0
+    groups = delivered.keep(~np.isnan(columns.score)) if unusable else delivered
+    labeled = groups.keep(~np.isnan(label))
+    of_rows = partial(
+        measure,
+        fitted.metrics,
+        score=columns.score,
+        decision=estimator.decisions(columns),
+    )
+    reconciled = None
+    if reconciliation is not None:
+        at = np.arange(len(chunks)) if wanted is None else np.asarray(wanted)
+        chunk = at[groups.chunk]
+        reconciled = of_rows(
+            groups=groups,
+            soft=reconciliation.soft,
+            error_cells=frame.cells,
+            shift=ShiftError(
+                covariance=reconciliation.shift.covariance[chunk],
+                slope=reconciliation.slope[chunk],
+            ),
+        )
+    return Knowledge(
+        columns=columns,
+        chunks=chunks,
+        delivered=delivered,
+        groups=groups,
+        n_labels=labeled.n_rows,
+        estimated=of_rows(
+            groups=groups,
+            soft=fitted.calibrator.predict,
+            error_cells=fitted.error_cells,
+        ),
+        reconciled=reconciled,
+        realized=of_rows(groups=labeled, soft=label),
+        reconciliation=reconciliation,
+    )
+
+
+def performance_of(
+    estimator: PerformanceEstimator, known: Knowledge, *, earlier: bool = False
+) -> Performance:
+    """Put together the performance of the analysis chunks.
+
+    ``earlier`` marks chunks from before a retraining.
+    """
+    fitted: Reference = estimator.reference_
+    remarks = compose_remarks(
+        known.columns, known.chunks, known.delivered, known.groups
+    )
+    if earlier:
+        for g in range(len(known.groups.chunk)):
+            remarks[g].append("before the rebase")
+    return assemble_performance(
+        fitted.metrics,
+        "analysis",
+        estimator.level,
+        known.chunks,
+        known.groups,
+        estimated=known.estimated,
+        realized=known.realized,
+        reconciled=known.reconciled,
+        n_labels=known.n_labels,
+        thresholds=fitted.thresholds,
+        drift=fitted.drift,
+        remarks=remarks,
+    )
+
+
+def attribution_of(estimator: PerformanceEstimator, known: Knowledge) -> pd.DataFrame:
+    r"""Say how much of each change labels alone show, and how sure that is.
+
+    ``residual_z`` compares the metric over the arrived rows with what was to be
+    expected of just these rows, had the calibration held:
+    :math:`q = p F_1 / (p F_1 + (1 - p) F_0)`, since rows whose label came early are a
+    selection. Without a drift of the concept it is about standard normal.
+    """
+    fitted: Reference = estimator.reference_
+    groups = known.groups
+    shape = known.estimated.value.shape
+    expected = np.full((4, *shape), np.nan)
+    if known.reconciliation is not None:
+        found = measure(
+            fitted.metrics,
+            groups.keep(~np.isnan(known.columns.label)),
+            score=known.columns.score,
+            soft=known.reconciliation.expected,
+            decision=estimator.decisions(known.columns),
+            error_cells=fitted.error_cells,
+        )
+        expected[0] = found.value
+        expected[1] = found.label_variance + found.calibration_variance
+    scale = row_scale(fitted.metrics, groups.n_rows)
+    of_labels = row_scale(fitted.metrics, known.n_labels)
+    reference = np.empty(shape)
+    tau2 = np.empty(shape)
+    for segment, of in groups.by_segment():
+        reference[of] = _reference_value(fitted, segment) * scale[of]
+        tau2[of] = fitted.drift.get(segment, fitted.drift[""]) * of_labels[of] ** 2
+    value = (
+        known.estimated.value if known.reconciled is None else known.reconciled.value
+    )
+    with np.errstate(invalid="ignore", divide="ignore"):
+        z = (known.realized.value - expected[0]) / np.sqrt(expected[1] + tau2)
+    z[expected[1] == 0.0] = np.nan
+    k = len(fitted.metrics)
+    chunk = groups.chunk
+    return pd.DataFrame(
+        {
+            "segment": np.repeat(groups.segment, k),
+            "chunk": np.repeat(known.chunks.label[chunk], k),
+            "metric": [metric.name for metric in fitted.metrics] * len(chunk),
+            "n_rows": np.repeat(groups.n_rows, k),
+            "n_labels": np.repeat(known.n_labels, k),
+            "reference": reference.ravel(),
+            "estimated": known.estimated.value.ravel(),
+            "value": value.ravel(),
+            "covariate_shift": (known.estimated.value - reference).ravel(),
+            "concept_drift": (value - known.estimated.value).ravel(),
+            "residual_z": z.ravel(),
+        }
+    )
+
+
+def arrivals_of(known: Knowledge, *, share: float = 0.95) -> pd.DataFrame:
+    """Say of each chunk how many labels have come, were to be expected, and when all."""
+    chunks = known.chunks
+    offsets, has_label = chunks.offsets, ~np.isnan(known.columns.label)
+    sizes = np.diff(offsets)
+
+    def per_chunk(values: NDArray[np.generic]) -> Floats:
+        total = np.concatenate([[0.0], np.cumsum(values, dtype=np.float64)])
+        return total[offsets[1:]] - total[offsets[:-1]]
+
+    n_labels = per_chunk(has_label).astype(np.int64)
+    expected = np.full(len(chunks), np.nan)
+    mature = np.full(len(chunks), np.datetime64("NaT"), dtype="M8[us]")
+    found = known.reconciliation
+    if found is not None and found.delays.hazard.shape[2] > 1:
+        soft, rows = np.nan_to_num(found.soft), np.maximum(sizes, 1)
+        expected = per_chunk(np.nan_to_num(found.share_expected)) / rows
+        positive = per_chunk(soft) / rows
+        came = -np.expm1(-found.delays.hazard).mean(axis=1)
+        for c in np.flatnonzero(sizes).tolist():
+            mix = positive[c] * came[1] + (1.0 - positive[c]) * came[0]
+            step = int(np.searchsorted(mix, share * mix[-1]))
+            seconds = 2.0 ** (step / STEPS_PER_DOUBLING)
+            mature[c] = chunks.end[c] + np.timedelta64(int(seconds * 1e6), "us")
+    return pd.DataFrame(
+        {
+            "chunk": chunks.label,
+            "n_rows": sizes,
+            "n_labels": n_labels,
+            "share": n_labels / np.maximum(sizes, 1),
+            "expected_share": expected,
+            "mature_at": mature,
+        }
+    )
+
+
+def _only(chunks: Chunks, wanted: NDArray[np.int64]) -> Chunks:
+    """Return these chunks alone, by the rows of all."""
+    begin, stop = chunks.offsets[wanted], chunks.offsets[wanted + 1]
+    rows = [np.arange(a, b) for a, b in zip(begin, stop, strict=True)]
+    return Chunks(
+        rows=np.concatenate([np.empty(0, dtype=np.int64), *rows]),
+        offsets=np.concatenate([[0], np.cumsum(stop - begin)]).astype(np.int64),
+        label=chunks.label[wanted],
+        start=chunks.start[wanted],
+        end=chunks.end[wanted],
+        complete=chunks.complete[wanted],
+        asked=chunks.asked,
+        timezone=chunks.timezone,
+    )
+
+
+def _reference_value(fitted: Reference, segment: str) -> Floats:
+    """Return the reference's realized metrics, per row where they are sums over rows."""
+    performance = fitted.performance
+    of = (performance.segment == segment) & (performance.n_rows > 0)
+    if not of.any():
+        of = performance.segment == ""
+    n_rows = performance.n_rows[of]
+    value = performance.realized[of] / row_scale(fitted.metrics, n_rows)
+    weight = np.where(np.isfinite(value), n_rows[:, None], 0.0)
+    with np.errstate(invalid="ignore"):
+        mean: Floats = np.nansum(value * weight, axis=0) / weight.sum(axis=0)
+    return mean
