@@ -89,7 +89,7 @@ def take_stock(
             now=now,
             calibrator=fitted.calibrator,
             frame=frame,
-            learned=fitted.learned,
+            learned=fitted.delays,
         )
     if wanted is not None:
         chunks = _only(chunks, np.asarray(wanted, dtype=np.int64))

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from calibration import CALIBRATORS
 from estimator.degradation.thresholds import Thresholds
 from estimator.delayed_labels.delay import N_AGES, N_BANDS, Arrivals
-from estimator.delayed_labels.reconciliation import LearnedShift
+from estimator.delayed_labels.reconciliation import ReferenceDelays
 from estimator.files import replacing
 from estimator.metrics import resolve_metrics
 from estimator.performance_estimator import PerformanceEstimator
@@ -113,7 +113,7 @@ def estimator_to_arrays(
             "a pickle runs code. Name a calibrator, or fit again after loading."
         )
         raise TypeError(msg)
-    performance, learned = fitted.performance, fitted.learned
+    performance, delays = fitted.performance, fitted.delays
     header = {
         "parameters": _plain_parameters(estimator),
         "calibrator": fitted.calibrator_name,
@@ -122,7 +122,7 @@ def estimator_to_arrays(
         "timezone": performance.timezone,
         "delays": [
             {"column": column, "values": found.values}
-            for column, found in learned.arrivals.items()
+            for column, found in delays.arrivals.items()
         ],
     }
     arrays: Arrays = {
@@ -132,9 +132,8 @@ def estimator_to_arrays(
         arrays[f"calibrator/{name}"] = values
     for name in _arrays_of(ErrorCells, but=("has_factor",)):
         arrays[f"cells/{name}"] = getattr(fitted.error_cells, name)
-    for name in _arrays_of(LearnedShift, but=("arrivals",)):
-        arrays[f"learned/{name}"] = getattr(learned, name)
-    for i, found in enumerate(learned.arrivals.values()):
+    arrays["bands"] = delays.bands
+    for i, found in enumerate(delays.arrivals.values()):
         seen = np.flatnonzero(found.count)  # most cells are empty
         arrays[f"delays/{i}/cell"] = seen
         arrays[f"delays/{i}/count"] = found.count.ravel()[seen]
@@ -190,8 +189,8 @@ def estimator_from_arrays(
             timezone=header["timezone"],
             **performance,
         ),
-        learned=LearnedShift(
-            arrivals=_arrivals(header["delays"], arrays), **under(arrays, "learned/")
+        delays=ReferenceDelays(
+            bands=arrays["bands"], arrivals=_arrivals(header["delays"], arrays)
         ),
     )
     return estimator

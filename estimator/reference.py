@@ -16,11 +16,7 @@ from estimator.degradation.thresholds import (
     ThresholdSpec,
     fit_thresholds,
 )
-from estimator.delayed_labels.reconciliation import (
-    LearnedShift,
-    learn_shift,
-    shift_frame,
-)
+from estimator.delayed_labels.reconciliation import ReferenceDelays, learn_delays
 from estimator.frames import Columns
 from estimator.groups import Groups, group_rows
 from estimator.label_free.confidence_based import Measurement, measure
@@ -60,8 +56,8 @@ class Reference:
         Rules; tau² of each metric (of a mean over rows, for sums over rows).
     performance : Performance
         The reference chunks.
-    learned : LearnedShift
-        What reconciling later labels starts from.
+    delays : ReferenceDelays
+        How long labels took.
     """
 
     metrics: tuple[Metric, ...]
@@ -71,7 +67,7 @@ class Reference:
     thresholds: dict[str, Thresholds]
     drift: dict[str, Floats]
     performance: Performance
-    learned: LearnedShift
+    delays: ReferenceDelays
 
 
 def learn_reference(
@@ -129,7 +125,6 @@ def learn_reference(
         )
     else:
         drift = _estimate_drift(metrics, groups, estimated, realized)
-    learned = learn_shift(columns, chunks, calibrator=fitted, frame=shift_frame(cells))
     standard_error = np.sqrt(realized.sampling_variance)
     rules = {
         segment: fit_thresholds(
@@ -162,7 +157,7 @@ def learn_reference(
             drift=drift,
             remarks=compose_remarks(columns, chunks, delivered, groups),
         ),
-        learned=learned,
+        delays=learn_delays(columns),
     )
 
 

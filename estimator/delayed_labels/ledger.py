@@ -9,7 +9,6 @@ they are split into batches.
 
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -98,7 +97,7 @@ class Ledger:
     index: IdIndex = field(default_factory=IdIndex)
     held: LabelEvents = field(default_factory=no_events)
     held_keys: Keys = field(default_factory=lambda: np.empty(0, dtype=np.int64))
-    values: Mapping[Hashable, tuple[str, ...]] = MappingProxyType({})
+    values: Mapping[Hashable, tuple[str, ...]] = field(default_factory=dict)
     latest: int | None = None
     n_untimed: int = 0
     timezone: TimeZone = None

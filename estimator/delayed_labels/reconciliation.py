@@ -72,21 +72,17 @@ class ShiftFrame:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class LearnedShift:
-    """What the reference's chunks say of their own shift, and of delays.
+class ReferenceDelays:
+    """What the reference says of delays.
 
     Attributes
     ----------
-    information : ndarray of shape (n_chunks, 2, 2)
-    vector : ndarray of shape (n_chunks, 2)
     bands : ndarray of shape (N_BANDS - 1,)
         Scores between the bands by which delays may differ.
     arrivals : dict of Arrivals
         By segment column, and by None; empty if it is not known when labels came.
     """
 
-    information: Floats
-    vector: Floats
     bands: Floats
     arrivals: Mapping[Hashable | None, Arrivals]
 
@@ -150,36 +146,14 @@ def shift_frame(cells: ErrorCells) -> ShiftFrame:
     )
 
 
-def learn_shift(
-    columns: Columns,
-    chunks: Chunks,
-    *,
-    calibrator: Calibrator,
-    frame: ShiftFrame,
-) -> LearnedShift:
-    """Learn from the reference what reconciling later labels starts from."""
-    score = np.asarray(columns.score, dtype=np.float64)
-    label = np.asarray(columns.label, dtype=np.float64)
-    rows = chunks.rows if chunks.rows is not None else np.arange(columns.n_rows)
-    usable = ~np.isnan(label) & ~np.isnan(score)
-    x = np.where(usable, _log_odds(calibrator, score), np.nan)[rows]
-    information, vector, _ = _chunk_information(
-        x,
-        label[rows],
-        np.zeros(rows.size, dtype=np.int32),
-        no_delays(),
-        chunks.offsets,
-        frame,
-        np.zeros((len(chunks), 2)),
-        _NEWTON_STEPS,
-    )
-    bands = np.quantile(score[usable], np.arange(1, N_BANDS) / N_BANDS)
+def learn_delays(columns: Columns) -> ReferenceDelays:
+    """Learn from the reference how long labels take, if it says when they came."""
+    usable = ~np.isnan(columns.label) & ~np.isnan(columns.score)
+    bands = np.quantile(columns.score[usable], np.arange(1, N_BANDS) / N_BANDS)
     arrivals: dict[Hashable | None, Arrivals] = {}
     if columns.labeled_at is not None and columns.timestamp is not None:
         arrivals = _arrivals_by_column(columns, bands, usable)
-    return LearnedShift(
-        information=information, vector=vector, bands=bands, arrivals=arrivals
-    )
+    return ReferenceDelays(bands=bands.astype(np.float64), arrivals=arrivals)
 
 
 def reconcile(
@@ -189,7 +163,7 @@ def reconcile(
     now: np.datetime64 | None,
     calibrator: Calibrator,
     frame: ShiftFrame,
-    learned: LearnedShift,
+    learned: ReferenceDelays,
 ) -> Reconciliation:
     """Give every row its soft label, given all labels that have come by ``now``.
 
@@ -223,7 +197,6 @@ def reconcile(
     soft = _expit(x)
     delays = no_delays()
     shift = np.zeros((n_chunks, 2))
-    n_before = len(learned.information)
     for turn in range(_ROUNDS):
         if timed:
             counts = arrivals[column]
@@ -242,11 +215,11 @@ def reconcile(
         )
         trust = completeness**_TEMPER
         path = track_shift(
-            np.concatenate([learned.information, information * trust[:, None, None]]),
-            np.concatenate([learned.vector, vector * trust[:, None]]),
+            information * trust[:, None, None],
+            vector * trust[:, None],
             prior_covariance=frame.prior,
         )
-        shift = path.mean[n_before:]
+        shift = path.mean
         soft = _soften(x, label, place, delays, offsets, frame, shift)
     expected = _expit(x + delays.arrived_log_ratio[place])
     arrived = delays.arrived
@@ -254,9 +227,7 @@ def reconcile(
     return Reconciliation(
         soft=soft,
         expected=expected,
-        shift=ShiftPath(
-            mean=shift, covariance=path.covariance[n_before:], weights=path.weights
-        ),
+        shift=path,
         slope=1.0 + shift[:, 1] / frame.scale,
         delays=delays,
         share_expected=share,
