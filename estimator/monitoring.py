@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from estimator.assembly import assemble_performance, compose_remarks, row_scale
 from estimator.chunking import Chunks
-from estimator.delayed_labels.delay import STEPS_PER_DOUBLING
+from estimator.delayed_labels.delay import end_of_step
 from estimator.delayed_labels.reconciliation import (
     Reconciliation,
     reconcile,
@@ -240,8 +240,8 @@ def arrivals_of(known: Knowledge, *, share: float = 0.95) -> pd.DataFrame:
         for c in np.flatnonzero(sizes).tolist():
             mix = positive[c] * came[1] + (1.0 - positive[c]) * came[0]
             step = int(np.searchsorted(mix, share * mix[-1]))
-            seconds = 2.0 ** (step / STEPS_PER_DOUBLING)
-            mature[c] = chunks.end[c] + np.timedelta64(int(seconds * 1e6), "us")
+            wait = np.timedelta64(int(end_of_step(step) * 1e6), "us")
+            mature[c] = chunks.end[c] + wait
     return pd.DataFrame(
         {
             "chunk": chunks.label,

@@ -29,15 +29,15 @@ def find_places(
 ) -> None:
     """Fill ``out`` with ``stratum * n_ages + age``, ages by steps of equal ratio.
 
-    Times are in microseconds. Age 0 is less than a second; step ``k`` begins at
-    ``2 ** ((k - 1) / steps_per_doubling)`` seconds.
+    Times are in microseconds. Step 0 is a negative age, step 1 less than a second;
+    step ``k`` begins at ``2 ** ((k - 2) / steps_per_doubling)`` seconds.
     """
     for i in range(start.size):
         seconds = (now - start[i]) * 1e-6
-        age = 0
+        age = 1 if seconds >= 0.0 else 0
         if seconds >= 1.0:
             # Rounding must not put a day sometimes before, sometimes after its step.
-            age = 1 + int(steps_per_doubling * np.log2(seconds) + 1e-9)
+            age = 2 + int(steps_per_doubling * np.log2(seconds) + 1e-9)
         out[i] = stratum[i] * n_ages + min(age, n_ages - 1)
 
 
@@ -86,7 +86,6 @@ def shift_information(
     log_ratio: Floats,
     to_come: Floats,
     offsets: NDArray[np.int64],
-    start: Floats,
     n_steps: int,
     prior_precision: float,
     information: Floats,
@@ -98,11 +97,11 @@ def shift_information(
     ``information`` (n, 2, 2) is the observed information: that of all rows as if they
     were labelled, less what the missing labels would still tell. ``vector`` (n, 2) is
     information times estimate, taken at the mode under a weak prior, ``n_steps`` of
-    Newton's method from ``start``. ``completeness`` is labels over labels expected in
+    Newton's method from no shift. ``completeness`` is labels over labels expected in
     the end, ``to_come`` (2, n_places) the chance that a waiting row still gets one.
     """
     for c in range(offsets.size - 1):
-        a, b = start[c, 0], start[c, 1]
+        a = b = 0.0
         for step in range(n_steps + 1):
             g_a = g_b = j_aa = j_ab = j_bb = arrived = awaited = 0.0
             for i in range(offsets[c], offsets[c + 1]):

@@ -21,7 +21,7 @@ Floats = NDArray[np.float64]
 
 # Ages are counted in steps of 1.1 %: days stay apart up to three months.
 STEPS_PER_DOUBLING = 64
-N_AGES = 30 * STEPS_PER_DOUBLING + 1  # up to 34 years
+N_AGES = 30 * STEPS_PER_DOUBLING + 2  # up to 34 years
 N_BANDS = 3  # of the score: a class's delay may depend on it
 MAX_VALUES = 64  # a segment column with more tells too little about each
 
@@ -96,15 +96,17 @@ class DelayModel:
 
 
 def age_step(seconds: Floats) -> NDArray[np.int64]:
-    """Return the step of each age; one less than a second, or negative, is in step 0."""
-    step = 1.0 + np.floor(STEPS_PER_DOUBLING * np.log2(np.maximum(seconds, 1.0)) + 1e-9)
-    step = np.where(seconds >= 1.0, step, 0.0)
+    """Return the step of each age: 0 if negative, 1 below a second, then by ratio."""
+    step = 2.0 + np.floor(
+        STEPS_PER_DOUBLING * np.log2(np.maximum(seconds, 1.0)) + 1e-9
+    )
+    step = np.where(seconds >= 1.0, step, np.where(seconds >= 0.0, 1.0, 0.0))
     return np.minimum(step, N_AGES - 1).astype(np.int64)
 
 
 def end_of_step(step: int) -> float:
     """Return the age in seconds at which a step ends."""
-    return float(2.0 ** (step / STEPS_PER_DOUBLING))
+    return float(2.0 ** ((step - 1) / STEPS_PER_DOUBLING)) if step else 0.0
 
 
 def count_arrivals(
@@ -118,7 +120,7 @@ def count_arrivals(
     """Count labels by what they are and how long they took (0 if before the row)."""
     shape = 2, len(values), N_BANDS, N_AGES
     cell = np.ravel_multi_index(
-        (label.astype(np.int64), code, band, age_step(seconds)), shape
+        (label.astype(np.int64), code, band, age_step(seconds.clip(0.0))), shape
     )
     count = np.bincount(cell, minlength=int(np.prod(shape))).astype(np.float64)
     return Arrivals(values=values, count=count.reshape(shape))

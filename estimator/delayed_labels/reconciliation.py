@@ -42,7 +42,7 @@ Floats = NDArray[np.float64]
 Places = NDArray[np.int32]
 
 _ROUNDS = 2
-_NEWTON_STEPS = 4
+_NEWTON_STEPS = 6
 # Precision of the weak prior under which a chunk's own mode is sought: (1/.5)².
 _MODE_PRECISION = 4.0
 # Which labels have come first is modelled, but never well enough: what an unfinished
@@ -197,7 +197,7 @@ def reconcile(
     soft = _expit(x)
     delays = no_delays()
     shift = np.zeros((n_chunks, 2))
-    for turn in range(_ROUNDS):
+    for _ in range(_ROUNDS):
         if timed:
             counts = arrivals[column]
             waiting = np.zeros((2, len(counts.values) + 1, N_BANDS, N_AGES))
@@ -210,8 +210,6 @@ def reconcile(
             delays,
             offsets,
             frame,
-            shift,
-            _NEWTON_STEPS if turn == 0 else 0,
         )
         trust = completeness**_TEMPER
         path = track_shift(
@@ -302,8 +300,6 @@ def _chunk_information(
     delays: DelayModel,
     offsets: NDArray[np.int64],
     frame: ShiftFrame,
-    start: Floats,
-    n_steps: int,
 ) -> tuple[Floats, Floats, Floats]:
     n = offsets.size - 1
     information, vector, completeness = (
@@ -323,8 +319,7 @@ def _chunk_information(
             log_ratio,
             to_come,
             offsets[block.start : block.stop + 1],
-            start[block],
-            n_steps,
+            _NEWTON_STEPS,
             _MODE_PRECISION,
             information[block],
             vector[block],
