@@ -132,7 +132,7 @@ def estimator_to_arrays(
         arrays[f"calibrator/{name}"] = values
     for name in _arrays_of(ErrorCells, but=("has_factor",)):
         arrays[f"cells/{name}"] = getattr(fitted.error_cells, name)
-    arrays["bands"] = delays.bands
+    arrays["delays/bands"], arrays["delays/spread"] = delays.bands, delays.spread
     for i, found in enumerate(delays.arrivals.values()):
         seen = np.flatnonzero(found.count)  # most cells are empty
         arrays[f"delays/{i}/cell"] = seen
@@ -190,7 +190,9 @@ def estimator_from_arrays(
             **performance,
         ),
         delays=ReferenceDelays(
-            bands=arrays["bands"], arrivals=_arrivals(header["delays"], arrays)
+            bands=arrays["delays/bands"],
+            spread=arrays["delays/spread"],
+            arrivals=_arrivals(header["delays"], arrays),
         ),
     )
     return estimator

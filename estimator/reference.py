@@ -157,7 +157,7 @@ def learn_reference(
             drift=drift,
             remarks=compose_remarks(columns, chunks, delivered, groups),
         ),
-        delays=learn_delays(columns),
+        delays=learn_delays(columns, chunks),
     )
 
 

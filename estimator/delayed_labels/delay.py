@@ -30,6 +30,9 @@ _PARENT_ROWS = 10.0
 # Survival below e^-7 is not believed: some labels come later than all before.
 _MAX_HAZARD = 7.0
 _GROUPS = 10  # of delays, to see whether they differ by segment
+# Age steps at which chunks are compared with one another: twelve doublings apart.
+_COMPARED = np.arange(2, N_AGES, STEPS_PER_DOUBLING // 2)
+_MIN_COMPARED = 4  # chunks, to say how much they differ
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -201,6 +204,47 @@ def _draw(came: Floats, at_risk: Floats, parent: Floats) -> Floats:
     """Return hazards drawn to the parent's as if it were some more rows at risk."""
     drawn: Floats = (came + _PARENT_ROWS * parent) / (at_risk + _PARENT_ROWS)
     return drawn
+
+
+def measure_spread(label: Floats, age: NDArray[np.int64], chunk: Floats) -> Floats:
+    """Estimate how much chunks differ in who is waiting, by age; shape (N_AGES,).
+
+    The variance, over chunks whose labels are all in, of the log ratio of waiting
+    positives to waiting negatives, each over what their class's delays let expect,
+    less what counts of this size vary by chance. No model of delays is better than
+    that for a single chunk.
+
+    Parameters
+    ----------
+    label, age, chunk : ndarray of shape (n_labels,)
+        Label, age step at its arrival, and number of the chunk.
+    """
+    n_chunks = int(chunk.max()) + 1 if chunk.size else 0
+    found = np.zeros(_COMPARED.size)
+    if n_chunks >= _MIN_COMPARED:
+        logs, noise = np.zeros((n_chunks, found.size)), np.zeros((n_chunks, found.size))
+        usable = np.ones((n_chunks, found.size), dtype=np.bool_)
+        for y, sign in ((0.0, -1.0), (1.0, 1.0)):
+            of = label == y
+            size = np.bincount(chunk[of], minlength=n_chunks)[:, None]
+            cell = chunk[of] * _COMPARED.size + np.searchsorted(_COMPARED, age[of])
+            # An arrival between two compared ages is waiting at the first.
+            cell = cell[np.searchsorted(_COMPARED, age[of]) < _COMPARED.size]
+            came = np.bincount(cell, minlength=n_chunks * found.size)
+            came = came.reshape(n_chunks, -1).cumsum(axis=1)
+            waiting, survival = size - came, 1.0 - came.sum(axis=0) / max(of.sum(), 1)
+            expected = size * survival
+            usable &= expected >= 1.0
+            waiting, expected = waiting + 0.5, expected + 0.5
+            logs += sign * np.log(waiting / expected)
+            noise += (1.0 - survival) / expected
+        enough = usable.sum(axis=0) >= _MIN_COMPARED
+        excess = np.where(usable, logs**2 - noise, 0.0).sum(axis=0)
+        found[enough] = np.maximum(excess / np.maximum(usable.sum(axis=0), 1), 0.0)[enough]
+        # Late ages at which hardly a row waits are as uncertain as the last that told.
+        if enough.any():
+            found = found[np.maximum.accumulate(np.where(enough, np.arange(found.size), 0))]
+    return np.interp(np.arange(N_AGES), _COMPARED, found)
 
 
 def no_delays() -> DelayModel:

@@ -29,9 +29,11 @@ from estimator.delayed_labels.delay import (
     STEPS_PER_DOUBLING,
     Arrivals,
     DelayModel,
+    age_step,
     choose_column,
     count_arrivals,
     fit_delays,
+    measure_spread,
     merge_arrivals,
     no_delays,
 )
@@ -81,10 +83,14 @@ class ReferenceDelays:
         Scores between the bands by which delays may differ.
     arrivals : dict of Arrivals
         By segment column, and by None; empty if it is not known when labels came.
+    spread : ndarray of shape (N_AGES,)
+        By age: variance between chunks of the log ratio of the classes among waiting
+        rows; 0 if it is not known.
     """
 
     bands: Floats
     arrivals: Mapping[Hashable | None, Arrivals]
+    spread: Floats
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -99,7 +105,7 @@ class Reconciliation:
         What was to be expected of the rows whose labels have come, had the calibration
         not shifted: P(y = 1 | score, and the label came by now).
     shift : ShiftPath
-        Of the chunks.
+        Of the chunks; the covariance includes how much a chunk's delays may differ.
     slope : ndarray of shape (n_chunks,)
         Of the shifted log odds over the calibrated ones.
     delays : DelayModel
@@ -146,14 +152,23 @@ def shift_frame(cells: ErrorCells) -> ShiftFrame:
     )
 
 
-def learn_delays(columns: Columns) -> ReferenceDelays:
+def learn_delays(columns: Columns, chunks: Chunks) -> ReferenceDelays:
     """Learn from the reference how long labels take, if it says when they came."""
     usable = ~np.isnan(columns.label) & ~np.isnan(columns.score)
     bands = np.quantile(columns.score[usable], np.arange(1, N_BANDS) / N_BANDS)
     arrivals: dict[Hashable | None, Arrivals] = {}
+    spread = np.zeros(N_AGES)
     if columns.labeled_at is not None and columns.timestamp is not None:
         arrivals = _arrivals_by_column(columns, bands, usable)
-    return ReferenceDelays(bands=bands.astype(np.float64), arrivals=arrivals)
+        chunk = np.empty(columns.n_rows, dtype=np.int64)
+        rows = slice(None) if chunks.rows is None else chunks.rows
+        chunk[rows] = np.repeat(np.arange(len(chunks)), np.diff(chunks.offsets))
+        came = usable & ~np.isnat(columns.labeled_at)
+        age = age_step(_waited(columns, came))
+        spread = measure_spread(columns.label[came], age, chunk[came])
+    return ReferenceDelays(
+        bands=bands.astype(np.float64), arrivals=arrivals, spread=spread
+    )
 
 
 def reconcile(
@@ -219,6 +234,16 @@ def reconcile(
         )
         shift = path.mean
         soft = _soften(x, label, place, delays, offsets, frame, shift)
+    covariance = path.covariance.copy()
+    if timed:
+        # Who waits in this chunk may differ: an intercept of its waiting rows alone.
+        waiting_row = np.isnan(label) & ~np.isnan(x)
+        at_age = np.where(waiting_row, learned.spread[place % N_AGES], 0.0)
+        rows = np.add.reduceat(np.append(waiting_row, 0.0), offsets[:-1])
+        sums = np.add.reduceat(np.append(at_age, 0.0), offsets[:-1])
+        full = np.diff(offsets) > 0
+        covariance[full, 0, 0] += (sums / np.maximum(rows, 1.0))[full]
+    path = ShiftPath(mean=shift, covariance=covariance, weights=path.weights)
     expected = _expit(x + delays.arrived_log_ratio[place])
     arrived = delays.arrived
     share = soft * arrived[1, place] + (1.0 - soft) * arrived[0, place]
@@ -257,11 +282,10 @@ def _arrivals_by_column(
 ) -> dict[Hashable | None, Arrivals]:
     """Count how long labels took, over all rows and by each segment column."""
     came = np.flatnonzero(usable & ~np.isnat(columns.labeled_at))
-    took = (columns.labeled_at[came] - columns.timestamp[came]).astype("m8[us]")
     options = {
         "label": columns.label[came],
         "band": np.searchsorted(bands, columns.score[came]),
-        "seconds": took.astype(np.float64) * 1e-6,
+        "seconds": _waited(columns, came),
     }
     none = np.zeros(came.size, dtype=np.int64)
     found = {None: count_arrivals(("",), code=none, **options)}
@@ -270,6 +294,12 @@ def _arrivals_by_column(
             tuple(segment.values), code=segment.codes[came].astype(np.int64), **options
         )
     return found
+
+
+def _waited(columns: Columns, came: NDArray[np.generic]) -> Floats:
+    """Return how long labels took, in seconds; 0 if they came before their rows."""
+    took = (columns.labeled_at[came] - columns.timestamp[came]).astype("m8[us]")
+    return np.maximum(took.astype(np.float64) * 1e-6, 0.0)
 
 
 def _places(
