@@ -69,8 +69,12 @@ def main() -> int:
     night["id"] = options.rows + np.arange(size)
     began = time.perf_counter()
     monitor.add_predictions(night[["id", "time", "y_pred_proba"]])
-    rows.append(("one more chunk of predictions", f"{time.perf_counter() - began:.2f} s"))
-    title = f"{options.rows:,} rows, {options.chunks:,} chunks, {options.share:.0%} labels"
+    rows.append(
+        ("one more chunk of predictions", f"{time.perf_counter() - began:.2f} s")
+    )
+    title = (
+        f"{options.rows:,} rows, {options.chunks:,} chunks, {options.share:.0%} labels"
+    )
     print_table(title, ("", "median"), rows)
     bars.at_most("add_labels + performance", float(both), SECONDS_BAR, " s")
     bars.at_most("memory a row", held, BYTES_BAR, " bytes")

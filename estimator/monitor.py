@@ -1,7 +1,7 @@
 """The stateful face: predictions and labels come in, one number per chunk moves on."""
 
 import warnings
-from collections.abc import Hashable, Sequence
+from collections.abc import Collection, Hashable, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
@@ -26,6 +26,7 @@ from estimator.delayed_labels.ledger import (
     add_labels,
     add_rows,
 )
+from estimator.delayed_labels.settled import SettledChunks, settle
 from estimator.delayed_labels.snapshot import Snapshot, take_snapshot
 from estimator.frames import Columns, SegmentCodes
 from estimator.monitoring import (
@@ -117,6 +118,8 @@ class Monitor:
         self.row_id = row_id
         self._epochs: tuple[Epoch, ...] = (Epoch(estimator=estimator),)
         self._ledger = Ledger()
+        # What need not be read again; only ever a shortcut, never a source.
+        self._settled: SettledChunks | None = None
 
     def __repr__(self) -> str:
         held = self._ledger.held_keys.size
@@ -164,7 +167,7 @@ class Monitor:
         if columns.label is not None and not np.isnan(columns.label).all():
             ledger, labeled = add_labels(ledger, self._read_labels(frame))
             touched |= set(labeled.touched)
-        self._ledger = ledger
+        self._adopt(ledger, touched)
         return self._performance(None, sorted(touched))
 
     def add_labels(self, labels: Any, now: Any = None) -> AddedLabels:
@@ -197,7 +200,7 @@ class Monitor:
         """
         read = self._read_labels(labels)
         ledger, added = add_labels(self._ledger, read, self._moment(now, "now"))
-        self._ledger = ledger
+        self._adopt(ledger, added.touched)
         if added.n_held and added.n_held == read.keys.size:
             warnings.warn(
                 f"None of the {added.n_held:,} labels belongs to a row predicted so far "
@@ -346,6 +349,17 @@ class Monitor:
 
         return load_monitor(Path(path))
 
+    def _adopt(self, ledger: Ledger, touched: Collection[int]) -> None:
+        """Take a new state; what is not settled any more is forgotten."""
+        self._ledger = ledger
+        if (
+            self._settled is not None
+            and self._settled.serials[
+                [serial for serial in touched if serial < self._settled.serials.size]
+            ].any()
+        ):
+            self._settled = None
+
     def _metrics(self) -> tuple[str, ...]:
         return tuple(metric.name for metric in self.estimator.reference_.metrics)
 
@@ -388,9 +402,15 @@ class Monitor:
         self, as_of: int | None, touched: Sequence[int] | None
     ) -> list[tuple[Epoch, Knowledge]]:
         """Evaluate each epoch's chunks (or the touched ones) with its own estimator."""
-        snapshot = take_snapshot(self._ledger, self._spec(), as_of)
-        latest = self._ledger.latest if as_of is None else as_of
-        now = None if latest is None else np.array(latest).view("M8[us]")[()]
+        settled = self._settled if as_of is None and touched is not None else None
+        only = None
+        if settled is not None:
+            waits = np.flatnonzero(~settled.serials[: len(self._ledger.chunks)])
+            more = range(settled.serials.size, len(self._ledger.chunks))
+            only = {*waits.tolist(), *more, *touched}
+        snapshot = take_snapshot(self._ledger, self._spec(), as_of, only)
+        horizon = self._ledger.horizon(as_of)
+        now = None if horizon is None else np.array(horizon).view("M8[us]")[()]
         found = []
         for epoch, chunks in self._by_epoch(snapshot):
             if chunks.start == chunks.stop:
@@ -402,8 +422,22 @@ class Monitor:
                 wanted = np.flatnonzero(np.isin(serial, touched)).tolist()
                 if not wanted:
                     continue
-            found.append(
-                (epoch, take_stock(epoch.estimator, columns, own, now, wanted))
+            others = None if settled is None else settled.evidence(snapshot)
+            position = None if settled is None else snapshot.position
+            stock = take_stock(
+                epoch.estimator,
+                columns,
+                own,
+                now,
+                wanted,
+                others=others,
+                position=position,
+            )
+            found.append((epoch, stock))
+        if as_of is None and len(self._epochs) == 1 and found:
+            bands = self.estimator.reference_.delays.bands
+            self._settled = settle(
+                self._settled, self._ledger, snapshot, found[0][1].reconciliation, bands
             )
         return found
 

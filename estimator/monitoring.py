@@ -16,6 +16,7 @@ from estimator.assembly import assemble_performance, compose_remarks, row_scale
 from estimator.chunking import Chunks
 from estimator.delayed_labels.delay import end_of_step
 from estimator.delayed_labels.reconciliation import (
+    Evidence,
     Reconciliation,
     reconcile,
     shift_frame,
@@ -64,6 +65,9 @@ def take_stock(
     chunks: Chunks,
     now: np.datetime64 | None,
     wanted: Sequence[int] | None = None,
+    *,
+    others: Evidence | None = None,
+    position: NDArray[np.int64] | None = None,
 ) -> Knowledge:
     """Evaluate chunks with all that is known ``now``.
 
@@ -74,15 +78,17 @@ def take_stock(
     columns, chunks : Columns, Chunks
         Rows in the order of their chunks, with the labels known by ``now``.
     now : datetime64 or None
-        None where nothing has a time.
+        Until when labels have been looked for; None where nothing has a time.
     wanted : sequence of int, optional
-        Positions of the chunks to evaluate; the others only teach.
+        Which of the chunks to evaluate; the others only teach.
+    others, position
+        Evidence of chunks that are not among these, and the place of these among all.
     """
     fitted: Reference = estimator.reference_
     label = columns.label
     frame = shift_frame(fitted.error_cells)
     reconciliation = None
-    if not np.isnan(label).all():
+    if others is not None or not np.isnan(label).all():
         reconciliation = reconcile(
             columns,
             chunks,
@@ -90,6 +96,8 @@ def take_stock(
             calibrator=fitted.calibrator,
             frame=frame,
             learned=fitted.delays,
+            others=others,
+            position=position,
         )
     if wanted is not None:
         chunks = _only(chunks, np.asarray(wanted, dtype=np.int64))
@@ -180,7 +188,7 @@ def attribution_of(estimator: PerformanceEstimator, known: Knowledge) -> pd.Data
             fitted.metrics,
             groups.keep(~np.isnan(known.columns.label)),
             score=known.columns.score,
-            soft=known.reconciliation.expected,
+            soft=known.reconciliation.expected_labels(),
             decision=estimator.decisions(known.columns),
             error_cells=fitted.error_cells,
         )
@@ -234,7 +242,7 @@ def arrivals_of(known: Knowledge, *, share: float = 0.95) -> pd.DataFrame:
     found = known.reconciliation
     if found is not None and found.delays.hazard.shape[2] > 1:
         soft, rows = np.nan_to_num(found.soft), np.maximum(sizes, 1)
-        expected = per_chunk(np.nan_to_num(found.share_expected)) / rows
+        expected = per_chunk(np.nan_to_num(found.chance_of_label())) / rows
         positive = per_chunk(soft) / rows
         came = -np.expm1(-found.delays.hazard).mean(axis=1)
         for c in np.flatnonzero(sizes).tolist():

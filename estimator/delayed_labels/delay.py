@@ -100,9 +100,7 @@ class DelayModel:
 
 def age_step(seconds: Floats) -> NDArray[np.int64]:
     """Return the step of each age: 0 if negative, 1 below a second, then by ratio."""
-    step = 2.0 + np.floor(
-        STEPS_PER_DOUBLING * np.log2(np.maximum(seconds, 1.0)) + 1e-9
-    )
+    step = 2.0 + np.floor(STEPS_PER_DOUBLING * np.log2(np.maximum(seconds, 1.0)) + 1e-9)
     step = np.where(seconds >= 1.0, step, np.where(seconds >= 0.0, 1.0, 0.0))
     return np.minimum(step, N_AGES - 1).astype(np.int64)
 
@@ -129,11 +127,11 @@ def count_arrivals(
     return Arrivals(values=values, count=count.reshape(shape))
 
 
-def merge_arrivals(first: Arrivals | None, second: Arrivals) -> Arrivals:
-    """Add up counts, whatever values either has seen."""
-    if first is None:
-        return second
-    values = tuple(dict.fromkeys([*first.values, *second.values]))
+def merge_arrivals(first: Arrivals, second: Arrivals | None) -> Arrivals:
+    """Add up counts, whatever values either has seen; the order does not matter."""
+    if second is None:
+        return first
+    values = tuple(sorted({*first.values, *second.values}))
     count = np.zeros((2, len(values), N_BANDS, N_AGES))
     for part in (first, second):
         count[:, [values.index(value) for value in part.values]] += part.count
@@ -240,10 +238,14 @@ def measure_spread(label: Floats, age: NDArray[np.int64], chunk: Floats) -> Floa
             noise += (1.0 - survival) / expected
         enough = usable.sum(axis=0) >= _MIN_COMPARED
         excess = np.where(usable, logs**2 - noise, 0.0).sum(axis=0)
-        found[enough] = np.maximum(excess / np.maximum(usable.sum(axis=0), 1), 0.0)[enough]
+        found[enough] = np.maximum(excess / np.maximum(usable.sum(axis=0), 1), 0.0)[
+            enough
+        ]
         # Late ages at which hardly a row waits are as uncertain as the last that told.
         if enough.any():
-            found = found[np.maximum.accumulate(np.where(enough, np.arange(found.size), 0))]
+            found = found[
+                np.maximum.accumulate(np.where(enough, np.arange(found.size), 0))
+            ]
     return np.interp(np.arange(N_AGES), _COMPARED, found)
 
 

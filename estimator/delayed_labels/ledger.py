@@ -52,6 +52,10 @@ class ChunkRows:
         By segment column, into the ledger's ``values``.
     events : LabelEvents
         Labels of these rows, ``location`` being the row.
+    first, last : int or None
+        Earliest and latest time of its rows.
+    n_labeled : int
+        Rows that have a label.
     """
 
     label: str | int
@@ -60,6 +64,14 @@ class ChunkRows:
     time: Integers | None
     codes: Mapping[Hashable, NDArray[np.int16]]
     events: LabelEvents
+    first: int | None = None
+    last: int | None = None
+    n_labeled: int = 0
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether every row has its label."""
+        return self.n_labeled == self.score.size
 
     @property
     def nbytes(self) -> int:
@@ -87,6 +99,8 @@ class Ledger:
         By segment column.
     latest : int or None
         Latest time seen, in microseconds since 1970.
+    checked : tuple of int
+        Moments until which labels are known to have been looked for, rising.
     n_untimed : int
         Calls that brought labels without a time of their own.
     timezone : str, tzinfo or None
@@ -99,6 +113,7 @@ class Ledger:
     held_keys: Keys = field(default_factory=lambda: np.empty(0, dtype=np.int64))
     values: Mapping[Hashable, tuple[str, ...]] = field(default_factory=dict)
     latest: int | None = None
+    checked: tuple[int, ...] = ()
     n_untimed: int = 0
     timezone: TimeZone = None
 
@@ -106,6 +121,20 @@ class Ledger:
     def n_rows(self) -> int:
         """Rows of all chunks."""
         return len(self.index)
+
+    def horizon(self, as_of: int | None = None) -> int | None:
+        """Return until when labels are known to have been looked for, by a moment.
+
+        The latest arrival, or the ``now`` of a batch: a row without a label has been
+        waiting until then. Who has not come since, nobody knows.
+        """
+        limit = np.iinfo(np.int64).max if as_of is None else as_of
+        found = [moment for moment in self.checked if moment <= limit]
+        for chunk in self.chunks:
+            at = chunk.events.at
+            found.append(int(at[at <= limit].max(initial=_ALWAYS)))
+        latest = max(found, default=_ALWAYS)
+        return None if latest == _ALWAYS else latest
 
     @property
     def nbytes(self) -> int:
@@ -282,6 +311,9 @@ def add_labels(
     extended = replace(
         ledger,
         latest=_later(ledger.latest, labels.at[timed], now),
+        checked=ledger.checked
+        if now is None
+        else tuple(sorted({*ledger.checked, now})),
         n_untimed=n_untimed,
     )
     extended = _hold(extended, labels.keys[~known], select_events(events, ~known))
@@ -437,8 +469,11 @@ def _append(
     def joined(old: NDArray | None, more: NDArray | None) -> NDArray | None:
         return None if old is None else np.concatenate([old, more[rows]])
 
+    time = None if batch.time is None else batch.time[rows]
     return replace(
         chunk,
+        first=None if time is None else min(_known(chunk.first, int(time.min()))),
+        last=None if time is None else max(_known(chunk.last, int(time.max()))),
         score=joined(chunk.score, batch.score),
         decision=joined(chunk.decision, batch.decision),
         time=joined(chunk.time, batch.time),
@@ -446,6 +481,10 @@ def _append(
             column: joined(old, codes[column]) for column, old in chunk.codes.items()
         },
     )
+
+
+def _known(*times: int | None) -> list[int]:
+    return [time for time in times if time is not None]
 
 
 def _extend_values(
@@ -490,7 +529,9 @@ def _enter(ledger: Ledger, events: LabelEvents) -> tuple[Ledger, _Entered]:
         n_new += int(((was < 0) & (now >= 0)).sum())
         n_restated += int(((was >= 0) & (was != now)).sum())
         if merged.location.size != old.location.size:
-            chunks[s] = replace(chunks[s], events=merged)
+            chunks[s] = replace(
+                chunks[s], events=merged, n_labeled=int((now >= 0).sum())
+            )
             touched.append(s)
     entered = _Entered(n_new=n_new, n_restated=n_restated, touched=tuple(touched))
     return replace(ledger, chunks=tuple(chunks)), entered
@@ -544,8 +585,7 @@ def _later(latest: int | None, *times: Integers | int | None) -> int | None:
             seen.append(int(time.max()) if time.size else None)
         else:
             seen.append(time)
-    known = [time for time in seen if time is not None]
-    return max(known) if known else None
+    return max(_known(*seen), default=None)
 
 
 def _iso(time: int) -> str:

@@ -94,6 +94,27 @@ class ReferenceDelays:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Evidence:
+    """What chunks whose labels are all in say of shift and delays.
+
+    They need not be read again as long as no label is restated.
+
+    Attributes
+    ----------
+    information : ndarray of shape (n_chunks, 2, 2)
+        What each chunk's labels say of its shift; 0 for chunks that still wait.
+    vector : ndarray of shape (n_chunks, 2)
+        Information times estimate.
+    arrivals : dict of Arrivals
+        Their labels by how long they took; empty without times.
+    """
+
+    information: Floats
+    vector: Floats
+    arrivals: Mapping[Hashable | None, Arrivals]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Reconciliation:
     """What is made of the labels that have come.
 
@@ -101,24 +122,38 @@ class Reconciliation:
     ----------
     soft : ndarray of shape (n_rows,)
         The label where it has come, else its posterior probability.
-    expected : ndarray of shape (n_rows,)
-        What was to be expected of the rows whose labels have come, had the calibration
-        not shifted: P(y = 1 | score, and the label came by now).
+    log_odds : ndarray of shape (n_rows,)
+        Calibrated on the reference.
+    place : ndarray of int32, shape (n_rows,)
+        Of each row in the tables of ``delays``.
     shift : ShiftPath
         Of the chunks; the covariance includes how much a chunk's delays may differ.
     slope : ndarray of shape (n_chunks,)
         Of the shifted log odds over the calibrated ones.
     delays : DelayModel
-    share_expected : ndarray of shape (n_rows,)
-        P(label has come by now).
+    information, vector : ndarray of shape (n_chunks, 2, 2) and (n_chunks, 2)
+        What each chunk's labels say of its own shift.
     """
 
     soft: Floats
-    expected: Floats
+    log_odds: Floats
+    place: Places
     shift: ShiftPath
     slope: Floats
     delays: DelayModel
-    share_expected: Floats
+    information: Floats
+    vector: Floats
+
+    def expected_labels(self) -> Floats:
+        """P(y = 1 | score, label has come by now), had the calibration not shifted."""
+        return _expit(self.log_odds + self.delays.arrived_log_ratio[self.place])
+
+    def chance_of_label(self) -> Floats:
+        """P(label has come by now), by row."""
+        came = self.delays.arrived
+        chance: Floats = self.soft * came[1, self.place]
+        chance += (1.0 - self.soft) * came[0, self.place]
+        return chance
 
 
 def shift_frame(cells: ErrorCells) -> ShiftFrame:
@@ -179,6 +214,8 @@ def reconcile(
     calibrator: Calibrator,
     frame: ShiftFrame,
     learned: ReferenceDelays,
+    others: Evidence | None = None,
+    position: NDArray[np.int64] | None = None,
 ) -> Reconciliation:
     """Give every row its soft label, given all labels that have come by ``now``.
 
@@ -190,6 +227,10 @@ def reconcile(
         None where rows have no time: then waiting tells nothing.
     calibrator, frame, learned
         What the reference taught.
+    others : Evidence, optional
+        What chunks say that are not among these, by place among all.
+    position : ndarray of shape (n_chunks,), optional
+        Place of these chunks among all.
     """
     label = np.asarray(columns.label, dtype=np.float64)
     score = np.asarray(columns.score, dtype=np.float64)
@@ -198,11 +239,11 @@ def reconcile(
     n_chunks = len(chunks)
     arrivals: dict[Hashable | None, Arrivals] = {}
     if columns.timestamp is not None and columns.labeled_at is not None:
-        arrivals = dict(learned.arrivals)
         came = ~np.isnan(label) & ~np.isnan(score)
-        found = _arrivals_by_column(columns, learned.bands, came)
-        for column, counts in found.items():
-            arrivals[column] = merge_arrivals(arrivals.get(column), counts)
+        arrivals = _arrivals_by_column(columns, learned.bands, came)
+        for before in (learned.arrivals, {} if others is None else others.arrivals):
+            for column, counts in before.items():
+                arrivals[column] = merge_arrivals(counts, arrivals.get(column))
     timed = any(counts.count.any() for counts in arrivals.values())
     place = np.zeros(label.size, dtype=np.int32)
     column: Hashable | None = None
@@ -212,6 +253,14 @@ def reconcile(
     soft = _expit(x)
     delays = no_delays()
     shift = np.zeros((n_chunks, 2))
+    full = np.diff(offsets) > 0
+    at = np.arange(n_chunks) if position is None else position
+    if others is None:
+        others = Evidence(
+            information=np.zeros((n_chunks, 2, 2)),
+            vector=np.zeros((n_chunks, 2)),
+            arrivals={},
+        )
     for _ in range(_ROUNDS):
         if timed:
             counts = arrivals[column]
@@ -227,34 +276,46 @@ def reconcile(
             frame,
         )
         trust = completeness**_TEMPER
-        path = track_shift(
-            information * trust[:, None, None],
-            vector * trust[:, None],
-            prior_covariance=frame.prior,
-        )
-        shift = path.mean
+        all_information, all_vector = others.information.copy(), others.vector.copy()
+        all_information[at[full]] = (information * trust[:, None, None])[full]
+        all_vector[at[full]] = (vector * trust[:, None])[full]
+        path = track_shift(all_information, all_vector, prior_covariance=frame.prior)
+        shift = path.mean[at]
         soft = _soften(x, label, place, delays, offsets, frame, shift)
-    covariance = path.covariance.copy()
+    covariance = path.covariance[at]
     if timed:
         # Who waits in this chunk may differ: an intercept of its waiting rows alone.
         waiting_row = np.isnan(label) & ~np.isnan(x)
         at_age = np.where(waiting_row, learned.spread[place % N_AGES], 0.0)
         rows = np.add.reduceat(np.append(waiting_row, 0.0), offsets[:-1])
         sums = np.add.reduceat(np.append(at_age, 0.0), offsets[:-1])
-        full = np.diff(offsets) > 0
         covariance[full, 0, 0] += (sums / np.maximum(rows, 1.0))[full]
     path = ShiftPath(mean=shift, covariance=covariance, weights=path.weights)
-    expected = _expit(x + delays.arrived_log_ratio[place])
-    arrived = delays.arrived
-    share = soft * arrived[1, place] + (1.0 - soft) * arrived[0, place]
     return Reconciliation(
         soft=soft,
-        expected=expected,
+        log_odds=x,
+        place=place,
         shift=path,
         slope=1.0 + shift[:, 1] / frame.scale,
         delays=delays,
-        share_expected=share,
+        information=information,
+        vector=vector,
     )
+
+
+def arrivals_of_chunks(
+    columns: Columns,
+    offsets: NDArray[np.int64],
+    bands: Floats,
+    chunks: NDArray[np.int64],
+) -> dict[Hashable | None, Arrivals]:
+    """Count how long the labels of some chunks took; empty without times."""
+    if columns.timestamp is None or columns.labeled_at is None:
+        return {}
+    inside = np.zeros(columns.n_rows, dtype=np.bool_)
+    for c in chunks.tolist():
+        inside[offsets[c] : offsets[c + 1]] = True
+    return _arrivals_by_column(columns, bands, inside & ~np.isnan(columns.score))
 
 
 def _log_odds(calibrator: Calibrator, score: Floats) -> Floats:

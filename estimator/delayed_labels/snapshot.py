@@ -1,11 +1,13 @@
 """The rows and labels known at one moment, as the estimator's own columns and chunks."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from estimator._edges import Edges
+from estimator._periods import Period
 from estimator.chunking import Chunks, ChunkSpec, make_chunks
 from estimator.delayed_labels.events import winners
 from estimator.delayed_labels.label_frame import NO_TIME
@@ -25,15 +27,27 @@ class Snapshot:
         In time order, with the empty periods between.
     serial : ndarray of shape (n_chunks,)
         Of the ledger's chunks; -1 for an empty period.
+    position : ndarray of shape (n_chunks,)
+        Place of each chunk among all there are, empty periods included.
+    places : ndarray of shape (n_serials,)
+        Place of each of the ledger's chunks among all.
+    n_places : int
+        How many there are.
     """
 
     columns: Columns
     chunks: Chunks
     serial: NDArray[np.int64]
+    position: NDArray[np.int64]
+    places: NDArray[np.int64]
+    n_places: int
 
 
 def take_snapshot(
-    ledger: Ledger, spec: ChunkSpec, as_of: int | None = None
+    ledger: Ledger,
+    spec: ChunkSpec,
+    as_of: int | None = None,
+    only: Collection[int] | None = None,
 ) -> Snapshot:
     """Return the rows predicted, and the labels that had come, by a moment.
 
@@ -44,30 +58,55 @@ def take_snapshot(
         As the rows were added.
     as_of : int, optional
         Microseconds since 1970; None is all. Rows without a time count always.
+    only : collection of int, optional
+        Serial numbers of the chunks to look at; default: all.
     """
     by_count = spec is None or isinstance(spec, int)
-    kept = [_rows_by(chunk, as_of, in_time=not by_count) for chunk in ledger.chunks]
-    order = [
-        s
-        for s, rows in enumerate(kept)
-        if not isinstance(rows, np.ndarray) or rows.size
-    ]
+    wanted = range(len(ledger.chunks)) if only is None else sorted(only)
+    kept = {s: _rows_by(ledger.chunks[s], as_of, in_time=not by_count) for s in wanted}
+    sizes = {s: ledger.chunks[s].score[rows].size for s, rows in kept.items()}
+    order = [s for s in wanted if sizes[s]]
     if not by_count:
-        order.sort(key=lambda s: ledger.chunks[s].time[kept[s]].min())
-    sizes = [len(ledger.chunks[s].score[kept[s]]) for s in order]
+        order.sort(key=lambda s: ledger.chunks[s].first)
+    sizes = [sizes[s] for s in order]
     offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
     columns = _flatten(ledger, order, kept, offsets, as_of)
     serial = np.array(order, dtype=np.int64)
-    if by_count:
-        chunks = _as_counted(ledger, columns, serial, offsets, spec)
-    elif order:
+    position = places = np.arange(len(ledger.chunks))
+    n_places = places.size
+    if by_count or not order:
+        asked = spec if isinstance(spec, int) else None
+        chunks = _as_counted(ledger, columns, serial, offsets, asked)
+        position = serial
+    else:
         chunks = make_chunks(columns.n_rows, spec, columns.timestamp, ledger.timezone)
         full = np.diff(chunks.offsets) > 0
         serial = np.full(len(chunks), -1, dtype=np.int64)
         serial[full] = order
-    else:
-        chunks = _as_counted(ledger, columns, serial, offsets, None)
-    return Snapshot(columns=columns, chunks=chunks, serial=serial)
+        labels = chunks.label.tolist() if only is None else _all_labels(ledger, spec)
+        place = {label: i for i, label in enumerate(labels)}
+        position = np.array([place[label] for label in chunks.label.tolist()])
+        places = np.array([place.get(chunk.label, -1) for chunk in ledger.chunks])
+        n_places = len(labels)
+    return Snapshot(
+        columns=columns,
+        chunks=chunks,
+        serial=serial,
+        position=position,
+        places=places,
+        n_places=n_places,
+    )
+
+
+def _all_labels(ledger: Ledger, spec: Period | Edges) -> list[str]:
+    """Return the labels of all periods from the first row to the last."""
+    first = min(chunk.first for chunk in ledger.chunks)
+    last = max(chunk.last for chunk in ledger.chunks)
+    ends = np.array([first, last]).view("M8[us]")
+    if isinstance(spec, Period):
+        limit = np.iinfo(np.int64).max  # the rows have been cut into them already
+        return spec.between(ends[0], ends[1], ledger.timezone, limit)[1]
+    return spec.between(ends[0], ends[1], ledger.timezone)[1]
 
 
 def _rows_by(
@@ -77,7 +116,7 @@ def _rows_by(
     time = chunk.time
     if time is None:
         return slice(None)
-    known = slice(None) if as_of is None or time.max() <= as_of else time <= as_of
+    known = slice(None) if as_of is None or chunk.last <= as_of else time <= as_of
     ordered = not in_time or bool((time[1:] >= time[:-1]).all())
     if ordered:
         return known if isinstance(known, slice) else np.flatnonzero(known)
@@ -88,7 +127,7 @@ def _rows_by(
 def _flatten(
     ledger: Ledger,
     order: Sequence[int],
-    kept: Sequence[NDArray[np.int64] | slice],
+    kept: Mapping[int, NDArray[np.int64] | slice],
     offsets: NDArray[np.int64],
     as_of: int | None,
 ) -> Columns:
