@@ -29,7 +29,29 @@ BARS = {"roc_auc": (240, 170, 107, 40), "accuracy": (205, 125, 85, 22)}  # e-4
 AIMS = {"roc_auc": (230, 155, 83, 32), "accuracy": (200, 120, 80, 19)}
 # Days from booking to arrival, in bands of about equal numbers of reference bookings.
 N_LEAD_BANDS = 8
-FEATURES = ["hotel", "lead_time", "arrival_date_month", "stays_in_weekend_nights", "stays_in_week_nights", "adults", "children", "babies", "meal", "country", "market_segment", "distribution_channel", "is_repeated_guest", "previous_cancellations", "previous_bookings_not_canceled", "reserved_room_type", "deposit_type", "agent", "customer_type", "adr", "total_of_special_requests"]
+FEATURES = [
+    "hotel",
+    "lead_time",
+    "arrival_date_month",
+    "stays_in_weekend_nights",
+    "stays_in_week_nights",
+    "adults",
+    "children",
+    "babies",
+    "meal",
+    "country",
+    "market_segment",
+    "distribution_channel",
+    "is_repeated_guest",
+    "previous_cancellations",
+    "previous_bookings_not_canceled",
+    "reserved_room_type",
+    "deposit_type",
+    "agent",
+    "customer_type",
+    "adr",
+    "total_of_special_requests",
+]
 
 
 def main() -> int:

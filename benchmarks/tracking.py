@@ -1,8 +1,8 @@
 """Does the value of the newest, unlabelled chunk follow a drift that only labels show?
 
 40 chunks of 1,000 rows, s = expit(z), z ~ N(.2, 1.1), P(y = 1) = expit((1.3 + c) z - 1)
-with c by chunk: 0, a ramp, a step, a cycle. Labels come 2 or 6 chunks late, complete, or
-within that delay at random, by score or by class. At the end of a chunk its value is
+with c by chunk: 0, a ramp, a step, a cycle. Labels come 2 or 6 chunks late, complete,
+or within that delay at random, by score or by class. At the end of a chunk its value is
 held against the final realized one; what an oracle that knows P gets wrong is label
 noise, and excess RMSE what comes on top: √(RMSE² - RMSE² of the oracle).
 """

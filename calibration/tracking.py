@@ -42,7 +42,7 @@ _SLOPES = (0.01, 0.03, 0.1)
 _DAMPING = (0.9, 0.97, 0.99)
 _CYCLE_SIZES = (0.1, 0.3)
 _CYCLE_PERSISTENCE = (1.0, 0.98)
-# How much of a motion goes into intercept and slope: both, mostly one, mostly the other.
+# How much of a motion goes into intercept and slope: both alike, or mostly one.
 _DIRECTIONS = ((1.0, 1.0), (0.1, 1.0), (1.0, 0.1))
 _RECENT_JUMPS = 48  # every recent chunk may be where it jumped, older ones by age
 _MAX_FREQUENCIES = 48
@@ -134,7 +134,9 @@ def track_shift(
     if n == 0:
         return ShiftPath(mean=vector, covariance=information, weights=dict(FAMILIES))
     n_informed = int((observed[0] > 0).sum())
-    stacks = _stacks(n, n_informed >= _MIN_FOR_TREND, n_informed >= _MIN_FOR_CYCLE)
+    stacks = _stacks(
+        n, trend=n_informed >= _MIN_FOR_TREND, cycle=n_informed >= _MIN_FOR_CYCLE
+    )
     starts = [_start(stack, prior) for stack in stacks]
     log_weight = np.concatenate(
         [
@@ -173,7 +175,7 @@ def track_shift(
     )
 
 
-def _motions(n: int, trend: bool, cycle: bool) -> Iterator[_Motion]:
+def _motions(n: int, *, trend: bool, cycle: bool) -> Iterator[_Motion]:
     """Yield the motions worth considering for ``n`` chunks."""
     one, none = np.ones((1, 1)), np.zeros((1, 1))
     seen = np.ones(1)
@@ -249,14 +251,14 @@ class _Stack:
 
 
 @lru_cache(maxsize=8)
-def _stacks(n: int, trend: bool, cycle: bool) -> tuple[_Stack, ...]:
+def _stacks(n: int, *, trend: bool, cycle: bool) -> tuple[_Stack, ...]:
     """Return all models: each motion in each direction, both coordinates together.
 
     The state holds component by component, each for intercept and slope.
     """
     models = [
         (motion, direction)
-        for motion in _motions(n, trend, cycle)
+        for motion in _motions(n, trend=trend, cycle=cycle)
         for direction in (_DIRECTIONS if motion.family != "still" else ((0.0, 0.0),))
     ]
     names = list(FAMILIES)
@@ -287,7 +289,7 @@ def _stacks(n: int, trend: bool, cycle: bool) -> tuple[_Stack, ...]:
                     [np.kron(m.Q, z) for (m, _), z in zip(own, sizes, strict=True)]
                 ),
                 P0=start,
-                Z=np.kron(own[0][0].seen[None, :], both),
+                Z=np.kron(own[0][0].seen[None, :], both).astype(np.float64),
                 jump=jump,
                 jump_at=np.array([m.jump_at for m, _ in own]),
             )

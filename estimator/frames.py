@@ -3,7 +3,7 @@
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import narwhals as nw
 import numpy as np
@@ -22,6 +22,8 @@ from estimator._columns import (
 from estimator._datetimes import Moments, TimeZone
 
 __all__ = ["Columns", "SegmentCodes", "read_columns"]
+
+Column = TypeVar("Column")
 
 _SHOWN = 10  # column names in an error message
 
@@ -153,6 +155,14 @@ def read_columns(
         missing_decision=missing_decision,
         labeled_at=labeled,
     )
+
+
+def required(column: Column | None) -> Column:
+    """Return a column that the caller has seen to be there."""
+    if column is None:
+        msg = "A column is absent that should have been read."
+        raise AssertionError(msg)
+    return column
 
 
 def open_frame(

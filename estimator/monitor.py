@@ -129,6 +129,25 @@ class Monitor:
             f"in {len(self._ledger.chunks)} chunks{waiting}>"
         )
 
+    @classmethod
+    def from_parts(
+        cls, epochs: tuple[Epoch, ...], row_id: Hashable, ledger: Ledger
+    ) -> "Monitor":
+        """Put a monitor together from what it was saved as."""
+        monitor = cls(epochs[0].estimator, row_id)
+        monitor._epochs, monitor._ledger = epochs, ledger
+        return monitor
+
+    @property
+    def epochs(self) -> tuple[Epoch, ...]:
+        """The estimators, each with its first chunk."""
+        return self._epochs
+
+    @property
+    def ledger(self) -> Ledger:
+        """All rows and labels; frozen."""
+        return self._ledger
+
     @property
     def estimator(self) -> PerformanceEstimator:
         """The estimator of the newest chunks."""
@@ -203,9 +222,9 @@ class Monitor:
         self._adopt(ledger, added.touched)
         if added.n_held and added.n_held == read.keys.size:
             warnings.warn(
-                f"None of the {added.n_held:,} labels belongs to a row predicted so far "
-                f"(first: id {read.show(0)}). They are held until their rows come; is "
-                f"{self.row_id!r} the same id in both?",
+                f"None of the {added.n_held:,} labels belongs to a row predicted so "
+                f"far (first: id {read.show(0)}). They are held until their rows "
+                f"come; is {self.row_id!r} the same id in both?",
                 UserWarning,
                 stacklevel=2,
             )
@@ -384,7 +403,7 @@ class Monitor:
         except (ValueError, TypeError) as error:
             msg = f"`{name}` must be a timestamp, got {value!r}."
             raise ValueError(msg) from error
-        if moment is pd.NaT:
+        if pd.isna(moment):
             msg = f"`{name}` must be a timestamp, got {value!r}."
             raise ValueError(msg)
         performance = self.estimator.reference_.performance
@@ -407,10 +426,10 @@ class Monitor:
         if settled is not None:
             waits = np.flatnonzero(~settled.serials[: len(self._ledger.chunks)])
             more = range(settled.serials.size, len(self._ledger.chunks))
-            only = {*waits.tolist(), *more, *touched}
+            only = {*waits.tolist(), *more, *(touched or ())}
         snapshot = take_snapshot(self._ledger, self._spec(), as_of, only)
         horizon = self._ledger.horizon(as_of)
-        now = None if horizon is None else np.array(horizon).view("M8[us]")[()]
+        now = None if horizon is None else np.datetime64(horizon, "us")
         found = []
         for epoch, chunks in self._by_epoch(snapshot):
             if chunks.start == chunks.stop:

@@ -7,6 +7,7 @@ soft labels: calibrated probabilities, posteriors, arrived labels.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,7 +22,7 @@ from estimator.delayed_labels.reconciliation import (
     reconcile,
     shift_frame,
 )
-from estimator.frames import Columns
+from estimator.frames import Columns, required
 from estimator.groups import Groups, group_rows
 from estimator.label_free.confidence_based import Measurement, measure
 from estimator.label_free.intervals import ShiftError
@@ -85,7 +86,7 @@ def take_stock(
         Evidence of chunks that are not among these, and the place of these among all.
     """
     fitted: Reference = estimator.reference_
-    label = columns.label
+    label = required(columns.label)
     frame = shift_frame(fitted.error_cells)
     reconciliation = None
     if others is not None or not np.isnan(label).all():
@@ -186,7 +187,7 @@ def attribution_of(estimator: PerformanceEstimator, known: Knowledge) -> pd.Data
     if known.reconciliation is not None:
         found = measure(
             fitted.metrics,
-            groups.keep(~np.isnan(known.columns.label)),
+            groups.keep(~np.isnan(required(known.columns.label))),
             score=known.columns.score,
             soft=known.reconciliation.expected_labels(),
             decision=estimator.decisions(known.columns),
@@ -227,13 +228,14 @@ def attribution_of(estimator: PerformanceEstimator, known: Knowledge) -> pd.Data
 
 
 def arrivals_of(known: Knowledge, *, share: float = 0.95) -> pd.DataFrame:
-    """Say of each chunk how many labels have come, were to be expected, and when all."""
+    """Say how many labels of each chunk have come, and when to expect the others."""
     chunks = known.chunks
-    offsets, has_label = chunks.offsets, ~np.isnan(known.columns.label)
+    offsets = chunks.offsets
+    has_label = ~np.isnan(required(known.columns.label))
     sizes = np.diff(offsets)
 
-    def per_chunk(values: NDArray[np.generic]) -> Floats:
-        total = np.concatenate([[0.0], np.cumsum(values, dtype=np.float64)])
+    def per_chunk(values: NDArray[Any]) -> Floats:
+        total: Floats = np.concatenate([[0.0], np.cumsum(values, dtype=np.float64)])
         return total[offsets[1:]] - total[offsets[:-1]]
 
     n_labels = per_chunk(has_label).astype(np.int64)
@@ -279,7 +281,7 @@ def _only(chunks: Chunks, wanted: NDArray[np.int64]) -> Chunks:
 
 
 def _reference_value(fitted: Reference, segment: str) -> Floats:
-    """Return the reference's realized metrics, per row where they are sums over rows."""
+    """Return the reference's realized metrics, sums over rows as means."""
     performance = fitted.performance
     of = (performance.segment == segment) & (performance.n_rows > 0)
     if not of.any():

@@ -1,8 +1,8 @@
-"""A fitted estimator as one file: plain arrays and JSON, written atomically.
+"""A fitted estimator, or a monitor, as one file: plain arrays and JSON.
 
-The file is a NumPy ``.npz`` archive read with ``allow_pickle=False``: nothing in it can
-run. One entry, ``header``, is JSON: the format's version, the constructor's arguments
-and how to read the arrays beside it.
+It is written atomically, as a NumPy ``.npz`` archive, and read with
+``allow_pickle=False``: nothing in it can run. One entry, ``header``, is JSON: the
+format's version, constructors' arguments and how to read the arrays beside it.
 """
 
 import json
@@ -20,14 +20,18 @@ from numpy.typing import NDArray
 from calibration import CALIBRATORS
 from estimator.degradation.thresholds import Thresholds
 from estimator.delayed_labels.delay import N_AGES, N_BANDS, Arrivals
+from estimator.delayed_labels.ledger_file import ledger_from_arrays, ledger_to_arrays
 from estimator.delayed_labels.reconciliation import ReferenceDelays
 from estimator.files import replacing
 from estimator.metrics import resolve_metrics
+from estimator.monitor import Epoch, Monitor
 from estimator.performance_estimator import PerformanceEstimator
 from estimator.reference import Reference
 from estimator.results import Performance
 from estimator.soft_labels import ErrorCells
 
+MONITOR_FORMAT = "deadreckon monitor"
+MONITOR_VERSION = 1
 FORMAT = "deadreckon performance estimator"
 VERSION = 2
 
@@ -46,6 +50,43 @@ def load_estimator(path: Path) -> PerformanceEstimator:
     header, arrays = read_archive(path, FORMAT, VERSION, remedy)
     with garbled(path, remedy):
         return estimator_from_arrays(header, arrays)
+
+
+def save_monitor(monitor: Monitor, path: Path) -> None:
+    """Write a monitor with its estimators; an earlier file is replaced in one step."""
+    header, arrays = ledger_to_arrays(monitor.ledger)
+    content = {f"ledger/{name}": values for name, values in arrays.items()}
+    epochs = []
+    for i, epoch in enumerate(monitor.epochs):
+        own, arrays = estimator_to_arrays(epoch.estimator)
+        epochs.append({"from_chunk": epoch.from_chunk, "estimator": own})
+        content |= {f"epoch/{i}/{name}": values for name, values in arrays.items()}
+    top = {
+        "format": MONITOR_FORMAT,
+        "version": MONITOR_VERSION,
+        "row_id": monitor.row_id,
+        "ledger": header,
+        "epochs": epochs,
+    }
+    write_archive(path, top, content)
+
+
+def load_monitor(path: Path) -> Monitor:
+    """Read a monitor, or raise a ValueError that says what the file is not."""
+    remedy = "Save the monitor again with `Monitor.save`."
+    header, arrays = read_archive(path, MONITOR_FORMAT, MONITOR_VERSION, remedy)
+    with garbled(path, remedy):
+        epochs = tuple(
+            Epoch(
+                estimator=estimator_from_arrays(
+                    epoch["estimator"], under(arrays, f"epoch/{i}/")
+                ),
+                from_chunk=epoch["from_chunk"],
+            )
+            for i, epoch in enumerate(header["epochs"])
+        )
+        ledger = ledger_from_arrays(header["ledger"], under(arrays, "ledger/"))
+        return Monitor.from_parts(epochs, header["row_id"], ledger)
 
 
 def write_archive(path: Path, header: Mapping[str, Any], arrays: Arrays) -> None:

@@ -112,7 +112,7 @@ def measure_error_cells(
     count = np.bincount(cell, minlength=edges.size + 1)
     centre = np.bincount(cell, score, edges.size + 1) / count
     spread = calibrated * (1.0 - calibrated)
-    information = np.bincount(cell, spread, edges.size + 1)
+    information: Floats = np.bincount(cell, spread, edges.size + 1).astype(np.float64)
     middle = np.clip(calibrator.predict(centre), _CERTAIN, 1.0 - _CERTAIN)
     factor = np.zeros((0, centre.size))
     if isinstance(calibrator, UncertainCalibrator):

@@ -69,7 +69,7 @@ def smooth(
     out_mean: Floats,
     out_covariance: Floats,
 ) -> None:
-    """Fill in mean (n, 2) and covariance (n, 2, 2) of ``Z @ state`` given everything."""
+    """Fill in mean (n, 2) and covariance (n, 2, 2) of ``Z @ state``, given all."""
     n, d = n_seen.size, Z.shape[1]
     mean, covariance = np.zeros(d), P0.copy()
     row, gain, moved = np.empty(d), np.empty(d), np.empty((d, d))
@@ -151,7 +151,7 @@ def _compare(
     row: Floats,
     gain: Floats,
 ) -> tuple[float, float]:
-    """Return the prediction error and its variance; fill in row and row's covariance."""
+    """Return prediction error and variance; fill in ``row`` and ``gain``."""
     d = mean.size
     error, spread = seen, 1.0
     for j in range(d):

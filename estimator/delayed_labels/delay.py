@@ -77,20 +77,23 @@ class DelayModel:
     @property
     def log_ratio(self) -> Floats:
         """Log ratio of P(waiting | 1) to P(waiting | 0), flat over (stratum, age)."""
-        return (self.hazard[0] - self.hazard[1]).ravel()
+        ratio: Floats = (self.hazard[0] - self.hazard[1]).ravel()
+        return ratio
 
     @property
     def arrived_log_ratio(self) -> Floats:
         """Log ratio of P(arrived | 1) to P(arrived | 0), 0 where neither can be."""
         arrived = -np.expm1(-self.hazard)
         both = np.where((arrived > 0.0).all(axis=0), arrived, 1.0)
-        return np.log(both[1] / both[0]).ravel()
+        ratio: Floats = np.log(both[1] / both[0]).ravel()
+        return ratio
 
     @property
     def to_come(self) -> Floats:
         """P(a label comes later | it has not come yet), by class; flat (2, …)."""
         left = self.hazard[:, :, -1:] - self.hazard
-        return -np.expm1(-left).reshape(2, -1)
+        chance: Floats = -np.expm1(-left).reshape(2, -1)
+        return chance
 
     @property
     def arrived(self) -> Floats:
@@ -204,7 +207,9 @@ def _draw(came: Floats, at_risk: Floats, parent: Floats) -> Floats:
     return drawn
 
 
-def measure_spread(label: Floats, age: NDArray[np.int64], chunk: Floats) -> Floats:
+def measure_spread(
+    label: Floats, age: NDArray[np.int64], chunk: NDArray[np.int64]
+) -> Floats:
     """Estimate how much chunks differ in who is waiting, by age; shape (N_AGES,).
 
     The variance, over chunks whose labels are all in, of the log ratio of waiting
@@ -228,13 +233,13 @@ def measure_spread(label: Floats, age: NDArray[np.int64], chunk: Floats) -> Floa
             cell = chunk[of] * _COMPARED.size + np.searchsorted(_COMPARED, age[of])
             # An arrival between two compared ages is waiting at the first.
             cell = cell[np.searchsorted(_COMPARED, age[of]) < _COMPARED.size]
-            came = np.bincount(cell, minlength=n_chunks * found.size)
-            came = came.reshape(n_chunks, -1).cumsum(axis=1)
+            counts = np.bincount(cell, minlength=n_chunks * found.size)
+            came = counts.reshape(n_chunks, -1).cumsum(axis=1)
             waiting, survival = size - came, 1.0 - came.sum(axis=0) / max(of.sum(), 1)
             expected = size * survival
             usable &= expected >= 1.0
-            waiting, expected = waiting + 0.5, expected + 0.5
-            logs += sign * np.log(waiting / expected)
+            expected = expected + 0.5
+            logs += sign * np.log((waiting + 0.5) / expected)
             noise += (1.0 - survival) / expected
         enough = usable.sum(axis=0) >= _MIN_COMPARED
         excess = np.where(usable, logs**2 - noise, 0.0).sum(axis=0)

@@ -1,6 +1,7 @@
 """Labels as events in a fixed order: the last one of a row is the one that counts."""
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,7 +47,7 @@ def no_events() -> LabelEvents:
     )
 
 
-def select_events(events: LabelEvents, which: NDArray | slice) -> LabelEvents:
+def select_events(events: LabelEvents, which: NDArray[Any] | slice) -> LabelEvents:
     """Return some of the events."""
     return LabelEvents(**{name: getattr(events, name)[which] for name in NAMES})
 
@@ -81,7 +82,7 @@ def winners(events: LabelEvents, as_of: int | None = None) -> LabelEvents:
 
 
 def without_repeats(events: LabelEvents, current: NDArray[np.int8]) -> LabelEvents:
-    """Leave out labels without a time that only repeat what is ``current`` by location.
+    """Leave out labels without a time that only repeat what is ``current``.
 
     Whoever sends all labels anew every night would fill the memory with them.
     """
@@ -90,7 +91,7 @@ def without_repeats(events: LabelEvents, current: NDArray[np.int8]) -> LabelEven
 
 
 def current_values(events: LabelEvents, n: int) -> NDArray[np.int8]:
-    """Return the label that counts at each of ``n`` locations, -1 where there is none."""
+    """Return the label that counts at each of ``n`` locations, -1 for none."""
     values = np.full(n, -1, dtype=np.int8)
     last = winners(events)
     values[last.location] = last.value

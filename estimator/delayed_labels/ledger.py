@@ -9,6 +9,7 @@ they are split into batches.
 
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +26,7 @@ from estimator.delayed_labels.events import (
 )
 from estimator.delayed_labels.label_frame import NO_TIME, LabelColumns, microseconds
 from estimator.delayed_labels.row_ids import IdIndex, Keys
-from estimator.frames import Columns
+from estimator.frames import Columns, required
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -238,7 +239,7 @@ def add_rows(
         serial = _find_chunk(chunks, label, spec)
         if serial is None:
             serial = len(chunks)
-            chunks.append(_empty_chunk(label, columns, time is not None))
+            chunks.append(_empty_chunk(label, columns, has_time=time is not None))
         old = chunks[serial]
         own = new[rows]
         places[rows] = (serial << _ROW_BITS) + old.score.size + np.arange(own.size)
@@ -285,8 +286,10 @@ def add_labels(
     timed = labels.at != NO_TIME
     if labels.has_times and ledger.chunks and ledger.chunks[0].time is not None:
         _check_zone(ledger.timezone, labels.timezone, "labels")
-    late = np.flatnonzero(timed & (labels.at > now)) if now is not None else timed[:0]
-    if late.size:
+    late = np.empty(0, dtype=np.int64)
+    if now is not None:
+        late = np.flatnonzero(timed & (labels.at > now))
+    if now is not None and late.size:
         first = int(late[0])
         msg = (
             f"`labels` must not arrive after `now` ({_iso(now)}), but {late.size} of "
@@ -335,8 +338,9 @@ def _check_zone(ours: TimeZone, theirs: TimeZone, name: str) -> None:
         if ours is None:
             has, lacks = lacks, has
         msg = (
-            f"Times must have a time zone everywhere or nowhere, but {has} have one and "
-            f'{lacks} have none. Localize them: frame[column].dt.tz_localize("UTC").'
+            f"Times must have a time zone everywhere or nowhere, but {has} have "
+            f"one and {lacks} have none. Localize them: "
+            'frame[column].dt.tz_localize("UTC").'
         )
         raise ValueError(msg)
 
@@ -399,8 +403,8 @@ def _check_same(
             if what == "time":
                 was, now = _iso(int(was)), _iso(int(now))
             msg = (
-                f"`production` must not change a row that was delivered before, but the "
-                f"{what} of {differs.sum()} rows differs (first: id "
+                "`production` must not change a row that was delivered before, but "
+                f"the {what} of {differs.sum()} rows differs (first: id "
                 f"{show(int(rows[i]))} had {was}, now {now}). Nothing was added. Give "
                 "new predictions new ids; after a retraining call `rebase`."
             )
@@ -431,8 +435,8 @@ def _chunk_new_rows(
             yield last, np.arange(begin, stop)
             begin, room = stop, 0
         return
-    assert time is not None  # check_chunk saw to it
-    found = make_chunks(new.size, spec, time[new].view("M8[us]"), columns.timezone)
+    moment = required(time)[new].view("M8[us]")
+    found = make_chunks(new.size, spec, moment, columns.timezone)
     for c in np.flatnonzero(np.diff(found.offsets)).tolist():
         rows = np.arange(found.offsets[c], found.offsets[c + 1])
         yield found.label[c], rows if found.rows is None else np.sort(found.rows[rows])
@@ -449,7 +453,7 @@ def _find_chunk(
     return None
 
 
-def _empty_chunk(label: str | int, columns: Columns, has_time: bool) -> ChunkRows:
+def _empty_chunk(label: str | int, columns: Columns, *, has_time: bool) -> ChunkRows:
     return ChunkRows(
         label=label,
         score=np.empty(0),
@@ -466,7 +470,7 @@ def _append(
     codes: Mapping[Hashable, NDArray[np.int16]],
     rows: Integers,
 ) -> ChunkRows:
-    def joined(old: NDArray | None, more: NDArray | None) -> NDArray | None:
+    def joined(old: Any, more: Any) -> Any:
         return None if old is None else np.concatenate([old, more[rows]])
 
     time = None if batch.time is None else batch.time[rows]
@@ -543,8 +547,8 @@ def _hold(ledger: Ledger, keys: Keys, events: LabelEvents) -> Ledger:
         return ledger
     if ledger.held_keys.size and ledger.held_keys.dtype.kind != keys.dtype.kind:
         msg = (
-            "Row ids must be of one kind, whole numbers or texts, but these labels' are "
-            "of another kind than those held. Convert the column: column.astype(str)."
+            "Row ids must be of one kind, whole numbers or texts, but these labels' "
+            "are of another kind than those held. Convert: column.astype(str)."
         )
         raise TypeError(msg)
     both = np.concatenate([ledger.held_keys, keys]) if ledger.held_keys.size else keys

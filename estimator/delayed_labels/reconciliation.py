@@ -9,6 +9,7 @@ maximization: the soft labels say how many of each class are waiting.
 
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +38,7 @@ from estimator.delayed_labels.delay import (
     merge_arrivals,
     no_delays,
 )
-from estimator.frames import Columns
+from estimator.frames import Columns, required
 from estimator.soft_labels import ErrorCells
 
 Floats = NDArray[np.float64]
@@ -163,13 +164,11 @@ def shift_frame(cells: ErrorCells) -> ShiftFrame:
     scale = float(np.sqrt(np.average((x - centre) ** 2, weights=weight))) or 1.0
     design = np.stack([np.ones_like(x), (x - centre) / scale])
     inverse = np.linalg.pinv((design * weight) @ design.T)
+    rest, prior = cells.factor, inverse.astype(np.float64)
     if cells.has_factor:
         along = inverse @ (design * weight) @ cells.factor.T
         rest = cells.factor - along.T @ design
         prior = along @ along.T
-    else:
-        rest = cells.factor
-        prior = inverse
     factor = np.concatenate([design, rest])
     return ShiftFrame(
         centre=centre,
@@ -189,8 +188,10 @@ def shift_frame(cells: ErrorCells) -> ShiftFrame:
 
 def learn_delays(columns: Columns, chunks: Chunks) -> ReferenceDelays:
     """Learn from the reference how long labels take, if it says when they came."""
-    usable = ~np.isnan(columns.label) & ~np.isnan(columns.score)
-    bands = np.quantile(columns.score[usable], np.arange(1, N_BANDS) / N_BANDS)
+    label = required(columns.label)
+    usable: NDArray[np.bool_] = ~np.isnan(label) & ~np.isnan(columns.score)
+    score = np.asarray(columns.score[usable], dtype=np.float64)
+    bands = np.quantile(score, np.arange(1, N_BANDS) / N_BANDS)
     arrivals: dict[Hashable | None, Arrivals] = {}
     spread = np.zeros(N_AGES)
     if columns.labeled_at is not None and columns.timestamp is not None:
@@ -200,10 +201,8 @@ def learn_delays(columns: Columns, chunks: Chunks) -> ReferenceDelays:
         chunk[rows] = np.repeat(np.arange(len(chunks)), np.diff(chunks.offsets))
         came = usable & ~np.isnat(columns.labeled_at)
         age = age_step(_waited(columns, came))
-        spread = measure_spread(columns.label[came], age, chunk[came])
-    return ReferenceDelays(
-        bands=bands.astype(np.float64), arrivals=arrivals, spread=spread
-    )
+        spread = measure_spread(label[came], age, chunk[came])
+    return ReferenceDelays(bands=bands, arrivals=arrivals, spread=spread)
 
 
 def reconcile(
@@ -244,12 +243,12 @@ def reconcile(
         for before in (learned.arrivals, {} if others is None else others.arrivals):
             for column, counts in before.items():
                 arrivals[column] = merge_arrivals(counts, arrivals.get(column))
-    timed = any(counts.count.any() for counts in arrivals.values())
+    timed = now is not None and any(counts.count.any() for counts in arrivals.values())
     place = np.zeros(label.size, dtype=np.int32)
-    column: Hashable | None = None
-    if timed:
-        column = choose_column(arrivals)
-        place = _places(columns, learned.bands, column, arrivals[column].values, now)
+    by: Hashable | None = None
+    if timed and now is not None:
+        by = choose_column(arrivals)
+        place = _places(columns, learned.bands, by, arrivals[by].values, now)
     soft = _expit(x)
     delays = no_delays()
     shift = np.zeros((n_chunks, 2))
@@ -263,10 +262,10 @@ def reconcile(
         )
     for _ in range(_ROUNDS):
         if timed:
-            counts = arrivals[column]
+            counts = arrivals[by]
             waiting = np.zeros((2, len(counts.values) + 1, N_BANDS, N_AGES))
             count_waiting(label, soft, place, waiting.reshape(2, -1))
-            delays = fit_delays(column, learned.bands, counts, waiting)
+            delays = fit_delays(by, learned.bands, counts, waiting)
         information, vector, completeness = _chunk_information(
             x,
             label,
@@ -338,18 +337,20 @@ def _expit(x: Floats) -> Floats:
 
 def _arrivals_by_column(
     columns: Columns,
-    bands: Floats,
+    bands: NDArray[np.floating],
     usable: NDArray[np.bool_],
 ) -> dict[Hashable | None, Arrivals]:
     """Count how long labels took, over all rows and by each segment column."""
-    came = np.flatnonzero(usable & ~np.isnat(columns.labeled_at))
-    options = {
-        "label": columns.label[came],
+    came = np.flatnonzero(usable & ~np.isnat(required(columns.labeled_at)))
+    options: dict[str, Any] = {
+        "label": required(columns.label)[came],
         "band": np.searchsorted(bands, columns.score[came]),
         "seconds": _waited(columns, came),
     }
     none = np.zeros(came.size, dtype=np.int64)
-    found = {None: count_arrivals(("",), code=none, **options)}
+    found: dict[Hashable | None, Arrivals] = {
+        None: count_arrivals(("",), code=none, **options)
+    }
     for column, segment in columns.segments.items():
         found[column] = count_arrivals(
             tuple(segment.values), code=segment.codes[came].astype(np.int64), **options
@@ -357,10 +358,12 @@ def _arrivals_by_column(
     return found
 
 
-def _waited(columns: Columns, came: NDArray[np.generic]) -> Floats:
+def _waited(columns: Columns, came: NDArray[Any]) -> Floats:
     """Return how long labels took, in seconds; 0 if they came before their rows."""
-    took = (columns.labeled_at[came] - columns.timestamp[came]).astype("m8[us]")
-    return np.maximum(took.astype(np.float64) * 1e-6, 0.0)
+    came_at, since = required(columns.labeled_at), required(columns.timestamp)
+    took = (came_at[came] - since[came]).astype("m8[us]").astype(np.float64)
+    seconds: Floats = np.maximum(took * 1e-6, 0.0)
+    return seconds
 
 
 def _places(
@@ -378,7 +381,7 @@ def _places(
         code = [index.get(value, len(values)) for value in segment.values]
         stratum += N_BANDS * np.array(code, dtype=np.int16)[segment.codes]
     place = np.empty(stratum.size, dtype=np.int32)
-    start = columns.timestamp.astype("M8[us]").view(np.int64)
+    start = required(columns.timestamp).astype("M8[us]").view(np.int64)
     at = int(now.astype("M8[us]").astype(np.int64))
     find_places(start, at, stratum, STEPS_PER_DOUBLING, N_AGES, place)
     return place

@@ -41,9 +41,9 @@ def read_ids(series: nw.Series[Any], what: str) -> tuple[Keys, Callable[[int], s
         return keys, lambda i: str(values[i])
     if dtype.is_float() or dtype == nw.Boolean:
         msg = (
-            f"{what} must hold row ids, whole numbers or texts, but is of type {dtype}. "
-            "Whole numbers become floats where some are missing: drop these rows, then "
-            'column.astype("int64").'
+            f"{what} must hold row ids, whole numbers or texts, but is of type "
+            f"{dtype}. Whole numbers become floats where some are missing: drop "
+            'these rows, then column.astype("int64").'
         )
         raise TypeError(msg)
     values = np.asarray(series.to_native(), dtype=object)
@@ -144,7 +144,7 @@ class IdIndex:
             kinds = {"i": "whole numbers", "S": "texts"}
             held, got = self.runs[0][0].dtype.kind, keys.dtype.kind
             msg = (
-                f"Row ids must be of one kind: those known are {kinds[held]}, these are "
-                f"{kinds[got]}. Convert the column, e.g. column.astype(str)."
+                f"Row ids must be of one kind: those known are {kinds[held]}, these "
+                f"are {kinds[got]}. Convert the column, e.g. column.astype(str)."
             )
             raise TypeError(msg)

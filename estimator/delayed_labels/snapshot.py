@@ -1,7 +1,8 @@
-"""The rows and labels known at one moment, as the estimator's own columns and chunks."""
+"""The rows and labels known at one moment, as columns and chunks."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,7 @@ from estimator.chunking import Chunks, ChunkSpec, make_chunks
 from estimator.delayed_labels.events import winners
 from estimator.delayed_labels.label_frame import NO_TIME
 from estimator.delayed_labels.ledger import ChunkRows, Ledger
-from estimator.frames import Columns, SegmentCodes
+from estimator.frames import Columns, SegmentCodes, required
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -64,17 +65,17 @@ def take_snapshot(
     by_count = spec is None or isinstance(spec, int)
     wanted = range(len(ledger.chunks)) if only is None else sorted(only)
     kept = {s: _rows_by(ledger.chunks[s], as_of, in_time=not by_count) for s in wanted}
-    sizes = {s: ledger.chunks[s].score[rows].size for s, rows in kept.items()}
-    order = [s for s in wanted if sizes[s]]
+    n_rows = {s: ledger.chunks[s].score[rows].size for s, rows in kept.items()}
+    order = [s for s in wanted if n_rows[s]]
     if not by_count:
-        order.sort(key=lambda s: ledger.chunks[s].first)
-    sizes = [sizes[s] for s in order]
+        order.sort(key=lambda s: required(ledger.chunks[s].first))
+    sizes = [n_rows[s] for s in order]
     offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
     columns = _flatten(ledger, order, kept, offsets, as_of)
     serial = np.array(order, dtype=np.int64)
     position = places = np.arange(len(ledger.chunks))
     n_places = places.size
-    if by_count or not order:
+    if spec is None or isinstance(spec, int) or not order:
         asked = spec if isinstance(spec, int) else None
         chunks = _as_counted(ledger, columns, serial, offsets, asked)
         position = serial
@@ -100,8 +101,8 @@ def take_snapshot(
 
 def _all_labels(ledger: Ledger, spec: Period | Edges) -> list[str]:
     """Return the labels of all periods from the first row to the last."""
-    first = min(chunk.first for chunk in ledger.chunks)
-    last = max(chunk.last for chunk in ledger.chunks)
+    first = min(required(chunk.first) for chunk in ledger.chunks)
+    last = max(required(chunk.last) for chunk in ledger.chunks)
     ends = np.array([first, last]).view("M8[us]")
     if isinstance(spec, Period):
         limit = np.iinfo(np.int64).max  # the rows have been cut into them already
@@ -116,7 +117,9 @@ def _rows_by(
     time = chunk.time
     if time is None:
         return slice(None)
-    known = slice(None) if as_of is None or chunk.last <= as_of else time <= as_of
+    known: NDArray[np.bool_] | slice = slice(None)
+    if as_of is not None and required(chunk.last) > as_of:
+        known = time <= as_of
     ordered = not in_time or bool((time[1:] >= time[:-1]).all())
     if ordered:
         return known if isinstance(known, slice) else np.flatnonzero(known)
@@ -147,9 +150,9 @@ def _flatten(
         own, rows = slice(offsets[i], offsets[i + 1]), kept[s]
         score[own] = chunk.score[rows]
         if decision is not None:
-            decision[own] = chunk.decision[rows]
+            decision[own] = required(chunk.decision)[rows]
         if time is not None:
-            time[own] = chunk.time[rows]
+            time[own] = required(chunk.time)[rows]
         for column, code in codes.items():
             code[own] = chunk.codes[column][rows]
         if chunk.events.location.size:
@@ -195,6 +198,8 @@ def _as_counted(
     label = np.empty(serial.size, dtype=object)
     label[:] = [ledger.chunks[s].label for s in serial]
     moment = columns.timestamp
+    start: NDArray[Any]
+    end: NDArray[Any]
     if moment is None:
         start, end = offsets[:-1], offsets[1:] - 1
     elif serial.size:
