@@ -162,7 +162,7 @@ class AddedRows:
     n_new: int
     n_identical: int
     n_applied: int
-    touched: tuple[int, ...]
+    touched: tuple[int, ...] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,7 +190,7 @@ class AddedLabels:
     n_identical: int
     n_held: int
     n_missing: int
-    touched: tuple[int, ...]
+    touched: tuple[int, ...] = field(repr=False)
 
 
 def add_rows(
