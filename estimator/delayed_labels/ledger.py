@@ -404,8 +404,8 @@ def _check_same(
                 was, now = _iso(int(was)), _iso(int(now))
             msg = (
                 "`production` must not change a row that was delivered before, but "
-                f"the {what} of {differs.sum()} rows differs (first: id "
-                f"{show(int(rows[i]))} had {was}, now {now}). Nothing was added. Give "
+                f"the {what} of id {show(int(rows[i]))} was {was} and now is {now} "
+                f"({differs.sum()} such rows in its chunk). Nothing was added. Give "
                 "new predictions new ids; after a retraining call `rebase`."
             )
             raise ValueError(msg)

@@ -232,9 +232,12 @@ def test_labels_from_after_now_are_refused():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"y_pred_proba": 0.5}, r"the score of 1 rows differs \(first: id 2 had 0.02"),
-        ({"time": START}, r"the time of 1 rows differs \(first: id 2 had 2026-01-06"),
-        ({"y_pred_proba": np.nan}, "the score of 1 rows differs"),
+        (
+            {"y_pred_proba": 0.5},
+            r"the score of id 2 was 0.02\d* and now is 0.5 \(1 such",
+        ),
+        ({"time": START}, "the time of id 2 was 2026-01-06 and now is 2026-01-05"),
+        ({"y_pred_proba": np.nan}, "the score of id 2 was"),
     ],
 )
 def test_a_row_that_changed_is_refused(change, message):

@@ -1,0 +1,143 @@
+"""The kernels of late labels against a few lines of NumPy and numerical derivatives."""
+
+import numpy as np
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy.optimize import minimize
+from scipy.special import expit
+
+from estimator._kernels.late_labels import (
+    count_waiting,
+    find_places,
+    shift_information,
+    soften,
+)
+from estimator.delayed_labels.delay import N_AGES, STEPS_PER_DOUBLING, age_step
+
+CENTRE, SCALE = -0.5, 1.3
+OFFSETS = np.array([0, 400, 400, 700])
+PRECISION = 4.0
+LOG_RATIO = np.array([0.0, -0.8, 1.1])
+TO_COME = np.array([[1.0, 0.4, 0.0], [1.0, 0.7, 0.1]])
+
+
+def rows(seed=0, n=700, share=0.4):
+    rng = np.random.default_rng(seed)
+    x = rng.normal(-0.5, 1.3, n)
+    label = (rng.random(n) < expit(x + 0.4)).astype(float)
+    label[rng.random(n) > share] = np.nan
+    place = rng.integers(0, 3, n).astype(np.int32)
+    x[5] = np.nan  # a row without a score
+    return x, label, place
+
+
+def log_likelihood(shift, x, label, place):
+    """Bernoulli for labels; for waiting rows the mixture over what they may be."""
+    known = ~np.isnan(x)
+    x, label, place = x[known], label[known], place[known]
+    p = expit(x + shift[0] + shift[1] * (x - CENTRE) / SCALE)
+    waits = np.isnan(label)
+    of_label = np.where(label == 1, p, 1 - p)
+    mixture = p * np.exp(LOG_RATIO[place]) + 1 - p
+    return np.log(np.where(waits, mixture, of_label)).sum()
+
+
+def information(x, label, place, n_steps=8):
+    n = OFFSETS.size - 1
+    out = np.zeros((n, 2, 2)), np.zeros((n, 2)), np.zeros(n)
+    shift_information(
+        x, CENTRE, SCALE, label, place, LOG_RATIO, TO_COME, OFFSETS, n_steps, PRECISION,
+        *out,
+    )  # fmt: skip
+    return out
+
+
+def test_information_is_the_curvature_at_the_penalized_mode():
+    x, label, place = rows()
+    found, vector, _ = information(x, label, place)
+    for c in (0, 2):
+        own = tuple(column[OFFSETS[c] : OFFSETS[c + 1]] for column in (x, label, place))
+        mode = minimize(
+            lambda s, own=own: PRECISION * s @ s / 2 - log_likelihood(s, *own),
+            np.zeros(2),
+            tol=1e-12,
+        ).x
+        step = 1e-4
+        hessian = np.empty((2, 2))
+        for i in range(2):
+            for j in range(2):
+                a, b = np.eye(2)[i] * step, np.eye(2)[j] * step
+                hessian[i, j] = (
+                    log_likelihood(mode + a + b, *own)
+                    - log_likelihood(mode + a - b, *own)
+                    - log_likelihood(mode - a + b, *own)
+                    + log_likelihood(mode - a - b, *own)
+                ) / (4 * step**2)
+        assert_allclose(found[c], -hessian, rtol=1e-3, atol=0.02)
+        # The estimate without the weak prior: at the mode its gradient is the prior's.
+        assert_allclose(vector[c], found[c] @ mode + PRECISION * mode, atol=1e-3)
+    assert_array_equal(found[1], 0.0)  # an empty chunk says nothing
+
+
+def test_completeness_is_labels_over_labels_to_expect():
+    x, label, place = rows()
+    _, _, completeness = information(x, label, place)
+    label[:400] = 1.0
+    assert information(x, label, place)[2][0] == 1.0
+    label[:400] = np.nan
+    assert information(x, label, place)[2][0] == 0.0
+    assert 0.3 < completeness[2] < 0.8
+    place[:] = 2  # hardly a label is still to come
+    assert information(*rows()[:2], place)[2][2] > completeness[2]
+
+
+def test_rows_that_wait_without_regard_to_class_say_nothing():
+    x, label, place = rows()
+    place[:] = 0
+    found, vector, _ = information(x, label, place)
+    x[np.isnan(label)] = np.nan
+    alone = information(x, label, place)
+    assert_allclose(found, alone[0], atol=1e-9)
+    assert_allclose(vector, alone[1], atol=1e-9)
+
+
+def test_information_is_never_negative():
+    for seed in range(50):
+        x, label, place = rows(seed, share=0.02)
+        place[:] = 1 + (np.arange(place.size) % 2)
+        found, *_ = information(x, label, place)
+        assert np.linalg.eigvalsh(found).min() > -1e-9
+
+
+def test_soft_labels_are_labels_or_posteriors():
+    x, label, place = rows()
+    shift = np.array([[0.1, -0.2], [0.0, 0.0], [-0.3, 0.1]])
+    out = np.empty(x.size)
+    soften(x, CENTRE, SCALE, label, place, LOG_RATIO, OFFSETS, shift, out)
+    of = np.repeat(shift, np.diff(OFFSETS), axis=0)
+    eta = x + of[:, 0] + of[:, 1] * (x - CENTRE) / SCALE + LOG_RATIO[place]
+    assert_allclose(out, np.where(np.isnan(label), expit(eta), label), rtol=1e-12)
+
+
+def test_places_are_those_of_age_step():
+    rng = np.random.default_rng(0)
+    seconds = np.concatenate(
+        [[-5.0, 0.0, 0.5, 1.0, 86_400.0, 1e12], 10 ** rng.uniform(-1, 8, 500)]
+    )
+    now = 10**15
+    start = (now - (seconds * 1e6)).astype(np.int64)
+    stratum = rng.integers(0, 4, seconds.size).astype(np.int16)
+    out = np.empty(seconds.size, dtype=np.int32)
+    find_places(start, now, stratum, STEPS_PER_DOUBLING, N_AGES, out)
+    expected = stratum * N_AGES + age_step((now - start) * 1e-6)
+    assert_array_equal(out, expected)
+
+
+def test_waiting_rows_count_in_both_classes():
+    _, label, place = rows()
+    soft = np.full(label.size, 0.3)
+    soft[7] = np.nan
+    waiting = np.zeros((2, 3))
+    count_waiting(label, soft, place, waiting)
+    there = np.isnan(label) & ~np.isnan(soft)
+    rows_by_place = np.bincount(place[there], minlength=3)
+    assert_allclose(waiting, [0.7 * rows_by_place, 0.3 * rows_by_place])
