@@ -4,6 +4,7 @@ from html import escape
 
 import numpy as np
 
+from estimator.presentation.stages import coverage, is_reconciled
 from estimator.presentation.svg import performance_svg
 from estimator.results import Performance
 
@@ -19,6 +20,13 @@ _STYLE = """<style>
 .deadreckon .band {fill: #0072b2; opacity: .22}
 .deadreckon .estimated path {fill: none; stroke: #0072b2; stroke-width: 1.6}
 .deadreckon .estimated circle {fill: #0072b2}
+.deadreckon .before path {fill: none; stroke: #0072b2; stroke-dasharray: 4 2;
+  opacity: .75}
+.deadreckon .before circle {display: none}
+.deadreckon .reconciled path {fill: none; stroke: #009e73; stroke-width: 1.6}
+.deadreckon .reconciled circle {fill: #009e73}
+.deadreckon .so-far {fill: none; stroke: #e69f00; opacity: .55}
+.deadreckon .labels {fill: #e69f00; opacity: .6}
 .deadreckon .realized path {fill: none; stroke: #e69f00; stroke-width: 1.2}
 .deadreckon .realized circle {fill: #e69f00}
 .deadreckon .threshold {fill: none; stroke: #d55e00; stroke-dasharray: 5 3}
@@ -36,15 +44,13 @@ _STYLE = """<style>
 .deadreckon td.alerted {color: #d55e00; font-weight: 600}
 </style>"""
 
-_KEY = "".join(
-    f'<span><i style="background: {color}"></i>{name}</span>'
-    for name, color in (
-        ("estimated", "#0072b2"),
-        ("prediction interval", "#0072b238"),
-        ("realized", "#e69f00"),
-        ("threshold, alert", "#d55e00"),
-    )
+_KEY = (
+    ("estimated", "#0072b2"),
+    ("prediction interval", "#0072b238"),
+    ("realized", "#e69f00"),
+    ("threshold, alert", "#d55e00"),
 )
+_RECONCILED = ("reconciled", "#009e73")
 
 
 def performance_html(performance: Performance) -> str:
@@ -62,7 +68,17 @@ def performance_html(performance: Performance) -> str:
     )
     return (
         f'{_STYLE}<div class="deadreckon"><p>{escape(_summary(performance))}</p>'
-        f'<div class="key">{_KEY}</div>{charts}{_table(performance)}</div>'
+        f'<div class="key">{_key(performance)}</div>{charts}{_table(performance)}</div>'
+    )
+
+
+def _key(performance: Performance) -> str:
+    entries = [*_KEY]
+    if is_reconciled(performance):
+        entries.insert(1, _RECONCILED)
+    return "".join(
+        f'<span><i style="background: {color}"></i>{name}</span>'
+        for name, color in entries
     )
 
 
@@ -90,9 +106,12 @@ def _table(performance: Performance) -> str:
         (performance.segment == "") & (performance.period == "analysis")
     )
     shown = of[-_MAX_ROWS:]
+    reconciled, share = is_reconciled(performance), coverage(performance)
     head = "".join(
         f"<th>{escape(metric)}</th>" for metric in performance.metrics[:_MAX_CHARTS]
     )
+    if reconciled:
+        head = f"<th>labels</th>{head}"
     body = ""
     for i in shown:
         cells = "".join(
@@ -100,7 +119,10 @@ def _table(performance: Performance) -> str:
             for k in range(min(len(performance.metrics), _MAX_CHARTS))
         )
         chunk = escape(str(performance.chunk[i]))
-        body += f"<tr><td>{chunk}</td><td>{performance.n_rows[i]}</td>{cells}</tr>"
+        labels = f"<td>{share[i]:.0%}</td>" if reconciled else ""
+        body += (
+            f"<tr><td>{chunk}</td><td>{performance.n_rows[i]}</td>{labels}{cells}</tr>"
+        )
     earlier = of.size - shown.size
     note = f"<p>… after {earlier} earlier chunks</p>" if earlier else ""
     return f"{note}<table><tr><th>chunk</th><th>rows</th>{head}</tr>{body}</table>"

@@ -6,6 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration._validation import nearest_name
+from estimator.presentation.stages import (
+    coverage,
+    has_partial_labels,
+    is_final,
+    is_reconciled,
+)
 from estimator.results import Performance
 
 if TYPE_CHECKING:
@@ -13,6 +19,8 @@ if TYPE_CHECKING:
 
 # Colour-blind safe (Okabe & Ito 2008).
 ESTIMATED, REALIZED, ALERT = "#0072B2", "#E69F00", "#D55E00"
+RECONCILED = "#009E73"
+_STRIP = 0.22  # height of the strip of label coverage, in panels
 _MAX_TICKS = 9
 
 
@@ -24,6 +32,10 @@ def plot_performance(
     ax: "Axes | None" = None,
 ) -> Any:
     """Draw metrics over time: estimate in its interval, realized, threshold, alerts.
+
+    Once labels have come, the reconciled value is drawn in its interval, the estimate
+    thin behind it, realized values of unfinished chunks faint, and beneath it all a
+    strip of how many labels each chunk has.
 
     Parameters
     ----------
@@ -67,22 +79,39 @@ def plot_performance(
             msg = f"`ax` holds one metric, got {len(names)}; name one in `metrics`."
             raise ValueError(msg)
         _draw_panel(ax, performance, names[0], segment)
-        ax.legend(loc="best", frameon=False, fontsize="small")
+        if _shows_labels(performance):
+            low, high = ax.get_ylim()
+            ax.set_ylim(low - 0.12 * (high - low), high)  # room beneath the data
+            _draw_strip(ax.inset_axes((0.0, 0.0, 1.0, 0.07)), performance, segment)
+        ax.legend(loc="best", edgecolor="none", framealpha=0.8, fontsize="small")
         return ax
+    strip = _shows_labels(performance)
     figure, axes = _pyplot().subplots(
-        len(names),
+        len(names) + strip,
         1,
         sharex=True,
         squeeze=False,
-        figsize=(10, 1.2 + 2.4 * len(names)),
+        figsize=(10, 1.2 + 2.4 * (len(names) + _STRIP * strip)),
+        height_ratios=[1.0] * len(names) + [_STRIP] * strip,
         layout="constrained",
     )
-    for panel, name in zip(axes[:, 0], names, strict=True):
+    for panel, name in zip(axes[: len(names), 0], names, strict=True):
         _draw_panel(panel, performance, name, segment)
+    if strip:
+        _draw_strip(axes[-1, 0], performance, segment)
+        _label_chunks(axes[-1, 0], performance, segment)
+        axes = axes[:-1]
     # Room at the right for the last date, which is centred on the last chunk.
     figure.get_layout_engine().set(w_pad=0.15)
     handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=5, frameon=False)
+    figure.legend(
+        handles,
+        labels,
+        loc="outside upper center",
+        ncols=max(5, len(labels)),
+        frameon=False,
+        columnspacing=1.4,
+    )
     return axes[0, 0] if isinstance(metrics, str) or len(names) == 1 else axes[:, 0]
 
 
@@ -122,21 +151,28 @@ def _draw_panel(
     band_x, lower, upper = _steps(
         x[analysis], column("lower")[analysis], column("upper")[analysis]
     )
+    reconciled = is_reconciled(performance)
     ax.fill_between(
         band_x,
         lower,
         upper,
-        color=ESTIMATED,
+        color=RECONCILED if reconciled else ESTIMATED,
         alpha=0.18,
         lw=0,
         label=f"{performance.level:.0%} prediction interval",
     )
-    realized = column("realized")
-    if np.isfinite(realized).any():
-        ax.plot(x, realized, color=REALIZED, lw=1.2, label="realized", **marker)
-    ax.plot(
-        x, column("estimated"), color=ESTIMATED, lw=1.6, label="estimated", **marker
-    )
+    realized, final = column("realized"), is_final(performance)[of]
+    if np.isfinite(realized[final]).any():
+        known = np.where(final, realized, np.nan)
+        ax.plot(x, known, color=REALIZED, lw=1.2, label="realized", **marker)
+    if reconciled:
+        estimate: dict[str, Any] = {"lw": 1.1, "ls": (0, (4, 2)), "alpha": 0.75}
+    else:
+        estimate = {"lw": 1.6, **marker}
+    ax.plot(x, column("estimated"), color=ESTIMATED, label="estimated", **estimate)
+    if reconciled:
+        value = np.where(x >= n_reference, column("value"), np.nan)
+        ax.plot(x, value, color=RECONCILED, lw=1.6, label="reconciled", **marker)
     label: str | None = "threshold"
     for name in ("lower_threshold", "upper_threshold"):
         line_x, line, _ = _steps(x, column(name), column(name))
@@ -156,13 +192,68 @@ def _draw_panel(
             markeredgewidth=1.6,
             label="alert",
         )
-    ticks = np.unique(np.linspace(0, of.size - 1, min(of.size, _MAX_TICKS)).astype(int))
-    ax.set_xticks(ticks, [str(performance.chunk[of[i]]) for i in ticks])
-    ax.set_xlim(-0.5, of.size - 0.5)
+    _draw_so_far(ax, x, np.where(final, np.nan, realized))
+    _label_chunks(ax, performance, segment)
     ax.set_ylabel(metric + (f"\n{segment}" if segment else ""))
     ax.grid(axis="y", color="0.9", lw=0.8)
     ax.set_axisbelow(True)
     ax.spines[["top", "right"]].set_visible(False)
+
+
+def _draw_so_far(
+    ax: "Axes", x: NDArray[np.float64], realized: NDArray[np.float64]
+) -> None:
+    """Draw unfinished realized values faint, and arrows to those out of sight.
+
+    Labels that come first are a selection: such values may be far off, and must not
+    squeeze what is known into a line.
+    """
+    known = np.isfinite(realized)
+    if not known.any():
+        return
+    low, high = ax.get_ylim()
+    style: dict[str, Any] = {
+        "color": REALIZED,
+        "alpha": 0.6,
+        "lw": 0,
+        "markerfacecolor": "none",
+        "markersize": 4.5 if x.size <= 60 else 2.5,
+    }
+    label: str | None = "realized so far"
+    for where, y, marker in (
+        (known & (realized >= low) & (realized <= high), realized, "o"),
+        (known & (realized < low), np.full(x.size, low), 11),  # caret down, tip at y
+        (known & (realized > high), np.full(x.size, high), 10),
+    ):
+        if where.any():
+            ax.plot(x[where], y[where], marker=marker, label=label, **style)
+            label = None
+    ax.set_ylim(low, high)
+
+
+def _shows_labels(performance: Performance) -> bool:
+    return is_reconciled(performance) or has_partial_labels(performance)
+
+
+def _draw_strip(ax: "Axes", performance: Performance, segment: str) -> None:
+    """Draw the share of labels of each chunk as a bar."""
+    of = np.flatnonzero(performance.segment == segment)
+    x = np.arange(of.size)
+    ax.bar(x, np.ones(of.size), width=1.0, color="0.93", lw=0)
+    ax.bar(x, coverage(performance)[of], width=1.0, color=REALIZED, alpha=0.6, lw=0)
+    ax.set_xlim(-0.5, of.size - 0.5)
+    ax.set_ylim(0.0, 1.0)
+    ax.set_yticks([])
+    ax.set_xticks([])
+    ax.set_ylabel("labels", rotation=0, ha="right", va="center", fontsize="small")
+    ax.spines[:].set_visible(False)
+
+
+def _label_chunks(ax: "Axes", performance: Performance, segment: str) -> None:
+    of = np.flatnonzero(performance.segment == segment)
+    ticks = np.unique(np.linspace(0, of.size - 1, min(of.size, _MAX_TICKS)).astype(int))
+    ax.set_xticks(ticks, [str(performance.chunk[of[i]]) for i in ticks])
+    ax.set_xlim(-0.5, of.size - 0.5)
 
 
 def _steps(

@@ -5,6 +5,7 @@ from html import escape
 import numpy as np
 from numpy.typing import NDArray
 
+from estimator.presentation.stages import coverage, is_final, is_reconciled
 from estimator.results import Performance
 
 Floats = NDArray[np.float64]
@@ -26,8 +27,9 @@ def performance_svg(performance: Performance, metric: str, *, segment: str = "")
     Returns
     -------
     str
-        An ``<svg>`` element whose classes (``band``, ``estimated``, ``realized``,
-        ``threshold``, ``alert``, ``reference``) the page colours; each chunk has a
+        An ``<svg>`` element whose classes (``band``, ``estimated``, ``reconciled``,
+        ``realized``, ``so-far``, ``threshold``, ``alert``, ``reference``, ``labels``)
+        the page colours; each chunk has a
         ``<title>`` that browsers show on hover.
     """
     of = np.flatnonzero(performance.segment == segment)
@@ -40,11 +42,17 @@ def performance_svg(performance: Performance, metric: str, *, segment: str = "")
     value, lower, upper = column("value"), column("lower"), column("upper")
     estimated, realized = column("estimated"), column("realized")
     thresholds = column("lower_threshold"), column("upper_threshold")
-    drawn = np.concatenate([estimated, realized, lower, upper, *thresholds])
+    final = is_final(performance)[of]
+    known = np.where(final, realized, np.nan)
+    # Unfinished realized values are a selection: they must not stretch the scale.
+    drawn = np.concatenate([estimated, known, value, lower, upper, *thresholds])
     drawn = drawn[np.isfinite(drawn)]
     low, high = (drawn.min(), drawn.max()) if drawn.size else (0.0, 1.0)
     margin = 0.06 * (high - low) or 0.01
-    low, high = low - margin, high + margin
+    low, high = (
+        low - margin * (3.0 if is_reconciled(performance) else 1.0),
+        high + margin,
+    )
     step = (_WIDTH - _LEFT - _RIGHT) / max(of.size, 1)
 
     def x(i: float) -> float:
@@ -85,12 +93,27 @@ def performance_svg(performance: Performance, metric: str, *, segment: str = "")
         )
         if path:
             parts.append(f'<path class="threshold" d="{path}"/>')
-    parts += [line(realized, "realized"), line(estimated, "estimated")]
+    parts.append(line(known, "realized"))
+    in_sight = np.isfinite(realized) & ~final & (realized >= low) & (realized <= high)
+    parts += [
+        f'<circle class="so-far" cx="{x(i):.1f}" cy="{y(realized[i]):.1f}" r="2.2"/>'
+        for i in np.flatnonzero(in_sight).tolist()
+    ]
+    reconciled = is_reconciled(performance)
+    parts.append(line(estimated, "before" if reconciled else "estimated"))
+    if reconciled:
+        parts.append(line(np.where(is_reference, np.nan, value), "reconciled"))
+        parts += [
+            f'<rect class="labels" x="{x(i) - step / 2:.1f}" width="{step:.1f}" '
+            f'y="{_HEIGHT - _BOTTOM - 6 * share:.1f}" height="{6 * share:.1f}"/>'
+            for i, share in enumerate(coverage(performance)[of].tolist())
+            if share
+        ]
     parts += [
         f'<circle class="alert" cx="{x(i):.1f}" cy="{y(value[i]):.1f}" r="5"/>'
         for i in np.flatnonzero(column("alert")).tolist()
     ]
-    for v in (low + margin, high - margin):
+    for v in (drawn.min(), drawn.max()) if drawn.size else (low, high):
         parts.append(f'<text x="{_LEFT - 6}" y="{y(v) + 4:.1f}" text-anchor="end">')
         parts.append(f"{v:.4g}</text>")
     parts.append(f'<text class="name" x="{_LEFT}" y="12">{escape(metric)}</text>')
@@ -103,11 +126,15 @@ def performance_svg(performance: Performance, metric: str, *, segment: str = "")
                 "</text>"
             )
     for i in range(of.size):
-        known = f", realized {realized[i]:.4g}" if np.isfinite(realized[i]) else ""
-        about = (
-            f"{performance.period[of[i]]} {performance.chunk[of[i]]}: estimated "
-            f"{estimated[i]:.4g} [{lower[i]:.4g}, {upper[i]:.4g}]{known}"
-        )
+        said = f", realized {realized[i]:.4g}" if np.isfinite(realized[i]) else ""
+        about = f"{performance.period[of[i]]} {performance.chunk[of[i]]}: "
+        if reconciled and not is_reference[i]:
+            labels = f", {performance.n_labels[of[i]]} of {performance.n_rows[of[i]]}"
+            said += f"{labels} labels"
+            about += f"estimated {estimated[i]:.4g}, reconciled {value[i]:.4g} "
+        else:
+            about += f"estimated {estimated[i]:.4g} "
+        about += f"[{lower[i]:.4g}, {upper[i]:.4g}]{said}"
         parts.append(
             f'<rect class="hover" x="{x(i) - step / 2:.1f}" y="{_TOP}" '
             f'width="{step:.1f}" height="{_HEIGHT - _TOP - _BOTTOM}">'

@@ -1,6 +1,7 @@
 """What is drawn is the data: read back from the figure, the SVG and the HTML."""
 
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from estimator import PerformanceEstimator
+from estimator import Monitor, PerformanceEstimator
 from estimator.presentation.svg import performance_svg
 from tests.estimator.conftest import simulate
 
@@ -107,3 +108,71 @@ def test_html_of_an_undefined_metric_has_no_nan_coordinates(reference_frame):
     html = estimator.fit(reference_frame).estimate(low)._repr_html_()
     assert 'cy="nan"' not in html
     assert 'y="nan"' not in html
+
+
+@pytest.fixture(scope="module")
+def reconciled(reference_frame):
+    """Two chunks complete, one half labelled, the last without labels."""
+    production = simulate(4_000, 6, slope=0.7)
+    estimator = PerformanceEstimator(chunk=1_000).fit(reference_frame)
+    monitor = Monitor(estimator, row_id="id")
+    monitor.add_predictions(production.drop(columns="y_true"))
+    monitor.add_labels(production[["id", "y_true"]][:2_500])
+    return monitor.performance()
+
+
+def test_reconciled_values_and_unfinished_ones_are_told_apart(reconciled):
+    panels = reconciled.plot()
+    analysis = reconciled.period == "analysis"
+    for k, panel in enumerate(panels):
+        drawn = line(panel, "reconciled").get_ydata()
+        assert_array_equal(drawn[analysis], reconciled.value[analysis, k])
+        final = line(panel, "realized").get_ydata()
+        assert np.isfinite(final[analysis]).tolist() == [True, True, False, False]
+        so_far = line(panel, "realized so far")
+        assert so_far.get_alpha() < 1
+        assert so_far.get_markerfacecolor() == "none"
+        assert_array_equal(so_far.get_xdata(), [np.flatnonzero(analysis)[2]])
+
+
+def test_a_strip_shows_how_many_labels_there_are(reconciled):
+    panels = reconciled.plot()
+    figure = panels[0].figure
+    assert len(figure.axes) == 3
+    bars = figure.axes[-1].containers[1]
+    heights = [bar.get_height() for bar in bars]
+    assert heights == [1.0] * 6 + [1.0, 1.0, 0.5, 0.0]
+    _, axes = plt.subplots()
+    reconciled.plot("accuracy", ax=axes)
+    (strip,) = axes.child_axes
+    assert [bar.get_height() for bar in strip.containers[1]] == heights
+
+
+def test_an_estimate_alone_needs_no_strip(performance):
+    panels = performance.plot()
+    assert len(panels[0].figure.axes) == 2
+    assert "reconciled" not in [drawn.get_label() for drawn in panels[0].lines]
+
+
+def test_an_unfinished_value_far_off_does_not_stretch_the_scale(reconciled):
+    far = np.array(reconciled.realized)
+    far[-2] = 0.01
+    panels = replace(reconciled, realized=far).plot()
+    for panel in panels:
+        assert panel.get_ylim()[0] > 0.1
+        arrow = line(panel, "realized so far")
+        assert arrow.get_ydata()[0] == panel.get_ylim()[0]
+
+
+def test_svg_and_html_show_what_labels_changed(reconciled):
+    root = ET.fromstring(performance_svg(reconciled, "roc_auc"))  # noqa: S314
+    classes = [element.get("class") for element in root.iter()]
+    assert "reconciled" in classes
+    assert classes.count("so-far") == 1
+    assert classes.count("labels") == 9
+    titles = [title.text for title in root.iter("title")]
+    assert "reconciled 0." in titles[-2]
+    assert titles[-2].endswith("500 of 1000 labels")
+    html = reconciled._repr_html_()
+    assert "<th>labels</th>" in html
+    assert "<td>50%</td>" in html
