@@ -250,8 +250,11 @@ def arrivals_of(known: Knowledge, *, share: float = 0.95) -> pd.DataFrame:
         for c in np.flatnonzero(sizes).tolist():
             mix = positive[c] * came[1] + (1.0 - positive[c]) * came[0]
             step = int(np.searchsorted(mix, share * mix[-1]))
-            wait = np.timedelta64(int(end_of_step(step) * 1e6), "us")
+            wait = np.timedelta64(int(np.ceil(end_of_step(step))), "s")
             mature[c] = chunks.end[c] + wait
+    mature_at = pd.DatetimeIndex(mature)
+    if chunks.timezone is not None:
+        mature_at = mature_at.tz_localize("UTC").tz_convert(chunks.timezone)
     return pd.DataFrame(
         {
             "chunk": chunks.label,
@@ -259,7 +262,7 @@ def arrivals_of(known: Knowledge, *, share: float = 0.95) -> pd.DataFrame:
             "n_labels": n_labels,
             "share": n_labels / np.maximum(sizes, 1),
             "expected_share": expected,
-            "mature_at": mature,
+            "mature_at": mature_at,
         }
     )
 

@@ -222,8 +222,8 @@ def _draw_so_far(
     label: str | None = "realized so far"
     for where, y, marker in (
         (known & (realized >= low) & (realized <= high), realized, "o"),
-        (known & (realized < low), np.full(x.size, low), 11),  # caret down, tip at y
-        (known & (realized > high), np.full(x.size, high), 10),
+        (known & (realized < low), np.full(x.size, low), 7),  # caret down, its tip at y
+        (known & (realized > high), np.full(x.size, high), 6),
     ):
         if where.any():
             ax.plot(x[where], y[where], marker=marker, label=label, **style)
