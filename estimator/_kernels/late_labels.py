@@ -97,13 +97,14 @@ def shift_information(
     ``information`` (n, 2, 2) is the observed information: that of all rows as if they
     were labelled, less what the missing labels would still tell. ``vector`` (n, 2) is
     information times estimate, taken at the mode under a weak prior, ``n_steps`` of
-    Newton's method from no shift. ``completeness`` is labels over labels expected in
-    the end, ``to_come`` (2, n_places) the chance that a waiting row still gets one.
+    Newton's method from no shift. ``completeness`` is this information over what it
+    will be when all labels have come that are still to come; ``to_come`` (2, n_places)
+    is the chance that a waiting row gets one.
     """
     for c in range(offsets.size - 1):
         a = b = 0.0
         for step in range(n_steps + 1):
-            g_a = g_b = j_aa = j_ab = j_bb = arrived = awaited = 0.0
+            g_a = g_b = j_aa = j_ab = j_bb = awaited = 0.0
             for i in range(offsets[c], offsets[c + 1]):
                 if np.isnan(x[i]):  # no score
                     continue
@@ -117,11 +118,10 @@ def shift_information(
                     z = p
                     if r != 0.0:
                         z = 1.0 / (1.0 + np.exp(-eta - r))
-                    weight -= z * (1.0 - z)
-                    awaited += z * to_come[1, place[i]]
-                    awaited += (1.0 - z) * to_come[0, place[i]]
-                else:
-                    arrived += 1.0
+                    missing = z * (1.0 - z)
+                    weight -= missing
+                    comes = z * to_come[1, place[i]] + (1.0 - z) * to_come[0, place[i]]
+                    awaited += missing * comes
                 g_a += z - p
                 g_b += (z - p) * u
                 j_aa += weight
@@ -142,7 +142,7 @@ def shift_information(
         information[c, 0, 1] = information[c, 1, 0] = j_ab
         vector[c, 0] = j_aa * a + j_ab * b + g_a
         vector[c, 1] = j_ab * a + j_bb * b + g_b
-        completeness[c] = arrived / (arrived + awaited) if arrived > 0.0 else 0.0
+        completeness[c] = j_aa / (j_aa + awaited) if j_aa > 0.0 else 0.0
 
 
 @kernel

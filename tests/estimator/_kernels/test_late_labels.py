@@ -78,16 +78,22 @@ def test_information_is_the_curvature_at_the_penalized_mode():
     assert_array_equal(found[1], 0.0)  # an empty chunk says nothing
 
 
-def test_completeness_is_labels_over_labels_to_expect():
+def test_completeness_is_information_over_information_to_expect():
     x, label, place = rows()
-    _, _, completeness = information(x, label, place)
+    found, vector, completeness = information(x, label, place, n_steps=0)
+    own = slice(400, 700)  # at no shift
+    waits = np.isnan(label[own])
+    z = expit(x[own] + LOG_RATIO[place[own]])[waits]
+    comes = z * TO_COME[1, place[own][waits]] + (1 - z) * TO_COME[0, place[own][waits]]
+    awaited = (z * (1 - z) * comes).sum()
+    assert_allclose(
+        completeness[2], found[2, 0, 0] / (found[2, 0, 0] + awaited), rtol=1e-12
+    )
+    assert completeness[1] == 0.0  # an empty chunk
     label[:400] = 1.0
     assert information(x, label, place)[2][0] == 1.0
-    label[:400] = np.nan
+    label[:400], place[:400] = np.nan, 0
     assert information(x, label, place)[2][0] == 0.0
-    assert 0.3 < completeness[2] < 0.8
-    place[:] = 2  # hardly a label is still to come
-    assert information(*rows()[:2], place)[2][2] > completeness[2]
 
 
 def test_rows_that_wait_without_regard_to_class_say_nothing():
