@@ -72,9 +72,10 @@ start = pd.Timestamp("2025-01-05 23:59:59")
 axes = monitor.performance(as_of=start + pd.Timedelta(weeks=20)).plot()
 
 # %% [markdown]
-# Ten weeks later early defaults tell that something has changed, and by how much it may
-# have. The newest weeks, of which hardly a label has come, are corrected too: the shift
-# of the calibration is tracked from week to week, and carried on.
+# Ten weeks later early defaults tell that something has changed: of a loan four months
+# old that has not defaulted the monitor knows that it hardly will. The newest weeks, of
+# which no label has come, are corrected too: the shift of the calibration is tracked
+# from week to week, and carried on.
 
 # %%
 axes = monitor.performance(as_of=start + pd.Timedelta(weeks=30)).plot()

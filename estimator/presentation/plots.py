@@ -217,7 +217,7 @@ def _draw_so_far(
         "alpha": 0.6,
         "lw": 0,
         "markerfacecolor": "none",
-        "markersize": 4.5 if x.size <= 60 else 2.5,
+        "markersize": 5.0 if x.size <= 60 else 3.0,
     }
     label: str | None = "realized so far"
     for where, y, marker in (

@@ -1,9 +1,13 @@
+import numba
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from calibration import tracking
 from calibration.tracking import FAMILIES, track_shift
+
+# A thousand models: minutes in plain Python, where the kernels have their own tests.
+pytestmark = pytest.mark.skipif(numba.config.DISABLE_JIT, reason="slow without JIT")
 
 PRIOR = np.eye(2) * 1e-3
 STRENGTH = 300.0
