@@ -42,8 +42,12 @@ def main() -> int:
     began = time.perf_counter()
     monitor.add_predictions(frame[["id", "time", "y_pred_proba"]])
     rows.append(("add all predictions", f"{time.perf_counter() - began:.2f} s"))
-    which = rng.permutation(options.rows)[: int(options.share * options.rows)]
+    n_labels = int(options.share * options.rows)
+    which = rng.permutation(options.rows)[:n_labels].copy()
+    tracemalloc.stop()
     labels = frame.iloc[which][["id", "y_true", "known"]]
+    tracemalloc.start()
+    before = tracemalloc.get_traced_memory()[0] - monitor.nbytes
     monitor.add_labels(labels)
     held = (tracemalloc.get_traced_memory()[0] - before) / options.rows
     tracemalloc.reset_peak()
@@ -65,13 +69,16 @@ def main() -> int:
     both = np.median(np.add(adding, asking))
     rows.append(("add_labels", f"{np.median(adding):.2f} s"))
     rows.append(("performance", f"{np.median(asking):.2f} s"))
+    # The same history with the labels of all but the last 30 days in.
+    now = frame["time"].iloc[-1]
+    monitor.add_labels(frame.loc[frame["known"] <= now, ["id", "y_true", "known"]])
+    monitor.performance()
     night = draw(size, options.rows + len(reference), size, rng)
     night["id"] = options.rows + np.arange(size)
     began = time.perf_counter()
     monitor.add_predictions(night[["id", "time", "y_pred_proba"]])
-    rows.append(
-        ("one more chunk of predictions", f"{time.perf_counter() - began:.2f} s")
-    )
+    took = time.perf_counter() - began
+    rows.append(("one more chunk, all but the last 30 labelled", f"{took:.2f} s"))
     title = (
         f"{options.rows:,} rows, {options.chunks:,} chunks, {options.share:.0%} labels"
     )

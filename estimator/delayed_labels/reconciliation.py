@@ -44,6 +44,8 @@ from estimator.soft_labels import ErrorCells
 Floats = NDArray[np.float64]
 Places = NDArray[np.int32]
 
+# Closer to 0 or 1 than this a probability has no log odds worth telling.
+_CERTAIN = 1e-9
 _ROUNDS = 2
 _NEWTON_STEPS = 6
 # Precision of the weak prior under which a chunk's own mode is sought: (1/.5)².
@@ -319,20 +321,21 @@ def arrivals_of_chunks(
 
 def _log_odds(calibrator: Calibrator, score: Floats) -> Floats:
     """Return the calibrated log odds, NaN where there is no score."""
-    x = np.full(score.size, np.nan)
     known = ~np.isnan(score)
-    whole = known.all()
-    p = np.clip(calibrator.predict(score if whole else score[known]), 1e-9, 1 - 1e-9)
-    found = np.log(p) - np.log1p(-p)
-    if whole:
-        return found
-    x[known] = found
-    return x
+    p = np.full(score.size, np.nan)
+    p[known] = calibrator.predict(score[known])
+    np.clip(p, _CERTAIN, 1.0 - _CERTAIN, out=p)
+    rest = np.log1p(-p)
+    np.log(p, out=p)
+    p -= rest
+    return p
 
 
 def _expit(x: Floats) -> Floats:
-    out: Floats = 1.0 / (1.0 + np.exp(-x))
-    return out
+    out = np.negative(x)  # one temporary: there may be millions of rows
+    np.exp(out, out=out)
+    out += 1.0
+    return np.reciprocal(out, out=out)
 
 
 def _arrivals_by_column(
