@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 
 from estimator.assembly import assemble_performance, compose_remarks, row_scale
 from estimator.chunking import Chunks
-from estimator.delayed_labels.delay import end_of_step
+from estimator.delayed_labels.arrivals import end_of_step
 from estimator.delayed_labels.reconciliation import (
     Evidence,
     Reconciliation,
     reconcile,
-    shift_frame,
 )
+from estimator.delayed_labels.shift import shift_frame
 from estimator.frames import Columns, required
 from estimator.groups import Groups, group_rows
 from estimator.label_free.confidence_based import Measurement, measure

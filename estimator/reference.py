@@ -16,7 +16,7 @@ from estimator.degradation.thresholds import (
     ThresholdSpec,
     fit_thresholds,
 )
-from estimator.delayed_labels.reconciliation import ReferenceDelays, learn_delays
+from estimator.delayed_labels.delay import ReferenceDelays, learn_delays
 from estimator.frames import Columns
 from estimator.groups import Groups, group_rows
 from estimator.label_free.confidence_based import Measurement, measure

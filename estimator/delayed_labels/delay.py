@@ -17,38 +17,27 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from estimator.chunking import Chunks
+from estimator.delayed_labels.arrivals import (
+    N_AGES,
+    N_BANDS,
+    STEPS_PER_DOUBLING,
+    Arrivals,
+    age_step,
+    arrivals_by_column,
+    seconds_waited,
+)
+from estimator.frames import Columns, required
 
-# Ages are counted in steps of 1.1 %: days stay apart up to three months.
-STEPS_PER_DOUBLING = 64
-N_AGES = 30 * STEPS_PER_DOUBLING + 2  # up to 34 years
-N_BANDS = 3  # of the score: a class's delay may depend on it
-MAX_VALUES = 64  # a segment column with more tells too little about each
+Floats = NDArray[np.float64]
 
 # Rows that a stratum's parent is worth.
 _PARENT_ROWS = 10.0
 # Survival below e^-7 is not believed: some labels come later than all before.
 _MAX_HAZARD = 7.0
-_GROUPS = 10  # of delays, to see whether they differ by segment
-# Age steps at which chunks are compared with one another: twelve doublings apart.
+# Age steps at which chunks are compared with one another: half a doubling apart.
 _COMPARED = np.arange(2, N_AGES, STEPS_PER_DOUBLING // 2)
 _MIN_COMPARED = 4  # chunks, to say how much they differ
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Arrivals:
-    """Labels by how long they took; these counts add up over chunks and machines.
-
-    Attributes
-    ----------
-    values : tuple of str
-        The segment column's values; one empty string without a column.
-    count : ndarray of shape (2, n_values, N_BANDS, N_AGES)
-        By label, segment value, score band and age at arrival.
-    """
-
-    values: tuple[str, ...]
-    count: Floats
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -99,75 +88,6 @@ class DelayModel:
     def arrived(self) -> Floats:
         """P(arrived by the end of the age step), by class; flat (2, …)."""
         return -np.expm1(-self.hazard).reshape(2, -1)
-
-
-def age_step(seconds: Floats) -> NDArray[np.int64]:
-    """Return the step of each age: 0 if negative, 1 below a second, then by ratio."""
-    step = 2.0 + np.floor(STEPS_PER_DOUBLING * np.log2(np.maximum(seconds, 1.0)) + 1e-9)
-    step = np.where(seconds >= 1.0, step, np.where(seconds >= 0.0, 1.0, 0.0))
-    return np.minimum(step, N_AGES - 1).astype(np.int64)
-
-
-def end_of_step(step: int) -> float:
-    """Return the age in seconds at which a step ends."""
-    return float(2.0 ** ((step - 1) / STEPS_PER_DOUBLING)) if step else 0.0
-
-
-def count_arrivals(
-    values: tuple[str, ...],
-    *,
-    label: Floats,
-    code: NDArray[np.integer],
-    band: NDArray[np.integer],
-    seconds: Floats,
-) -> Arrivals:
-    """Count labels by what they are and how long they took (0 if before the row)."""
-    shape = 2, len(values), N_BANDS, N_AGES
-    cell = np.ravel_multi_index(
-        (label.astype(np.int64), code, band, age_step(seconds.clip(0.0))), shape
-    )
-    count = np.bincount(cell, minlength=int(np.prod(shape))).astype(np.float64)
-    return Arrivals(values=values, count=count.reshape(shape))
-
-
-def merge_arrivals(first: Arrivals, second: Arrivals | None) -> Arrivals:
-    """Add up counts, whatever values either has seen; the order does not matter."""
-    if second is None:
-        return first
-    values = tuple(sorted({*first.values, *second.values}))
-    count = np.zeros((2, len(values), N_BANDS, N_AGES))
-    for part in (first, second):
-        count[:, [values.index(value) for value in part.values]] += part.count
-    return Arrivals(values=values, count=count)
-
-
-def choose_column(arrivals: Mapping[Hashable | None, Arrivals]) -> Hashable | None:
-    """Return the segment column whose values differ most in their delays, or None.
-
-    A likelihood-ratio test of independence of value and (grouped) delay, by class and
-    score band, less Akaike's price of its parameters.
-    """
-    best: tuple[float, Hashable | None] = (0.0, None)
-    for column, found in arrivals.items():
-        if column is None or len(found.values) > MAX_VALUES:
-            continue
-        total = found.count.sum(axis=(0, 1, 2))
-        if not total.any():
-            continue
-        quantile = (np.cumsum(total) - 0.5 * total) / total.sum()
-        group = np.minimum((_GROUPS * quantile).astype(np.int64), _GROUPS - 1)
-        starts = np.searchsorted(group, np.unique(group))
-        table = np.add.reduceat(found.count, starts, axis=3)
-        by_value, by_delay = table.sum(axis=3), table.sum(axis=1)
-        rows = by_value.sum(axis=1)
-        price = ((by_value > 0).sum(axis=1) - 1).clip(0)
-        price = price * ((by_delay > 0).sum(axis=2) - 1).clip(0)
-        expected = by_value[..., None] * by_delay[:, None]
-        expected /= np.maximum(rows, 1.0)[:, None, :, None]
-        seen = table > 0
-        gain = float((table[seen] * np.log(table[seen] / expected[seen])).sum())
-        best = max(best, (gain - float(price.sum()), column), key=lambda pair: pair[0])
-    return best[1]
 
 
 def fit_delays(
@@ -258,3 +178,42 @@ def no_delays() -> DelayModel:
     """Return the model where no times are known: waiting tells nothing."""
     hazard = np.zeros((2, 1, 1))
     return DelayModel(column=None, values=("",), bands=np.empty(0), hazard=hazard)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ReferenceDelays:
+    """What the reference says of delays.
+
+    Attributes
+    ----------
+    bands : ndarray of shape (N_BANDS - 1,)
+        Scores between the bands by which delays may differ.
+    arrivals : dict of Arrivals
+        By segment column, and by None; empty if it is not known when labels came.
+    spread : ndarray of shape (N_AGES,)
+        By age: variance between chunks of the log ratio of the classes among waiting
+        rows; 0 if it is not known.
+    """
+
+    bands: Floats
+    arrivals: Mapping[Hashable | None, Arrivals]
+    spread: Floats
+
+
+def learn_delays(columns: Columns, chunks: Chunks) -> ReferenceDelays:
+    """Learn from the reference how long labels take, if it says when they came."""
+    label = required(columns.label)
+    usable: NDArray[np.bool_] = ~np.isnan(label) & ~np.isnan(columns.score)
+    score = np.asarray(columns.score[usable], dtype=np.float64)
+    bands = np.quantile(score, np.arange(1, N_BANDS) / N_BANDS)
+    arrivals: dict[Hashable | None, Arrivals] = {}
+    spread = np.zeros(N_AGES)
+    if columns.labeled_at is not None and columns.timestamp is not None:
+        arrivals = arrivals_by_column(columns, bands, usable)
+        chunk = np.empty(columns.n_rows, dtype=np.int64)
+        rows = slice(None) if chunks.rows is None else chunks.rows
+        chunk[rows] = np.repeat(np.arange(len(chunks)), np.diff(chunks.offsets))
+        came = usable & ~np.isnat(columns.labeled_at)
+        age = age_step(seconds_waited(columns, came))
+        spread = measure_spread(label[came], age, chunk[came])
+    return ReferenceDelays(bands=bands, arrivals=arrivals, spread=spread)

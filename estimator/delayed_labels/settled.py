@@ -9,13 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from estimator.delayed_labels.delay import Arrivals, merge_arrivals
-from estimator.delayed_labels.ledger import Ledger
-from estimator.delayed_labels.reconciliation import (
-    Evidence,
-    Reconciliation,
+from estimator.delayed_labels.arrivals import (
+    Arrivals,
     arrivals_of_chunks,
+    merge_arrivals,
 )
+from estimator.delayed_labels.ledger import Ledger
+from estimator.delayed_labels.reconciliation import Evidence, Reconciliation
 from estimator.delayed_labels.snapshot import Snapshot
 
 Floats = NDArray[np.float64]

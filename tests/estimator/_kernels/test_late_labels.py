@@ -11,7 +11,7 @@ from estimator._kernels.late_labels import (
     shift_information,
     soften,
 )
-from estimator.delayed_labels.delay import N_AGES, STEPS_PER_DOUBLING, age_step
+from estimator.delayed_labels.arrivals import N_AGES, STEPS_PER_DOUBLING, age_step
 
 CENTRE, SCALE = -0.5, 1.3
 OFFSETS = np.array([0, 400, 400, 700])

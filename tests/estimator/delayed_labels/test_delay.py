@@ -2,19 +2,17 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from estimator.delayed_labels import delay
-from estimator.delayed_labels.delay import (
+from estimator.delayed_labels.arrivals import (
+    MAX_VALUES,
     N_AGES,
     N_BANDS,
     age_step,
     choose_column,
     count_arrivals,
     end_of_step,
-    fit_delays,
-    measure_spread,
     merge_arrivals,
-    no_delays,
 )
+from estimator.delayed_labels.delay import fit_delays, measure_spread, no_delays
 
 DAY = 86_400.0
 BANDS = np.array([0.3, 0.6])
@@ -127,7 +125,7 @@ def test_the_column_that_tells_delays_is_chosen():
     assert choose_column(found) == "term"
     del found["term"]
     assert choose_column(found) is None
-    many = tuple(map(str, range(delay.MAX_VALUES + 1)))
+    many = tuple(map(str, range(MAX_VALUES + 1)))
     found["customer"] = counts(many, label, told, took)
     assert choose_column(found) is None
 

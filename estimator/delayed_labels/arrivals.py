@@ -1,0 +1,182 @@
+"""How long labels took, counted: by class, score band, segment value and age.
+
+Ages are steps of equal ratio from a second on, so that hours, days and months are told
+apart alike, whatever the data; counts add up over chunks.
+"""
+
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from estimator._kernels.late_labels import find_places
+from estimator.frames import Columns, required
+
+Floats = NDArray[np.float64]
+
+# Ages are counted in steps of 1.1 %: days stay apart up to three months.
+STEPS_PER_DOUBLING = 64
+N_AGES = 30 * STEPS_PER_DOUBLING + 2  # up to 34 years
+N_BANDS = 3  # of the score: a class's delay may depend on it
+MAX_VALUES = 64  # a segment column with more tells too little about each
+
+_GROUPS = 10  # of delays, to see whether they differ by segment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Arrivals:
+    """Labels by how long they took; these counts add up over chunks and machines.
+
+    Attributes
+    ----------
+    values : tuple of str
+        The segment column's values; one empty string without a column.
+    count : ndarray of shape (2, n_values, N_BANDS, N_AGES)
+        By label, segment value, score band and age at arrival.
+    """
+
+    values: tuple[str, ...]
+    count: Floats
+
+
+def age_step(seconds: Floats) -> NDArray[np.int64]:
+    """Return the step of each age: 0 if negative, 1 below a second, then by ratio."""
+    step = 2.0 + np.floor(STEPS_PER_DOUBLING * np.log2(np.maximum(seconds, 1.0)) + 1e-9)
+    step = np.where(seconds >= 1.0, step, np.where(seconds >= 0.0, 1.0, 0.0))
+    return np.minimum(step, N_AGES - 1).astype(np.int64)
+
+
+def end_of_step(step: int) -> float:
+    """Return the age in seconds at which a step ends."""
+    return float(2.0 ** ((step - 1) / STEPS_PER_DOUBLING)) if step else 0.0
+
+
+def count_arrivals(
+    values: tuple[str, ...],
+    *,
+    label: Floats,
+    code: NDArray[np.integer],
+    band: NDArray[np.integer],
+    seconds: Floats,
+) -> Arrivals:
+    """Count labels by what they are and how long they took (0 if before the row)."""
+    shape = 2, len(values), N_BANDS, N_AGES
+    cell = np.ravel_multi_index(
+        (label.astype(np.int64), code, band, age_step(seconds.clip(0.0))), shape
+    )
+    count = np.bincount(cell, minlength=int(np.prod(shape))).astype(np.float64)
+    return Arrivals(values=values, count=count.reshape(shape))
+
+
+def merge_arrivals(first: Arrivals, second: Arrivals | None) -> Arrivals:
+    """Add up counts, whatever values either has seen; the order does not matter."""
+    if second is None:
+        return first
+    values = tuple(sorted({*first.values, *second.values}))
+    count = np.zeros((2, len(values), N_BANDS, N_AGES))
+    for part in (first, second):
+        count[:, [values.index(value) for value in part.values]] += part.count
+    return Arrivals(values=values, count=count)
+
+
+def choose_column(arrivals: Mapping[Hashable | None, Arrivals]) -> Hashable | None:
+    """Return the segment column whose values differ most in their delays, or None.
+
+    A likelihood-ratio test of independence of value and (grouped) delay, by class and
+    score band, less Akaike's price of its parameters.
+    """
+    best: tuple[float, Hashable | None] = (0.0, None)
+    for column, found in arrivals.items():
+        if column is None or len(found.values) > MAX_VALUES:
+            continue
+        total = found.count.sum(axis=(0, 1, 2))
+        if not total.any():
+            continue
+        quantile = (np.cumsum(total) - 0.5 * total) / total.sum()
+        group = np.minimum((_GROUPS * quantile).astype(np.int64), _GROUPS - 1)
+        starts = np.searchsorted(group, np.unique(group))
+        table = np.add.reduceat(found.count, starts, axis=3)
+        by_value, by_delay = table.sum(axis=3), table.sum(axis=1)
+        rows = by_value.sum(axis=1)
+        price = ((by_value > 0).sum(axis=1) - 1).clip(0)
+        price = price * ((by_delay > 0).sum(axis=2) - 1).clip(0)
+        expected = by_value[..., None] * by_delay[:, None]
+        expected /= np.maximum(rows, 1.0)[:, None, :, None]
+        seen = table > 0
+        gain = float((table[seen] * np.log(table[seen] / expected[seen])).sum())
+        best = max(best, (gain - float(price.sum()), column), key=lambda pair: pair[0])
+    return best[1]
+
+
+def arrivals_by_column(
+    columns: Columns,
+    bands: NDArray[np.floating],
+    usable: NDArray[np.bool_],
+) -> dict[Hashable | None, Arrivals]:
+    """Count how long labels took, over all rows and by each segment column.
+
+    Columns of more than MAX_VALUES values are left out: they tell too little of each.
+    """
+    came = np.flatnonzero(usable & ~np.isnat(required(columns.labeled_at)))
+    options: dict[str, Any] = {
+        "label": required(columns.label)[came],
+        "band": np.searchsorted(bands, columns.score[came]),
+        "seconds": seconds_waited(columns, came),
+    }
+    none = np.zeros(came.size, dtype=np.int64)
+    found: dict[Hashable | None, Arrivals] = {
+        None: count_arrivals(("",), code=none, **options)
+    }
+    for column, segment in columns.segments.items():
+        if len(segment.values) > MAX_VALUES:
+            continue
+        found[column] = count_arrivals(
+            tuple(segment.values), code=segment.codes[came].astype(np.int64), **options
+        )
+    return found
+
+
+def seconds_waited(columns: Columns, came: NDArray[Any]) -> Floats:
+    """Return how long labels took, in seconds; 0 if they came before their rows."""
+    came_at, since = required(columns.labeled_at), required(columns.timestamp)
+    took = (came_at[came] - since[came]).astype("m8[us]").astype(np.float64)
+    seconds: Floats = np.maximum(took * 1e-6, 0.0)
+    return seconds
+
+
+def arrivals_of_chunks(
+    columns: Columns,
+    offsets: NDArray[np.int64],
+    bands: Floats,
+    chunks: NDArray[np.int64],
+) -> dict[Hashable | None, Arrivals]:
+    """Count how long the labels of some chunks took; empty without times."""
+    if columns.timestamp is None or columns.labeled_at is None:
+        return {}
+    inside = np.zeros(columns.n_rows, dtype=np.bool_)
+    for c in chunks.tolist():
+        inside[offsets[c] : offsets[c + 1]] = True
+    return arrivals_by_column(columns, bands, inside & ~np.isnan(columns.score))
+
+
+def places_of(
+    columns: Columns,
+    bands: Floats,
+    column: Hashable | None,
+    values: tuple[str, ...],
+    now: np.datetime64,
+) -> NDArray[np.int32]:
+    """Return each row's flat index (stratum, age now) in the delay model's tables."""
+    stratum = np.searchsorted(bands, columns.score).astype(np.int16)
+    if column is not None:
+        segment = columns.segments[column]
+        index = {value: i for i, value in enumerate(values)}
+        code = [index.get(value, len(values)) for value in segment.values]
+        stratum += N_BANDS * np.array(code, dtype=np.int16)[segment.codes]
+    place = np.empty(stratum.size, dtype=np.int32)
+    start = required(columns.timestamp).astype("M8[us]").view(np.int64)
+    at = int(now.astype("M8[us]").astype(np.int64))
+    find_places(start, at, stratum, STEPS_PER_DOUBLING, N_AGES, place)
+    return place

@@ -1,0 +1,52 @@
+"""A shift of the calibration: its coordinates, its prior, and what it leaves open."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from estimator.soft_labels import ErrorCells
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ShiftFrame:
+    """In which coordinates a shift of the calibration is measured, and its prior.
+
+    Attributes
+    ----------
+    centre, scale : float
+        Of the calibrated log odds x over the reference, weighted by p(1 - p): the shift
+        is ``a + b (x - centre) / scale``, and a and b are nearly independent.
+    prior : ndarray of shape (2, 2)
+        Covariance of (a, b) that the calibration's own estimation error leaves.
+    cells : ErrorCells
+        The map's error: the first two factors are a and b, the others what remains.
+    """
+
+    centre: float
+    scale: float
+    prior: Floats
+    cells: ErrorCells
+
+
+def shift_frame(cells: ErrorCells) -> ShiftFrame:
+    """Split the map's error into a shift of intercept and slope, and the rest."""
+    weight, x = cells.information, cells.log_odds
+    centre = float(np.average(x, weights=weight))
+    scale = float(np.sqrt(np.average((x - centre) ** 2, weights=weight))) or 1.0
+    design = np.stack([np.ones_like(x), (x - centre) / scale])
+    inverse = np.linalg.pinv((design * weight) @ design.T)
+    rest, prior = cells.factor, inverse.astype(np.float64)
+    if cells.has_factor:
+        along = inverse @ (design * weight) @ cells.factor.T
+        rest = cells.factor - along.T @ design
+        prior = along @ along.T
+    factor = np.concatenate([design, rest])
+    return ShiftFrame(
+        centre=centre,
+        scale=scale,
+        prior=prior,
+        cells=replace(cells, factor=np.ascontiguousarray(factor)),
+    )
