@@ -14,18 +14,15 @@ from sklearn.utils.validation import check_is_fitted
 
 from estimator.assembly import concatenate_periods
 from estimator.chunking import Chunks, ChunkSpec, check_chunk
+from estimator.delayed_labels.adding_labels import AddedLabels, add_labels
+from estimator.delayed_labels.adding_rows import add_rows
 from estimator.delayed_labels.label_frame import (
     LabelColumns,
     ids_of,
     microseconds,
     read_labels,
 )
-from estimator.delayed_labels.ledger import (
-    AddedLabels,
-    Ledger,
-    add_labels,
-    add_rows,
-)
+from estimator.delayed_labels.ledger import Ledger
 from estimator.delayed_labels.settled import SettledChunks, settle
 from estimator.delayed_labels.snapshot import Snapshot, take_snapshot
 from estimator.frames import Columns, SegmentCodes

@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
 from estimator.chunking import check_chunk
+from estimator.delayed_labels.adding_labels import add_labels
+from estimator.delayed_labels.adding_rows import add_rows
 from estimator.delayed_labels.events import LabelEvents
 from estimator.delayed_labels.label_frame import NO_TIME, read_labels
-from estimator.delayed_labels.ledger import Ledger, add_labels, add_rows
+from estimator.delayed_labels.ledger import Ledger
 from estimator.delayed_labels.ledger_file import ledger_from_arrays, ledger_to_arrays
 from estimator.delayed_labels.snapshot import take_snapshot
 from estimator.frames import read_columns
