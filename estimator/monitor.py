@@ -244,7 +244,7 @@ class Monitor:
         Raises
         ------
         ValueError
-            If ``as_of`` is no time, or nothing here has one.
+            If ``as_of`` is no time, or neither rows nor labels have any.
         """
         return self._performance(self._moment(as_of, "as_of"), None)
 
@@ -402,6 +402,13 @@ class Monitor:
             raise ValueError(msg) from error
         if pd.isna(moment):
             msg = f"`{name}` must be a timestamp, got {value!r}."
+            raise ValueError(msg)
+        if name == "as_of" and self._ledger.chunks and self._ledger.latest is None:
+            msg = (
+                "`as_of` needs times, but neither the predictions nor the labels have "
+                "any. Name their columns: PerformanceEstimator(timestamp=…, "
+                "labeled_at=…)."
+            )
             raise ValueError(msg)
         performance = self.estimator.reference_.performance
         if moment.tzinfo is not None:

@@ -422,6 +422,51 @@ def test_as_of_must_be_a_time(monitor, as_of):
         monitor.performance(as_of=as_of)
 
 
+def test_as_of_needs_times():
+    monitor = Monitor(fit(timestamp=None, labeled_at=None, chunk=500), "id")
+    monitor.add_predictions(UNLABELLED)
+    monitor.add_labels(PRODUCTION[["id", "y_true"]])
+    with pytest.raises(ValueError, match="`as_of` needs times"):
+        monitor.performance(as_of=START)
+
+
+def test_an_empty_monitor_knows_the_reference():
+    estimator = fit()
+    assert_same(
+        Monitor(estimator, "id").performance(), estimator.reference_.performance
+    )
+
+
+def test_a_night_without_anything_new_changes_nothing(monitor, estimator):
+    other = Monitor(estimator, "id")
+    other.add_predictions(PRODUCTION)
+    again = other.add_predictions(UNLABELLED)
+    assert_same(again, estimator.reference_.performance)
+    report = other.add_labels(PRODUCTION[LABELS][:0])
+    assert (report.n_new, report.n_held) == (0, 0)
+    assert_same(other.performance(), monitor.performance())
+
+
+@pytest.mark.parametrize("n_values", [2, 100])
+def test_segments_may_be_many_and_new_ones_may_come(n_values):
+    rng = np.random.default_rng(0)
+    frames = [
+        f.assign(region=[f"r{i}" for i in rng.integers(0, n_values, len(f))])
+        for f in (REFERENCE, PRODUCTION)
+    ]
+    frames[1].loc[frames[1].index[-600:], "region"] = "new"
+    estimator = PerformanceEstimator(
+        chunk="D", timestamp="time", labeled_at="known", segments="region"
+    ).fit(frames[0])
+    monitor = Monitor(estimator, "id")
+    monitor.add_predictions(frames[1].drop(columns=["y_true", "known"]))
+    monitor.add_labels(frames[1][LABELS])
+    found = monitor.performance(as_of=START + 14 * DAY)
+    assert "region=new" in found.segments
+    new = analysis(found, "accuracy", "region=new")
+    assert (new["note"].str.contains("segment is not in the reference")).all()
+
+
 def test_zones_of_as_of_follow_the_data(monitor):
     with pytest.raises(ValueError, match="`as_of` must have no time zone"):
         monitor.performance(as_of=START.tz_localize("UTC"))
