@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from calibration import CALIBRATORS
 from estimator.degradation.thresholds import Thresholds
 from estimator.delayed_labels.arrivals import N_AGES, N_BANDS, Arrivals
-from estimator.delayed_labels.delay import ReferenceDelays
 from estimator.delayed_labels.ledger_file import ledger_from_arrays, ledger_to_arrays
+from estimator.delayed_labels.reference_delays import ReferenceDelays
 from estimator.files import replacing
 from estimator.metrics import resolve_metrics
 from estimator.monitor import Epoch, Monitor

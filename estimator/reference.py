@@ -16,7 +16,8 @@ from estimator.degradation.thresholds import (
     ThresholdSpec,
     fit_thresholds,
 )
-from estimator.delayed_labels.delay import ReferenceDelays, learn_delays
+from estimator.delayed_labels.reference_delays import ReferenceDelays, learn_delays
+from estimator.delayed_labels.shift import shift_frame
 from estimator.frames import Columns
 from estimator.groups import Groups, group_rows
 from estimator.label_free.confidence_based import Measurement, measure
@@ -157,7 +158,7 @@ def learn_reference(
             drift=drift,
             remarks=compose_remarks(columns, chunks, delivered, groups),
         ),
-        delays=learn_delays(columns, chunks),
+        delays=learn_delays(columns, chunks, fitted, shift_frame(cells)),
     )
 
 

@@ -161,6 +161,22 @@ def arrivals_of_chunks(
     return arrivals_by_column(columns, bands, inside & ~np.isnan(columns.score))
 
 
+def strata_of(
+    columns: Columns,
+    bands: Floats,
+    column: Hashable | None,
+    values: tuple[str, ...],
+) -> NDArray[np.int16]:
+    """Return each row's stratum: segment value (after ``values``: any other), band."""
+    stratum = np.searchsorted(bands, columns.score).astype(np.int16)
+    if column is not None:
+        segment = columns.segments[column]
+        index = {value: i for i, value in enumerate(values)}
+        code = [index.get(value, len(values)) for value in segment.values]
+        stratum += N_BANDS * np.array(code, dtype=np.int16)[segment.codes]
+    return stratum
+
+
 def places_of(
     columns: Columns,
     bands: Floats,
@@ -169,12 +185,7 @@ def places_of(
     now: np.datetime64,
 ) -> NDArray[np.int32]:
     """Return each row's flat index (stratum, age now) in the delay model's tables."""
-    stratum = np.searchsorted(bands, columns.score).astype(np.int16)
-    if column is not None:
-        segment = columns.segments[column]
-        index = {value: i for i, value in enumerate(values)}
-        code = [index.get(value, len(values)) for value in segment.values]
-        stratum += N_BANDS * np.array(code, dtype=np.int16)[segment.codes]
+    stratum = strata_of(columns, bands, column, values)
     place = np.empty(stratum.size, dtype=np.int32)
     start = required(columns.timestamp).astype("M8[us]").view(np.int64)
     at = int(now.astype("M8[us]").astype(np.int64))

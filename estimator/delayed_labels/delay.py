@@ -11,23 +11,13 @@ feedback in display advertising" (a class-dependent delay makes a waiting row's 
 posterior).
 """
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from estimator.chunking import Chunks
-from estimator.delayed_labels.arrivals import (
-    N_AGES,
-    N_BANDS,
-    STEPS_PER_DOUBLING,
-    Arrivals,
-    age_step,
-    arrivals_by_column,
-    seconds_waited,
-)
-from estimator.frames import Columns, required
+from estimator.delayed_labels.arrivals import N_AGES, Arrivals
 
 Floats = NDArray[np.float64]
 
@@ -35,9 +25,6 @@ Floats = NDArray[np.float64]
 _PARENT_ROWS = 10.0
 # Survival below e^-7 is not believed: some labels come later than all before.
 _MAX_HAZARD = 7.0
-# Age steps at which chunks are compared with one another: half a doubling apart.
-_COMPARED = np.arange(2, N_AGES, STEPS_PER_DOUBLING // 2)
-_MIN_COMPARED = 4  # chunks, to say how much they differ
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -127,93 +114,7 @@ def _draw(came: Floats, at_risk: Floats, parent: Floats) -> Floats:
     return drawn
 
 
-def measure_spread(
-    label: Floats, age: NDArray[np.int64], chunk: NDArray[np.int64]
-) -> Floats:
-    """Estimate how much chunks differ in who is waiting, by age; shape (N_AGES,).
-
-    The variance, over chunks whose labels are all in, of the log ratio of waiting
-    positives to waiting negatives, each over what their class's delays let expect,
-    less what counts of this size vary by chance. No model of delays is better than
-    that for a single chunk.
-
-    Parameters
-    ----------
-    label, age, chunk : ndarray of shape (n_labels,)
-        Label, age step at its arrival, and number of the chunk.
-    """
-    n_chunks = int(chunk.max()) + 1 if chunk.size else 0
-    found = np.zeros(_COMPARED.size)
-    if n_chunks >= _MIN_COMPARED:
-        logs, noise = np.zeros((n_chunks, found.size)), np.zeros((n_chunks, found.size))
-        usable = np.ones((n_chunks, found.size), dtype=np.bool_)
-        for y, sign in ((0.0, -1.0), (1.0, 1.0)):
-            of = label == y
-            size = np.bincount(chunk[of], minlength=n_chunks)[:, None]
-            cell = chunk[of] * _COMPARED.size + np.searchsorted(_COMPARED, age[of])
-            # An arrival between two compared ages is waiting at the first.
-            cell = cell[np.searchsorted(_COMPARED, age[of]) < _COMPARED.size]
-            counts = np.bincount(cell, minlength=n_chunks * found.size)
-            came = counts.reshape(n_chunks, -1).cumsum(axis=1)
-            waiting, survival = size - came, 1.0 - came.sum(axis=0) / max(of.sum(), 1)
-            expected = size * survival
-            usable &= expected >= 1.0
-            expected = expected + 0.5
-            logs += sign * np.log((waiting + 0.5) / expected)
-            noise += (1.0 - survival) / expected
-        enough = usable.sum(axis=0) >= _MIN_COMPARED
-        excess = np.where(usable, logs**2 - noise, 0.0).sum(axis=0)
-        found[enough] = np.maximum(excess / np.maximum(usable.sum(axis=0), 1), 0.0)[
-            enough
-        ]
-        # Late ages at which hardly a row waits are as uncertain as the last that told.
-        if enough.any():
-            found = found[
-                np.maximum.accumulate(np.where(enough, np.arange(found.size), 0))
-            ]
-    return np.interp(np.arange(N_AGES), _COMPARED, found)
-
-
 def no_delays() -> DelayModel:
     """Return the model where no times are known: waiting tells nothing."""
     hazard = np.zeros((2, 1, 1))
     return DelayModel(column=None, values=("",), bands=np.empty(0), hazard=hazard)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class ReferenceDelays:
-    """What the reference says of delays.
-
-    Attributes
-    ----------
-    bands : ndarray of shape (N_BANDS - 1,)
-        Scores between the bands by which delays may differ.
-    arrivals : dict of Arrivals
-        By segment column, and by None; empty if it is not known when labels came.
-    spread : ndarray of shape (N_AGES,)
-        By age: variance between chunks of the log ratio of the classes among waiting
-        rows; 0 if it is not known.
-    """
-
-    bands: Floats
-    arrivals: Mapping[Hashable | None, Arrivals]
-    spread: Floats
-
-
-def learn_delays(columns: Columns, chunks: Chunks) -> ReferenceDelays:
-    """Learn from the reference how long labels take, if it says when they came."""
-    label = required(columns.label)
-    usable: NDArray[np.bool_] = ~np.isnan(label) & ~np.isnan(columns.score)
-    score = np.asarray(columns.score[usable], dtype=np.float64)
-    bands = np.quantile(score, np.arange(1, N_BANDS) / N_BANDS)
-    arrivals: dict[Hashable | None, Arrivals] = {}
-    spread = np.zeros(N_AGES)
-    if columns.labeled_at is not None and columns.timestamp is not None:
-        arrivals = arrivals_by_column(columns, bands, usable)
-        chunk = np.empty(columns.n_rows, dtype=np.int64)
-        rows = slice(None) if chunks.rows is None else chunks.rows
-        chunk[rows] = np.repeat(np.arange(len(chunks)), np.diff(chunks.offsets))
-        came = usable & ~np.isnat(columns.labeled_at)
-        age = age_step(seconds_waited(columns, came))
-        spread = measure_spread(label[came], age, chunk[came])
-    return ReferenceDelays(bands=bands, arrivals=arrivals, spread=spread)

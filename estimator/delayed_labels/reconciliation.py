@@ -9,6 +9,7 @@ maximization: the soft labels say how many of each class are waiting.
 
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,20 +29,14 @@ from estimator.delayed_labels.arrivals import (
     merge_arrivals,
     places_of,
 )
-from estimator.delayed_labels.delay import (
-    DelayModel,
-    ReferenceDelays,
-    fit_delays,
-    no_delays,
-)
-from estimator.delayed_labels.shift import ShiftFrame
+from estimator.delayed_labels.delay import DelayModel, fit_delays, no_delays
+from estimator.delayed_labels.reference_delays import ReferenceDelays
+from estimator.delayed_labels.shift import ShiftFrame, log_odds_of
 from estimator.frames import Columns
 
 Floats = NDArray[np.float64]
 Places = NDArray[np.int32]
 
-# Closer to 0 or 1 than this a probability has no log odds worth telling.
-_CERTAIN = 1e-9
 _ROUNDS = 2
 _NEWTON_STEPS = 6
 # Precision of the weak prior under which a chunk's own mode is sought: (1/.5)².
@@ -143,7 +138,7 @@ def reconcile(
     label = np.asarray(columns.label, dtype=np.float64)
     score = np.asarray(columns.score, dtype=np.float64)
     offsets = chunks.offsets
-    x = _log_odds(calibrator, score)
+    x = log_odds_of(calibrator, score)
     n_chunks = len(chunks)
     arrivals: dict[Hashable | None, Arrivals] = {}
     if columns.timestamp is not None and columns.labeled_at is not None:
@@ -189,13 +184,8 @@ def reconcile(
         shift = path.mean[at]
         soft = _soften(x, label, place, delays, offsets, frame, shift)
     covariance = path.covariance[at]
-    if timed:
-        # Who waits in this chunk may differ: an intercept of its waiting rows alone.
-        waiting_row = np.isnan(label) & ~np.isnan(x)
-        at_age = np.where(waiting_row, learned.spread[place % N_AGES], 0.0)
-        rows = np.add.reduceat(np.append(waiting_row, 0.0), offsets[:-1])
-        sums = np.add.reduceat(np.append(at_age, 0.0), offsets[:-1])
-        covariance[full, 0, 0] += (sums / np.maximum(rows, 1.0))[full]
+    if timed and learned.spread.any():
+        covariance += _who_waits(label, x, place % N_AGES, offsets, learned.spread)
     path = ShiftPath(mean=shift, covariance=covariance, weights=path.weights)
     return Reconciliation(
         soft=soft,
@@ -209,16 +199,27 @@ def reconcile(
     )
 
 
-def _log_odds(calibrator: Calibrator, score: Floats) -> Floats:
-    """Return the calibrated log odds, NaN where there is no score."""
-    known = ~np.isnan(score)
-    p = np.full(score.size, np.nan)
-    p[known] = calibrator.predict(score[known])
-    np.clip(p, _CERTAIN, 1.0 - _CERTAIN, out=p)
-    rest = np.log1p(-p)
-    np.log(p, out=p)
-    p -= rest
-    return p
+def _who_waits(
+    label: Floats,
+    x: Floats,
+    age: NDArray[np.int32],
+    offsets: NDArray[np.int64],
+    spread: Floats,
+) -> Floats:
+    """Return how much each chunk's waiting rows may differ; (n_chunks, 2, 2)."""
+    waits = np.isnan(label) & ~np.isnan(x)
+
+    def per_chunk(values: NDArray[Any]) -> Floats:
+        # A sum over no rows would be that of the next: ends are one past the last.
+        sums = np.add.reduceat(np.append(values, 0.0), offsets[:-1])
+        return np.where(np.diff(offsets) > 0, sums, 0.0)
+
+    rows = np.maximum(per_chunk(waits), 1.0)
+    found = np.empty((offsets.size - 1, 2, 2))
+    for i, j in ((0, 0), (0, 1), (1, 1)):
+        mean = per_chunk(np.where(waits, spread[age, i, j], 0.0)) / rows
+        found[:, i, j] = found[:, j, i] = mean
+    return found
 
 
 def _expit(x: Floats) -> Floats:

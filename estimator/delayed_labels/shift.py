@@ -5,9 +5,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from calibration.base import Calibrator
 from estimator.soft_labels import ErrorCells
 
 Floats = NDArray[np.float64]
+
+# Closer to 0 or 1 than this a probability has no log odds worth telling.
+_CERTAIN = 1e-9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -50,3 +54,15 @@ def shift_frame(cells: ErrorCells) -> ShiftFrame:
         prior=prior,
         cells=replace(cells, factor=np.ascontiguousarray(factor)),
     )
+
+
+def log_odds_of(calibrator: Calibrator, score: Floats) -> Floats:
+    """Return the calibrated log odds, NaN where there is no score."""
+    known = ~np.isnan(score)
+    p = np.full(score.size, np.nan)
+    p[known] = calibrator.predict(score[known])
+    np.clip(p, _CERTAIN, 1.0 - _CERTAIN, out=p)
+    rest = np.log1p(-p)
+    np.log(p, out=p)
+    p -= rest
+    return p

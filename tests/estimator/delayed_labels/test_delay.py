@@ -1,5 +1,4 @@
 import numpy as np
-import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from estimator.delayed_labels.arrivals import (
@@ -12,7 +11,7 @@ from estimator.delayed_labels.arrivals import (
     end_of_step,
     merge_arrivals,
 )
-from estimator.delayed_labels.delay import fit_delays, measure_spread, no_delays
+from estimator.delayed_labels.delay import fit_delays, no_delays
 
 DAY = 86_400.0
 BANDS = np.array([0.3, 0.6])
@@ -140,22 +139,6 @@ def test_counts_add_up_in_any_order():
     assert_array_equal(one.count, other.count)
     assert one.count.sum() == 2_000
     assert_array_equal(one.count[:, 1], first.count[:, 0] + second.count[:, 1])
-
-
-@pytest.mark.parametrize("spread", [0.0, 0.5])
-def test_spread_is_how_much_chunks_differ(spread):
-    rng = np.random.default_rng(0)
-    n, n_chunks = 60_000, 30
-    chunk = np.repeat(np.arange(n_chunks), n // n_chunks)
-    label = (rng.random(n) < 0.4).astype(float)
-    speed = np.exp(rng.normal(0, spread, n_chunks))
-    mean = np.where(label == 1, 10.0 / speed[chunk], 10.0)
-    found = measure_spread(label, age_step(rng.exponential(mean) * DAY), chunk)
-    for days in (10.0, 20.0):
-        waiting = np.exp(-speed * days / 10.0)
-        truth = np.mean(np.log(waiting / waiting.mean()) ** 2)
-        measured = found[age_step(np.array([days * DAY]))[0]]
-        assert_allclose(np.sqrt(measured), np.sqrt(truth), rtol=0.15, atol=0.07)
 
 
 def test_without_times_waiting_tells_nothing():

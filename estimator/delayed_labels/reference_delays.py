@@ -1,0 +1,181 @@
+"""What the reference teaches of delays: how long they are, how much they vary.
+
+Chunks differ in who is waiting more than any model of delays can know: some bookings of
+a busy week are cancelled at once, those of another late. On the reference that can be
+seen: the rows that were waiting at some age have a shift of their own, beside the one
+of their whole chunk, and by how much these two differ, beyond chance, is what an
+unfinished chunk's interval must allow for.
+"""
+
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit
+
+from calibration.base import Calibrator
+from estimator.chunking import Chunks
+from estimator.delayed_labels.arrivals import (
+    N_AGES,
+    N_BANDS,
+    STEPS_PER_DOUBLING,
+    Arrivals,
+    age_step,
+    arrivals_by_column,
+    choose_column,
+    seconds_waited,
+    strata_of,
+)
+from estimator.delayed_labels.delay import fit_delays
+from estimator.delayed_labels.shift import ShiftFrame, log_odds_of
+from estimator.frames import Columns, required
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+# Ages at which chunks are compared: every doubling at which enough rows wait, and
+# enough have come.
+_COMPARED = np.arange(2 + STEPS_PER_DOUBLING, N_AGES, STEPS_PER_DOUBLING)
+_WAITING = 0.02, 0.98
+_MIN_CHUNKS = 4
+# Information on a shift below which a chunk's waiting rows tell too little of it.
+_MIN_INFORMATION = 5.0
+_NEWTON_STEPS = 8
+_MODE_PRECISION = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ReferenceDelays:
+    """What the reference says of delays.
+
+    Attributes
+    ----------
+    bands : ndarray of shape (N_BANDS - 1,)
+        Scores between the bands by which delays may differ.
+    arrivals : dict of Arrivals
+        By segment column, and by None; empty if it is not known when labels came.
+    spread : ndarray of shape (N_AGES, 2, 2)
+        By age: covariance, over chunks, of how the shift of the rows waiting then
+        differs from their chunk's; 0 if it is not known.
+    """
+
+    bands: Floats
+    arrivals: Mapping[Hashable | None, Arrivals]
+    spread: Floats
+
+
+def learn_delays(
+    columns: Columns, chunks: Chunks, calibrator: Calibrator, frame: ShiftFrame
+) -> ReferenceDelays:
+    """Learn from the reference how long labels take, if it says when they came."""
+    label = required(columns.label)
+    usable: NDArray[np.bool_] = ~np.isnan(label) & ~np.isnan(columns.score)
+    score = np.asarray(columns.score[usable], dtype=np.float64)
+    bands = np.quantile(score, np.arange(1, N_BANDS) / N_BANDS)
+    arrivals: dict[Hashable | None, Arrivals] = {}
+    spread = np.zeros((N_AGES, 2, 2))
+    if columns.labeled_at is not None and columns.timestamp is not None:
+        arrivals = arrivals_by_column(columns, bands, usable)
+        by = choose_column(arrivals)
+        counts = arrivals[by]
+        nobody = np.zeros((2, len(counts.values) + 1, N_BANDS, N_AGES))
+        log_ratio = fit_delays(by, bands, counts, nobody).log_ratio
+        chunk = np.empty(columns.n_rows, dtype=np.int64)
+        rows = slice(None) if chunks.rows is None else chunks.rows
+        chunk[rows] = np.repeat(np.arange(len(chunks)), np.diff(chunks.offsets))
+        came = np.flatnonzero(usable & ~np.isnat(columns.labeled_at))
+        x = log_odds_of(calibrator, np.asarray(columns.score[came], dtype=np.float64))
+        spread = measure_spread(
+            x,
+            (x - frame.centre) / frame.scale,
+            label[came],
+            chunk[came],
+            age_step(seconds_waited(columns, came)),
+            log_ratio.reshape(-1, N_AGES),
+            strata_of(columns, bands, by, counts.values)[came],
+        )
+    return ReferenceDelays(bands=bands, arrivals=arrivals, spread=spread)
+
+
+def measure_spread(
+    x: Floats,
+    u: Floats,
+    label: Floats,
+    chunk: Integers,
+    age: Integers,
+    log_ratio: Floats,
+    stratum: NDArray[np.int16],
+) -> Floats:
+    """Estimate how much chunks differ in who is waiting, by age; (N_AGES, 2, 2).
+
+    Parameters
+    ----------
+    x, u : ndarray of shape (n_labels,)
+        Calibrated log odds, plain and standardized.
+    label, chunk, age : ndarray of shape (n_labels,)
+        Label, number of the chunk, age step at its arrival.
+    log_ratio : ndarray of shape (n_strata, N_AGES)
+        Of waiting positives to waiting negatives, by the delay model.
+    stratum : ndarray of shape (n_labels,)
+        Row of ``log_ratio``.
+    """
+    n_chunks = int(chunk.max()) + 1 if chunk.size else 0
+    at, found = [0], [np.zeros((2, 2))]
+    if n_chunks >= _MIN_CHUNKS:
+        whole, of_whole = _shifts(x, u, label, chunk, n_chunks)
+        for step in _COMPARED.tolist():
+            waits = age > step
+            if not _WAITING[0] < waits.mean() < _WAITING[1]:
+                continue
+            offset = x[waits] + log_ratio[stratum[waits], step]
+            own, of_own = _shifts(
+                offset, u[waits], label[waits], chunk[waits], n_chunks
+            )
+            told = np.linalg.eigvalsh(of_own)[:, 0] >= _MIN_INFORMATION
+            if told.sum() < _MIN_CHUNKS:
+                continue
+            differs = (own - whole)[told]
+            # The waiting rows are among the whole chunk's: the noise of the difference
+            # is the difference of the noises (Hausman 1978, Econometrica 46(6)).
+            noise = np.linalg.inv(of_own[told]) - np.linalg.inv(of_whole[told])
+            excess = np.mean(differs[:, :, None] * differs[:, None, :] - noise, axis=0)
+            value, axes = np.linalg.eigh(excess)
+            at.append(step)
+            found.append((axes * np.maximum(value, 0.0)) @ axes.T)
+    steps, values = np.arange(N_AGES), np.array(found)
+    # Late ages at which hardly a row waits are as uncertain as the last that told.
+    spread = [np.interp(steps, at, values[:, i, j]) for i in (0, 1) for j in (0, 1)]
+    return np.stack(spread, axis=1).reshape(N_AGES, 2, 2)
+
+
+def _shifts(
+    offset: Floats, u: Floats, label: Floats, chunk: Integers, n_chunks: int
+) -> tuple[Floats, Floats]:
+    """Fit intercept and slope to each chunk, all at once; and their information."""
+    shift = np.zeros((n_chunks, 2))
+    prior = np.eye(2) * _MODE_PRECISION
+
+    def total(values: Floats) -> Floats:
+        sums: Floats = np.bincount(chunk, values, n_chunks).astype(np.float64)
+        return sums
+
+    for turn in range(_NEWTON_STEPS + 1):
+        p = expit(offset + shift[chunk, 0] + shift[chunk, 1] * u)
+        weight, residual = p * (1.0 - p), label - p
+        cross = total(weight * u)
+        information = np.stack(
+            [total(weight), cross, cross, total(weight * u * u)], axis=1
+        ).reshape(-1, 2, 2)
+        if turn == _NEWTON_STEPS:
+            break
+        slope = np.stack([total(residual), total(residual * u)], axis=1)
+        slope -= _MODE_PRECISION * shift
+        step = np.linalg.solve(information + prior, slope[:, :, None])[:, :, 0]
+        shift += np.clip(step, -1.0, 1.0)
+    # Without the weak prior, to first order.
+    gradient = _MODE_PRECISION * shift
+    known = np.linalg.eigvalsh(information)[:, 0] >= _MIN_INFORMATION
+    correction = np.linalg.solve(information[known], gradient[known][:, :, None])
+    shift[known] += correction[:, :, 0]
+    return shift, information
