@@ -290,13 +290,21 @@ def warm_up() -> None:
     import numpy as np
     import pandas as pd
 
-    from estimator import PerformanceEstimator
+    from estimator import Monitor, PerformanceEstimator
 
     begun = time.perf_counter()
     rng = np.random.default_rng(0)
     score = rng.random(2_000)
     rows = pd.DataFrame({"y_pred_proba": score, "y_true": rng.random(2_000) < score})
-    PerformanceEstimator(chunk=500).fit(rows).estimate(rows[["y_pred_proba"]])
+    rows["id"] = np.arange(2_000)
+    rows["time"] = pd.Timestamp("2026-01-05") + pd.to_timedelta(rows["id"], unit="h")
+    rows["known"] = rows["time"] + pd.Timedelta(days=10)
+    estimator = PerformanceEstimator(chunk=500, timestamp="time", labeled_at="known")
+    estimator.fit(rows).estimate(rows[["time", "y_pred_proba"]])
+    monitor = Monitor(estimator, row_id="id")
+    monitor.add_predictions(rows[["id", "time", "y_pred_proba"]])
+    monitor.add_labels(rows[["id", "y_true", "known"]][::2])
+    monitor.performance()
     message(f"Kernels are compiled ({time.perf_counter() - begun:.1f} s).")
 
 
