@@ -425,6 +425,8 @@ class Monitor:
         self, as_of: int | None, touched: Sequence[int] | None
     ) -> list[tuple[Epoch, Knowledge]]:
         """Evaluate each epoch's chunks (or the touched ones) with its own estimator."""
+        if touched is not None and not touched:
+            return []
         settled = self._settled if as_of is None and touched is not None else None
         only = None
         if settled is not None:

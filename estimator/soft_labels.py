@@ -177,7 +177,7 @@ def sum_soft_labels(
             # All that the kernel needs is a function of the score: sort only that.
             for chunks in _rectangles(block_score, inner):
                 chunks.sort(axis=1)
-            block_soft = soft(block_score)
+            block_soft = soft(block_score) if block_score.size else _EMPTY
             block_decision = block_score >= decision
         else:
             order = np.empty(block_score.size, dtype=np.intp)
@@ -189,7 +189,10 @@ def sum_soft_labels(
                 np.add(np.argsort(chunks, axis=1), starts, out=in_order)
                 first = last
             block_score = block_score[order]
-            block_soft = soft(block_score) if callable(soft) else soft[taken][order]
+            if not callable(soft):
+                block_soft = soft[taken][order]
+            else:  # a map wants at least one row
+                block_soft = soft(block_score) if block_score.size else _EMPTY
             block_decision = (
                 decision[taken][order]
                 if isinstance(decision, np.ndarray)

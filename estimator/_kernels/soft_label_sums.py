@@ -271,7 +271,9 @@ def _influences(
     if has_ap:
         out[11] = -ap_shift * per_positive * per_positive
         out[12] = ap_label * per_positive * per_positive
-        out[13] = (ap_row - ap_psi * ap_psi / n) * per_positive * per_positive
+        # Rounding may leave less than nothing, where all rows are alike.
+        ap_spread = max(ap_row - ap_psi * ap_psi / n, 0.0)
+        out[13] = ap_spread * per_positive * per_positive
 
 
 @kernel

@@ -60,7 +60,8 @@ def log_odds_of(calibrator: Calibrator, score: Floats) -> Floats:
     """Return the calibrated log odds, NaN where there is no score."""
     known = ~np.isnan(score)
     p = np.full(score.size, np.nan)
-    p[known] = calibrator.predict(score[known])
+    if known.any():
+        p[known] = calibrator.predict(score[known])
     np.clip(p, _CERTAIN, 1.0 - _CERTAIN, out=p)
     rest = np.log1p(-p)
     np.log(p, out=p)

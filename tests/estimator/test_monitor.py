@@ -442,9 +442,28 @@ def test_a_night_without_anything_new_changes_nothing(monitor, estimator):
     other.add_predictions(PRODUCTION)
     again = other.add_predictions(UNLABELLED)
     assert_same(again, estimator.reference_.performance)
+    other.performance()  # all is settled now
+    assert_same(other.add_predictions(UNLABELLED), again)
     report = other.add_labels(PRODUCTION[LABELS][:0])
     assert (report.n_new, report.n_held) == (0, 0)
     assert_same(other.performance(), monitor.performance())
+
+
+def test_a_night_of_rows_without_scores_is_said(estimator):
+    monitor = Monitor(estimator, "id")
+    monitor.add_predictions(UNLABELLED[:900])
+    monitor.add_labels(PRODUCTION[LABELS][:900])
+    monitor.performance()
+    holes = UNLABELLED[900:1_200].copy()
+    holes.loc[holes.index[1:], "y_pred_proba"] = np.nan
+    holes.loc[holes.index[0], "time"] = START  # the one with a score is of another day
+    found = analysis(monitor.add_predictions(holes), "accuracy")
+    assert found["n_rows"].tolist() == [301, 0]
+    assert found["note"].iloc[1].startswith("299 rows left out: no score")
+    pd.testing.assert_frame_equal(
+        analysis(monitor.performance(), "accuracy").iloc[[0, 3]].reset_index(drop=True),
+        found.reset_index(drop=True),
+    )
 
 
 @pytest.mark.parametrize("n_values", [2, 100])
