@@ -16,6 +16,7 @@ from estimator.delayed_labels.ledger import (
     ChunkRows,
     Ledger,
     check_zone,
+    finer_unit,
     iso_time,
     known_times,
     latest_of,
@@ -106,6 +107,7 @@ def add_rows(
         values=values,
         latest=latest_of(ledger.latest, time),
         timezone=columns.timezone if ledger.timezone is None else ledger.timezone,
+        unit=finer_unit(ledger.unit, columns.timestamp),
     )
     extended, n_applied = apply_held(extended, keys[new], places)
     return extended, AddedRows(

@@ -96,6 +96,8 @@ class Ledger:
         Calls that brought labels without a time of their own.
     timezone : str, tzinfo or None
         Of the first predictions.
+    unit : str
+        Finest unit in which times of predictions came: results show them in it.
     """
 
     chunks: tuple[ChunkRows, ...] = ()
@@ -107,6 +109,7 @@ class Ledger:
     checked: tuple[int, ...] = ()
     n_untimed: int = 0
     timezone: TimeZone = None
+    unit: str = "s"
 
     @property
     def n_rows(self) -> int:
@@ -163,6 +166,14 @@ def latest_of(latest: int | None, *times: Integers | int | None) -> int | None:
         else:
             seen.append(time)
     return max(known_times(*seen), default=None)
+
+
+def finer_unit(unit: str, time: NDArray[np.datetime64] | None) -> str:
+    """Return the finer of a unit and that of some times."""
+    if time is None:
+        return unit
+    both = np.promote_types(time.dtype, f"M8[{unit}]")
+    return str(np.datetime_data(both)[0])
 
 
 def iso_time(time: int) -> str:

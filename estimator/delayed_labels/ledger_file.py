@@ -23,6 +23,7 @@ def ledger_to_arrays(ledger: Ledger) -> tuple[dict[str, Any], Arrays]:
         "checked": list(ledger.checked),
         "n_untimed": ledger.n_untimed,
         "timezone": None if ledger.timezone is None else str(ledger.timezone),
+        "unit": ledger.unit,
         "runs": len(ledger.index.runs),
     }
     arrays: Arrays = {
@@ -110,4 +111,5 @@ def ledger_from_arrays(header: Mapping[str, Any], arrays: Arrays) -> Ledger:
         checked=tuple(header["checked"]),
         n_untimed=header["n_untimed"],
         timezone=header["timezone"],
+        unit=header["unit"],
     )

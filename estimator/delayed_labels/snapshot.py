@@ -174,7 +174,9 @@ def _flatten(
         score=score,
         decision=decision,
         label=label,
-        timestamp=None if time is None else time.view("M8[us]"),
+        timestamp=None
+        if time is None
+        else time.view("M8[us]").astype(f"M8[{ledger.unit}]", copy=False),
         timezone=ledger.timezone,
         segments={
             column: SegmentCodes(codes=code, values=list(ledger.values[column]))

@@ -104,6 +104,19 @@ def test_without_labels_it_is_the_estimate_exactly(options):
     assert_same(touched, estimator.estimate(UNLABELLED))
 
 
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+def test_times_are_shown_in_the_unit_in_which_they_came(unit):
+    frames = [
+        frame.assign(time=frame["time"].astype(f"datetime64[{unit}]"))
+        for frame in (REFERENCE, UNLABELLED)
+    ]
+    estimator = PerformanceEstimator(chunk="D", timestamp="time").fit(frames[0])
+    monitor = Monitor(estimator, row_id="id")
+    monitor.add_predictions(frames[1][:1_000])
+    monitor.add_predictions(frames[1][1_000:])
+    assert_same(monitor.performance(), estimator.estimate(frames[1]))
+
+
 TRUTH = {
     "roc_auc": lambda y, s: roc_auc_score(y, s),
     "average_precision": lambda y, s: average_precision_score(y, s),
