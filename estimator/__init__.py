@@ -6,18 +6,44 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from estimator.degradation.alarm import AnytimeAlarm, anytime_alarm
+    from estimator.degradation.announcements import (
+        Announcement,
+        Announcements,
+        follow_degradation,
+    )
+    from estimator.degradation.verdict import Degradation, classify_degradation
     from estimator.monitor import Monitor
     from estimator.performance_estimator import PerformanceEstimator
     from estimator.results import Performance
 
-__all__ = ["Monitor", "Performance", "PerformanceEstimator", "__version__"]
+__all__ = [
+    "Announcement",
+    "Announcements",
+    "AnytimeAlarm",
+    "Degradation",
+    "Monitor",
+    "Performance",
+    "PerformanceEstimator",
+    "__version__",
+    "anytime_alarm",
+    "classify_degradation",
+    "follow_degradation",
+]
 
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Announcement": "estimator.degradation.announcements",
+    "Announcements": "estimator.degradation.announcements",
+    "AnytimeAlarm": "estimator.degradation.alarm",
+    "Degradation": "estimator.degradation.verdict",
     "Monitor": "estimator.monitor",
     "Performance": "estimator.results",
     "PerformanceEstimator": "estimator.performance_estimator",
+    "anytime_alarm": "estimator.degradation.alarm",
+    "classify_degradation": "estimator.degradation.verdict",
+    "follow_degradation": "estimator.degradation.announcements",
 }
 
 

@@ -1,0 +1,127 @@
+"""An alarm for those who look every night, with a bound on all false ones together."""
+
+from dataclasses import dataclass
+from numbers import Real
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from estimator._kernels.series_fits import step_e_process
+from estimator.degradation.series import plain, read_series
+
+Floats = NDArray[np.float64]
+
+SCALES = np.array([1.5, 4.0])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class AnytimeAlarm:
+    """Evidence against "no decline" after each chunk, and when it sufficed.
+
+    Attributes
+    ----------
+    e_values : ndarray of shape (n_analysis_chunks,)
+        Of the analysis chunks; NaN until the first usable one, and carried on over
+        unusable ones.
+    chunk : Any
+        The chunk with which the alarm went off: its time or index; None if it did not.
+    alpha : float
+        Probability of ever going off, however long one looks, if nothing changes.
+    """
+
+    e_values: Floats
+    chunk: Any
+    alpha: float
+
+
+def anytime_alarm(
+    values: ArrayLike,
+    standard_errors: ArrayLike,
+    *,
+    n_reference: int,
+    times: ArrayLike | None = None,
+    higher_is_better: bool = True,
+    shared_error: float = 0.0,
+    alpha: float = 0.01,
+) -> AnytimeAlarm:
+    r"""Go off once a decline is evident, at most once in 1 / alpha series without one.
+
+    A threshold crossed with a probability of 1 % in one chunk is crossed sooner or
+    later. The e-process here may be looked at after every chunk, and one may stop at
+    will: as long as nothing changes, the probability that it ever exceeds
+    :math:`1 / \alpha` is at most :math:`\alpha` (Ville's inequality).
+
+    Parameters
+    ----------
+    values, standard_errors, n_reference, times, higher_is_better, shared_error
+        As of `classify_degradation`.
+    alpha : float, default=0.01
+        In (0, 1).
+
+    Returns
+    -------
+    AnytimeAlarm
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument breaks its rule.
+
+    Notes
+    -----
+    A mixture of likelihood ratios of a step down at each past or coming chunk, with
+    weights fixed beforehand (Shin, Ramdas & Rinaldo 2023, "E-detectors", New England
+    Journal of Statistics in Data Science 2(2)); the unknown level has a flat prior in
+    both hypotheses, for which such ratios stay e-processes (Pérez-Ortiz et al. 2024,
+    "E-statistics, group invariance and anytime-valid testing", Annals of Statistics
+    52(4)). The bound is exact for independent normal errors with standard errors not
+    too small. These are enlarged if the reference is more restless than they say.
+    Unlike the verdict, the alarm knows of no outliers, autocorrelation or labels that
+    restate old chunks.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> values = 0.8 + rng.normal(0, 0.01, 30)
+    >>> values[20:] -= 0.05
+    >>> alarm = anytime_alarm(values, np.full(30, 0.01), n_reference=10)
+    >>> int(alarm.chunk)
+    20
+    """
+    if not (isinstance(alpha, Real) and 0.0 < alpha < 1.0):
+        msg = f"`alpha` must be a probability between 0 and 1, got {alpha!r}."
+        raise ValueError(msg)
+    series = read_series(
+        values,
+        standard_errors,
+        n_reference=n_reference,
+        times=times,
+        higher_is_better=higher_is_better,
+        shared_error=shared_error,
+    )
+    n_usable = series.n_reference
+    weight = series.told**-2.0
+    weight = weight / _restlessness(series.y[:n_usable], weight[:n_usable])
+    found = np.empty(series.y.size - n_usable)
+    step_e_process(series.y, weight, n_usable, series.shared, SCALES, found)
+    e_values = np.full(series.places.size - n_reference, np.nan)
+    at = series.index[n_usable:] - n_reference
+    last = np.searchsorted(at, np.arange(e_values.size), side="right") - 1
+    e_values[last >= 0] = found[last[last >= 0]]
+    over = np.flatnonzero(found >= 1.0 / alpha)
+    chunk = series.places[series.index[n_usable + over[0]]] if over.size else None
+    return AnytimeAlarm(
+        e_values=e_values,
+        chunk=plain(chunk),
+        alpha=float(alpha),
+    )
+
+
+def _restlessness(y: Floats, weight: Floats) -> float:
+    """Return the variance of the reference over that told, at least 1."""
+    if y.size < 2:
+        return 1.0
+    mean = float(weight @ y / weight.sum())
+    return max(1.0, float(weight @ (y - mean) ** 2) / (y.size - 1))

@@ -1,0 +1,238 @@
+"""A series of chunk values, checked and brought to common units."""
+
+from dataclasses import dataclass
+from numbers import Real
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+# Standard errors are estimates themselves, and come out small where values came out
+# good: as weights they would hide a decline. So this share of each is the typical one.
+POOLED = 0.5
+OUTLIER = 2.5  # further from both sides than this: less weight the further it is
+_NEIGHBOURS = 3
+# Of white noise: standard deviation of a value less the median of three, and the
+# median of the smaller of two such distances, in these units (by simulation).
+_SPREAD, _TYPICAL = 1.2, 0.41
+_SMALLEST_GAP = 0.25
+_FINEST = 1e-4  # standard error over the range of the values
+_LARGEST_SHARED = 1e3  # in standard errors: as good as any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Series:
+    """The usable chunks of a series, down being worse.
+
+    Attributes
+    ----------
+    y : ndarray of shape (n,)
+        Values, centred, in units of the typical standard error.
+    told : ndarray of shape (n,)
+        Standard errors in the same units, each half its own and half the typical one.
+    errors : ndarray of shape (n,)
+        The same, those of outliers enlarged.
+    t : ndarray of shape (n,)
+        Times since the first chunk, in units of the typical spacing.
+    gaps : ndarray of shape (n,)
+        Time since the chunk before, for the autocorrelation; 0 for the first.
+    n_reference : int
+        How many of the chunks are reference.
+    shared : float
+        Standard deviation of an error that all analysis chunks share.
+    unit, center : float
+        ``values = sign * (center + unit * y)``.
+    sign : float
+        -1 for a metric of which less is better.
+    spacing : Any
+        The typical spacing, in the units of the times: a number or a timedelta64.
+    index : ndarray of shape (n,)
+        Places of the usable chunks among all.
+    places : ndarray of shape (n_all,)
+        Times of all chunks, as they were given; 0, 1, … if they were not.
+    """
+
+    y: Floats
+    told: Floats
+    errors: Floats
+    t: Floats
+    gaps: Floats
+    n_reference: int
+    shared: float
+    unit: float
+    center: float
+    sign: float
+    spacing: Any
+    index: Ints
+    places: NDArray[Any]
+
+
+def read_series(
+    values: ArrayLike,
+    standard_errors: ArrayLike,
+    *,
+    n_reference: int,
+    times: ArrayLike | None,
+    higher_is_better: bool,
+    shared_error: float,
+) -> Series:
+    """Check the arguments of `classify_degradation` and bring them to common units.
+
+    Chunks whose value or standard error is not finite are left out.
+
+    Raises
+    ------
+    TypeError
+        If ``n_reference`` is not a whole number.
+    ValueError
+        If an argument breaks its rule, or no chunk is usable.
+    """
+    value = _numbers(values, "values")
+    error = _numbers(standard_errors, "standard_errors")
+    n = value.size
+    if error.size != n:
+        msg = (
+            f"`values` and `standard_errors` must have one entry per chunk each, got "
+            f"{n} and {error.size}."
+        )
+        raise ValueError(msg)
+    if (error < 0).any():
+        at = int(np.argmax(error < 0))
+        msg = (
+            f"`standard_errors` must not be negative, got {error[at]!r} at position "
+            f"{at}. Leave chunks without one out by NaN."
+        )
+        raise ValueError(msg)
+    if isinstance(n_reference, bool) or not isinstance(n_reference, int | np.integer):
+        msg = f"`n_reference` must be a whole number, got {n_reference!r}."
+        raise TypeError(msg)
+    if not 0 <= n_reference <= n:
+        msg = (
+            f"`n_reference` must lie between 0 and the number of chunks, {n}; got "
+            f"{n_reference}. The reference's chunks come first."
+        )
+        raise ValueError(msg)
+    if not (isinstance(shared_error, Real) and 0.0 <= shared_error < np.inf):
+        msg = (
+            "`shared_error` must be a finite standard deviation, not negative; got "
+            f"{shared_error!r}. Pass 0.0 if the chunks share no error."
+        )
+        raise ValueError(msg)
+    usable = np.isfinite(value) & np.isfinite(error)
+    if not usable.any():
+        msg = (
+            "`values` and `standard_errors` must be finite in at least one chunk, got "
+            f"none of {n}."
+        )
+        raise ValueError(msg)
+    n_known = int(usable[:n_reference].sum())
+    places, elapsed, spacing = _read_times(times, n, usable)
+    sign = 1.0 if higher_is_better else -1.0
+    y, s, t = sign * value[usable], error[usable], elapsed[usable]
+    # Beyond that, sums of squares would lose what tells shapes apart.
+    s = np.maximum(s, _FINEST * float(np.ptp(y)))
+    unit = float(np.median(s[s > 0])) if (s > 0).any() else 1.0
+    center = float(np.median(y))
+    y, s = (y - center) / unit, np.sqrt(POOLED + (1.0 - POOLED) * (s / unit) ** 2)
+    return Series(
+        y=y,
+        told=s,
+        errors=soften_outliers(y, s),
+        t=t - t[0],
+        gaps=np.maximum(np.diff(t, prepend=t[0]), _SMALLEST_GAP),
+        n_reference=n_known,
+        # Without a reference the shared error is part of the level.
+        shared=min(float(shared_error) / unit, _LARGEST_SHARED) if n_known else 0.0,
+        unit=unit,
+        center=center,
+        sign=sign,
+        spacing=spacing,
+        index=np.flatnonzero(usable),
+        places=places,
+    )
+
+
+def soften_outliers(y: Floats, errors: Floats) -> Floats:
+    """Return standard errors that are larger where a value stands alone.
+
+    A value is compared with the medians of three before and of three after it; only one
+    that is far from both stands alone, so a step is none. How far is far grows with
+    what is usual in the series, so the peaks of a fast cycle are none either.
+    """
+    k = _NEIGHBOURS
+    if y.size < 2 * k + 1:
+        return errors
+    padded = np.concatenate([np.full(k, np.nan), y, np.full(k, np.nan)])
+    window = np.lib.stride_tricks.sliding_window_view(padded, 2 * k + 1)
+    sides = np.stack([window[:, :k], window[:, k + 1 :]])
+    present = np.isfinite(sides).sum(axis=2)
+    # Sorting puts NaN last: the median of what is there, without a warning.
+    ranked = np.sort(sides, axis=2)
+    lower, upper = np.maximum(present - 1, 0) // 2, present // 2
+    picked = [
+        np.take_along_axis(ranked, np.minimum(rank, k - 1)[:, :, None], axis=2)[:, :, 0]
+        for rank in (lower, upper)
+    ]
+    distance = np.abs(y - 0.5 * (picked[0] + picked[1]))
+    distance = np.where(present > 0, distance, np.inf).min(axis=0)
+    z = distance / (_SPREAD * errors)
+    usual = max(1.0, float(np.median(z)) / _TYPICAL)
+    far = np.maximum(1.0, z / (OUTLIER * usual))
+    softened: Floats = errors * far * far
+    return softened
+
+
+def plain(place: Any) -> Any:
+    """Return a chunk's place as a Python number or a Timestamp."""
+    if isinstance(place, np.datetime64):
+        return pd.Timestamp(place)
+    return place.item() if isinstance(place, np.generic) else place
+
+
+def _numbers(values: ArrayLike, name: str) -> Floats:
+    try:
+        numbers = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        msg = f"`{name}` must be an array of numbers, one per chunk; got {values!r}."
+        raise ValueError(msg) from error
+    if numbers.ndim != 1:
+        msg = f"`{name}` must have one dimension, got shape {numbers.shape}."
+        raise ValueError(msg)
+    return numbers
+
+
+def _read_times(
+    times: ArrayLike | None, n: int, usable: NDArray[np.bool_]
+) -> tuple[NDArray[Any], Floats, Any]:
+    """Return the times as given, in typical spacings since the first, and the unit."""
+    if times is None:
+        return np.arange(n), np.arange(n, dtype=np.float64), 1.0
+    given = pd.Index(times)  # type: ignore[arg-type]
+    if given.size != n:
+        msg = f"`times` must have one entry per chunk, got {given.size} for {n}."
+        raise ValueError(msg)
+    spacing: Any
+    if isinstance(given, pd.DatetimeIndex):
+        utc = given if given.tz is None else given.tz_convert("UTC").tz_localize(None)
+        elapsed = (utc - utc[usable.argmax()]) / pd.Timedelta(seconds=1)
+        elapsed = np.asarray(elapsed, dtype=np.float64)
+        one: Any = pd.Timedelta(seconds=1)
+    else:
+        elapsed = _numbers(given.to_numpy(), "times")
+        one = 1.0
+    used = elapsed[usable]
+    if not np.isfinite(used).all() or not (np.diff(used) > 0).all():
+        bad = ~np.isfinite(used) | (np.diff(used, prepend=-np.inf) <= 0)
+        at = int(np.flatnonzero(usable)[np.argmax(bad)])
+        msg = (
+            "`times` must be known and increasing from chunk to chunk; got "
+            f"{given[at]!r} at position {at}. Sort the chunks by time."
+        )
+        raise ValueError(msg)
+    typical = float(np.median(np.diff(used))) if used.size > 1 else 1.0
+    spacing = typical * one
+    return given.to_numpy(), (elapsed - used[0]) / typical, spacing
