@@ -14,6 +14,10 @@ from sklearn.utils.validation import check_is_fitted
 
 from estimator.assembly import concatenate_periods
 from estimator.chunking import Chunks, ChunkSpec, check_chunk
+from estimator.degradation.announcements import Announcement, Announcements
+from estimator.degradation.per_metric import check_names, judge_performance
+from estimator.degradation.series import plain
+from estimator.degradation.verdict import Degradation
 from estimator.delayed_labels.adding_labels import AddedLabels, add_labels
 from estimator.delayed_labels.adding_rows import add_rows
 from estimator.delayed_labels.label_frame import (
@@ -117,6 +121,7 @@ class Monitor:
         self._ledger = Ledger()
         # What need not be read again; only ever a shortcut, never a source.
         self._settled: SettledChunks | None = None
+        self._announcements: dict[tuple[str, str], Announcements] = {}
 
     def __repr__(self) -> str:
         held = self._ledger.held_keys.size
@@ -128,11 +133,16 @@ class Monitor:
 
     @classmethod
     def from_parts(
-        cls, epochs: tuple[Epoch, ...], row_id: Hashable, ledger: Ledger
+        cls,
+        epochs: tuple[Epoch, ...],
+        row_id: Hashable,
+        ledger: Ledger,
+        announcements: dict[tuple[str, str], Announcements],
     ) -> "Monitor":
         """Put a monitor together from what it was saved as."""
         monitor = cls(epochs[0].estimator, row_id)
         monitor._epochs, monitor._ledger = epochs, ledger
+        monitor._announcements = announcements
         return monitor
 
     @property
@@ -149,6 +159,11 @@ class Monitor:
     def estimator(self) -> PerformanceEstimator:
         """The estimator of the newest chunks."""
         return self._epochs[-1].estimator
+
+    @property
+    def announced(self) -> dict[tuple[str, str], Announcements]:
+        """By segment and metric, the announcements and what the next one needs."""
+        return dict(self._announcements)
 
     @property
     def nbytes(self) -> int:
@@ -263,13 +278,92 @@ class Monitor:
         -------
         DataFrame
             ``segment, chunk, metric, n_rows, n_labels, reference, estimated, value,
-            covariate_shift, concept_drift, residual_z``. The last is about standard
-            normal as long as the concept has not drifted, whichever labels came first;
-            NaN without labels.
+            covariate_shift, concept_drift, residual, residual_standard_error,
+            residual_z``. The last is about standard normal as long as the concept has
+            not drifted, whichever labels came first; NaN without labels.
         """
         known = self._take_stock(self._moment(as_of, "as_of"), None)
         parts = [attribution_of(epoch.estimator, own) for epoch, own in known]
         return _joined(parts)
+
+    def degradation(
+        self,
+        as_of: Any = None,
+        metrics: str | Sequence[str] | None = None,
+        *,
+        segment: str = "",
+    ) -> dict[str, Degradation]:
+        """Say of each metric what kind of decline it shows, if any, and why.
+
+        Judged are the reference and the chunks since the last rebase, with all labels
+        known. A verdict on new rows or labels counts towards an announcement: see
+        `announcements`.
+
+        Parameters
+        ----------
+        as_of : timestamp, optional
+            As in ``performance``; a look into the past announces nothing.
+        metrics : str or sequence of str, default=all
+        segment : str, default=""
+            As in the column of that name; "" is all rows.
+
+        Returns
+        -------
+        dict of str to Degradation
+            By metric. Counts, which have no good direction, are left out, and so are
+            metrics without any value.
+
+        Raises
+        ------
+        ValueError
+            If ``as_of`` is no time, or a metric or the segment is not in the result.
+        """
+        known = self._take_stock(self._moment(as_of, "as_of"), None)
+        performance = self._performance_of(known)
+        check_names(performance, metrics, segment)
+        verdicts = judge_performance(
+            performance,
+            segment=segment,
+            since=self._epochs[-1].from_chunk,
+            attribution=_joined(
+                [attribution_of(epoch.estimator, own) for epoch, own in known]
+            )
+            if known
+            else None,
+        )
+        if as_of is None and known:
+            self._announce(segment, verdicts)
+        if metrics is None:
+            return verdicts
+        wanted = (metrics,) if isinstance(metrics, str) else tuple(metrics)
+        return {name: verdicts[name] for name in wanted if name in verdicts}
+
+    def announcements(
+        self, *, segment: str = ""
+    ) -> dict[str, tuple[Announcement, ...]]:
+        """Return what has been announced, by metric, oldest first.
+
+        A kind of decline is announced once two verdicts of `degradation` in a row name
+        it, each on more rows or labels than the one before; so is the return to
+        ``stable``. The history stays, also when later labels change the verdict.
+
+        Parameters
+        ----------
+        segment : str, default=""
+        """
+        return {
+            metric: found.history
+            for (of, metric), found in self._announcements.items()
+            if of == segment
+        }
+
+    def _announce(self, segment: str, verdicts: dict[str, Degradation]) -> None:
+        """Count verdicts, each state of knowledge once."""
+        state = self._ledger.n_rows, self._ledger.n_events
+        for metric, verdict in verdicts.items():
+            so_far = self._announcements.get((segment, metric), Announcements())
+            newest = plain(verdict.chunks[-1])
+            self._announcements[segment, metric] = so_far.update(verdict, newest, state)
 
     def label_arrival(self, as_of: Any = None) -> pd.DataFrame:
         """Say how many labels of each chunk have come, and when to expect them all.
@@ -483,12 +577,13 @@ class Monitor:
     def _performance(
         self, as_of: int | None, touched: Sequence[int] | None
     ) -> Performance:
+        return self._performance_of(self._take_stock(as_of, touched))
+
+    def _performance_of(self, known: list[tuple[Epoch, Knowledge]]) -> Performance:
         reference = self.estimator.reference_.performance
         parts = [
-            performance_of(
-                epoch.estimator, known, earlier=epoch is not self._epochs[-1]
-            )
-            for epoch, known in self._take_stock(as_of, touched)
+            performance_of(epoch.estimator, own, earlier=epoch is not self._epochs[-1])
+            for epoch, own in known
         ]
         return reduce(concatenate_periods, [reference, *parts])
 

@@ -175,15 +175,16 @@ def performance_of(
 def attribution_of(estimator: PerformanceEstimator, known: Knowledge) -> pd.DataFrame:
     r"""Say how much of each change labels alone show, and how sure that is.
 
-    ``residual_z`` compares the metric over the arrived rows with what was to be
-    expected of just these rows, had the calibration held:
+    ``residual`` is the metric over the arrived rows less what was to be expected of
+    just these rows, had the calibration held:
     :math:`q = p F_1 / (p F_1 + (1 - p) F_0)`, since rows whose label came early are a
-    selection. Without a drift of the concept it is about standard normal.
+    selection. Without a drift of the concept it is, over its standard error, about
+    standard normal: ``residual_z``.
     """
     fitted: Reference = estimator.reference_
     groups = known.groups
     shape = known.estimated.value.shape
-    expected = np.full((4, *shape), np.nan)
+    expected = np.full((2, *shape), np.nan)
     if known.reconciliation is not None:
         found = measure(
             fitted.metrics,
@@ -205,9 +206,9 @@ def attribution_of(estimator: PerformanceEstimator, known: Knowledge) -> pd.Data
     value = (
         known.estimated.value if known.reconciled is None else known.reconciled.value
     )
-    with np.errstate(invalid="ignore", divide="ignore"):
-        z = (known.realized.value - expected[0]) / np.sqrt(expected[1] + tau2)
-    z[expected[1] == 0.0] = np.nan
+    residual = known.realized.value - expected[0]
+    error = np.sqrt(expected[1] + tau2)
+    error[expected[1] == 0.0] = np.nan
     k = len(fitted.metrics)
     chunk = groups.chunk
     return pd.DataFrame(
@@ -222,7 +223,9 @@ def attribution_of(estimator: PerformanceEstimator, known: Knowledge) -> pd.Data
             "value": value.ravel(),
             "covariate_shift": (known.estimated.value - reference).ravel(),
             "concept_drift": (value - known.estimated.value).ravel(),
-            "residual_z": z.ravel(),
+            "residual": residual.ravel(),
+            "residual_standard_error": error.ravel(),
+            "residual_z": (residual / error).ravel(),
         }
     )
 

@@ -18,6 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from calibration import CALIBRATORS
+from estimator.degradation.announcements import from_json, to_json
 from estimator.degradation.thresholds import Thresholds
 from estimator.delayed_labels.arrivals import N_AGES, N_BANDS, Arrivals
 from estimator.delayed_labels.ledger_file import ledger_from_arrays, ledger_to_arrays
@@ -31,7 +32,7 @@ from estimator.results import Performance
 from estimator.soft_labels import ErrorCells
 
 MONITOR_FORMAT = "deadreckon monitor"
-MONITOR_VERSION = 1
+MONITOR_VERSION = 2
 FORMAT = "deadreckon performance estimator"
 VERSION = 2
 
@@ -67,6 +68,10 @@ def save_monitor(monitor: Monitor, path: Path) -> None:
         "row_id": monitor.row_id,
         "ledger": header,
         "epochs": epochs,
+        "announcements": [
+            {"segment": segment, "metric": metric, **to_json(found)}
+            for (segment, metric), found in monitor.announced.items()
+        ],
     }
     write_archive(path, top, content)
 
@@ -86,7 +91,11 @@ def load_monitor(path: Path) -> Monitor:
             for i, epoch in enumerate(header["epochs"])
         )
         ledger = ledger_from_arrays(header["ledger"], under(arrays, "ledger/"))
-        return Monitor.from_parts(epochs, header["row_id"], ledger)
+        announcements = {
+            (saved["segment"], saved["metric"]): from_json(saved)
+            for saved in header["announcements"]
+        }
+        return Monitor.from_parts(epochs, header["row_id"], ledger, announcements)
 
 
 def write_archive(path: Path, header: Mapping[str, Any], arrays: Arrays) -> None:

@@ -1,5 +1,6 @@
 """What the estimators hand back: frozen, columnar, self-describing."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,8 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+    from estimator.degradation.verdict import Degradation
 
 Floats = NDArray[np.float64]
 Objects = NDArray[np.object_]
@@ -156,11 +159,39 @@ class Performance:
             columns[name] = getattr(self, name).ravel()
         return pd.DataFrame(columns)
 
+    def degradation(
+        self, metrics: str | Sequence[str] | None = None, *, segment: str = ""
+    ) -> dict[str, "Degradation"]:
+        """Say of each metric what kind of decline it shows, if any.
+
+        Parameters
+        ----------
+        metrics : str or sequence of str, default=all
+        segment : str, default=""
+            Which segment, as in the column of that name; "" is all rows.
+
+        Returns
+        -------
+        dict of str to Degradation
+            By metric; counts, which have no good direction, are left out, and so are
+            metrics without any value. The cause is ``unknown``: only a `Monitor`, which
+            learns from labels, tells it.
+
+        Raises
+        ------
+        ValueError
+            If a metric or the segment is not in the result.
+        """
+        from estimator.degradation.per_metric import judge_performance  # needs this
+
+        return judge_performance(self, metrics, segment=segment)
+
     def plot(
         self,
         metrics: str | tuple[str, ...] | None = None,
         *,
         segment: str = "",
+        verdict: "bool | Mapping[str, Degradation]" = False,
         ax: "Axes | None" = None,
     ) -> Any:
         """Draw the metrics over time, one panel each; needs matplotlib.
@@ -171,6 +202,9 @@ class Performance:
             Which of the metrics to draw.
         segment : str, default=""
             Which segment, as in the column of that name; "" is all rows.
+        verdict : bool or mapping of str to Degradation, default=False
+            Whether to draw what kind of decline it is, and in words above: True asks
+            `degradation`, a mapping is what it or a `Monitor` said.
         ax : Axes, optional
             Axes to draw on, for a single metric.
 
@@ -181,7 +215,7 @@ class Performance:
         """
         from estimator.presentation.plots import plot_performance  # stays optional
 
-        return plot_performance(self, metrics, segment=segment, ax=ax)
+        return plot_performance(self, metrics, segment=segment, verdict=verdict, ax=ax)
 
 
 def _repeat(column: NDArray[Any], k: int) -> Any:

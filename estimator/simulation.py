@@ -13,7 +13,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
-Scenario = Literal["stable", "sudden", "gradual", "cyclical", "training_serving_skew"]
+Scenario = Literal[
+    "stable", "sudden", "gradual", "cyclical", "training_serving_skew", "recovered"
+]
 Drift = Literal["covariate_shift", "concept_drift"]
 
 FEATURES: Final = (
@@ -207,6 +209,9 @@ def _strength(
         return 0.5 - 0.5 * np.cos(2 * np.pi * weeks / CYCLE_WEEKS), 0
     if scenario == "training_serving_skew":
         return np.ones(weeks.size), 0
+    if scenario == "recovered":
+        onset, end = 2 * n_weeks // 5, max(3 * n_weeks // 5, 2 * n_weeks // 5 + 1)
+        return ((weeks >= onset) & (weeks < end)).astype(np.float64), onset
     return np.zeros(weeks.size), None
 
 

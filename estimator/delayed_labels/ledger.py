@@ -116,6 +116,11 @@ class Ledger:
         """Rows of all chunks."""
         return len(self.index)
 
+    @property
+    def n_events(self) -> int:
+        """Labels that have come to rows of all chunks, restated ones included."""
+        return sum(chunk.events.location.size for chunk in self.chunks)
+
     def horizon(self, as_of: int | None = None) -> int | None:
         """Return until when labels are known to have been looked for, by a moment.
 

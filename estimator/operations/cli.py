@@ -22,14 +22,21 @@ from estimator.operations.estimation import (
     EstimationJob,
     run_estimation,
 )
-from estimator.operations.terminal import format_performance
+from estimator.operations.terminal import format_performance, format_verdicts
 from estimator.progress import Progress
 
 if TYPE_CHECKING:
     from estimator.results import Performance
 
 EX_DATAERR = 65  # sysexits.h: the input data was incorrect in some way
-SCENARIOS = ("stable", "sudden", "gradual", "cyclical", "training_serving_skew")
+SCENARIOS = (
+    "stable",
+    "sudden",
+    "gradual",
+    "cyclical",
+    "training_serving_skew",
+    "recovered",
+)
 FILE = click.Path(path_type=Path)
 STANDARD_OUTPUT = Path("-")
 EXAMPLE = (
@@ -140,6 +147,11 @@ def main() -> None:
     show_default=True,
     help="Coverage of the intervals.",
 )
+@click.option(
+    "--verdict",
+    is_flag=True,
+    help="Say what kind of decline each metric shows, if any; also on the chart.",
+)
 @click.option("--output", type=FILE, help=".parquet, .csv, .json, or - (CSV).")
 @click.option("--chart", type=FILE, help=".png or .svg")
 @click.option("--save-estimator", type=FILE, help="The fitted estimator, for later.")
@@ -157,6 +169,7 @@ def estimate(
     output: Path | None,
     chart: Path | None,
     save_estimator: Path | None,
+    verdict: bool,
     timestamp: str | None,
     **options: Any,
 ) -> None:
@@ -189,6 +202,7 @@ def estimate(
             output=None if to_stdout else output,
             chart=chart,
             estimator_file=save_estimator,
+            verdict=verdict,
         ),
         as_csv=to_stdout,
     )
@@ -251,7 +265,8 @@ def demo(
     again = [
         *("deadreckon", "estimate", "--reference", str(reference)),
         *("--analysis", str(analysis), "--targets", str(targets), "--id", "id"),
-        *("--timestamp", "timestamp", "--y-pred", "y_pred", "--chart", str(chart)),
+        *("--timestamp", "timestamp", "--y-pred", "y_pred", "--verdict"),
+        *("--chart", str(chart)),
     ]
     run_job(
         EstimationJob(
@@ -261,6 +276,7 @@ def demo(
             row_id="id",
             parameters=parameters,
             chart=chart,
+            verdict=True,
         ),
         closing=f"Again: {shlex.join(again)}",
     )
@@ -304,7 +320,7 @@ def warm_up() -> None:
     monitor = Monitor(estimator, row_id="id")
     monitor.add_predictions(rows[["id", "time", "y_pred_proba"]])
     monitor.add_labels(rows[["id", "y_true", "known"]][::2])
-    monitor.performance()
+    monitor.degradation()
     message(f"Kernels are compiled ({time.perf_counter() - begun:.1f} s).")
 
 
@@ -317,6 +333,9 @@ def run_job(job: EstimationJob, *, as_csv: bool = False, closing: str = "") -> N
         click.echo(frame.to_csv(index=False), nl=False)
     else:
         click.echo(format_performance(frame))
+    sentences = format_verdicts(outcome.verdicts)
+    if sentences:
+        click.echo(f"\n{sentences}", err=as_csv)
     for remark in outcome.remarks:
         message(f"{remark}.")
     if closing:

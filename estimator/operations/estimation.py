@@ -25,6 +25,7 @@ from estimator.progress import Progress
 if TYPE_CHECKING:
     import pandas as pd
 
+    from estimator.degradation.verdict import Degradation
     from estimator.results import Performance
 
 CHARTS = (".png", ".svg")
@@ -56,6 +57,8 @@ class EstimationJob:
         Arguments of `PerformanceEstimator`.
     output, chart, estimator_file : Path or None
         Files to write: the tidy frame, the figure, the fitted estimator.
+    verdict : bool
+        Whether to say what kind of decline each metric shows, if any.
     """
 
     reference: Path
@@ -66,6 +69,7 @@ class EstimationJob:
     output: Path | None = None
     chart: Path | None = None
     estimator_file: Path | None = None
+    verdict: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,10 +82,13 @@ class EstimationOutcome:
         Reference and analysis, as `PerformanceEstimator.estimate` gives it.
     remarks : tuple of str
         What did not match between analysis and targets.
+    verdicts : dict
+        By segment, then by metric; empty if not asked for.
     """
 
     performance: "Performance"
     remarks: tuple[str, ...]
+    verdicts: dict[str, dict[str, "Degradation"]]
 
 
 def run_estimation(job: EstimationJob, progress: Progress) -> EstimationOutcome:
@@ -124,9 +131,17 @@ def run_estimation(job: EstimationJob, progress: Progress) -> EstimationOutcome:
             labels = "" if job.targets is None else f" with labels from {job.targets}"
             msg = f"{job.analysis}{labels}: {error}"
             raise DataError(msg) from error
+    verdicts = {}
+    if job.verdict:
+        verdicts = {
+            segment: performance.degradation(segment=segment)
+            for segment in performance.segments
+        }
     with progress.stage("writing"):
-        _write(job, estimator, performance)
-    return EstimationOutcome(performance=performance, remarks=remarks)
+        _write(job, estimator, performance, verdicts)
+    return EstimationOutcome(
+        performance=performance, remarks=remarks, verdicts=verdicts
+    )
 
 
 def check_job(job: EstimationJob) -> None:
@@ -237,7 +252,12 @@ def _join(
     return join.frame, tuple(remarks)
 
 
-def _write(job: EstimationJob, estimator: Any, performance: "Performance") -> None:
+def _write(
+    job: EstimationJob,
+    estimator: Any,
+    performance: "Performance",
+    verdicts: Mapping[str, Mapping[str, "Degradation"]],
+) -> None:
     """Write all files that were asked for; after an error, none of them is there."""
     with ExitStack() as stack:
         if job.output is not None:
@@ -245,13 +265,17 @@ def _write(job: EstimationJob, estimator: Any, performance: "Performance") -> No
             write_frame(performance.to_frame(), output)
         if job.chart is not None:
             chart = stack.enter_context(replacing(job.chart))
-            draw_chart(performance, chart)
+            draw_chart(performance, chart, verdicts.get(""))
         if job.estimator_file is not None:
             saved = stack.enter_context(replacing(job.estimator_file))
             estimator.save(saved)
 
 
-def draw_chart(performance: "Performance", path: Path) -> None:
+def draw_chart(
+    performance: "Performance",
+    path: Path,
+    verdicts: Mapping[str, "Degradation"] | None = None,
+) -> None:
     """Write the figure of all metrics to a PNG or SVG file."""
     # Where it keeps its caches, and how long that takes, is nothing to tell our user.
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
@@ -259,6 +283,6 @@ def draw_chart(performance: "Performance", path: Path) -> None:
     import numpy as np
 
     mpl.use("agg")  # no window, no display needed
-    axes = performance.plot()
+    axes = performance.plot(verdict=verdicts or False)
     figure = np.atleast_1d(axes)[0].figure
     figure.savefig(path, format=path.suffix[1:], dpi=DOTS_PER_INCH)

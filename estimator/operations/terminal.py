@@ -1,11 +1,14 @@
-"""What a terminal shows: a table."""
+"""What a terminal shows: a table, and a sentence per metric."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from estimator.degradation.verdict import Degradation
 
 WIDTH = 110
 
@@ -42,6 +45,25 @@ def format_performance(frame: "pd.DataFrame", *, width: int = WIDTH) -> str:
             blocks.append("\n".join([*title, *_lines(columns)]))
     notes = _notes(frame)
     return "\n\n".join([*blocks, *([notes] if notes else [])])
+
+
+def format_verdicts(
+    verdicts: Mapping[str, Mapping[str, "Degradation"]], *, width: int = WIDTH
+) -> str:
+    """Return a sentence per metric and segment, "" if there are no verdicts."""
+    lines = []
+    for segment, by_metric in verdicts.items():
+        where = f"{segment}: " if segment else ""
+        lines += [
+            fill(
+                f"{where}{verdict}.",
+                width,
+                initial_indent="  ",
+                subsequent_indent="    ",
+            )
+            for verdict in by_metric.values()
+        ]
+    return "\n".join(["Verdict:", *lines]) if lines else ""
 
 
 Column = list[str]  # the heading, then a cell per line

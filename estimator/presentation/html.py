@@ -4,6 +4,7 @@ from html import escape
 
 import numpy as np
 
+from estimator.degradation.verdict import Degradation
 from estimator.presentation.stages import coverage, is_reconciled
 from estimator.presentation.svg import performance_svg
 from estimator.results import Performance
@@ -31,6 +32,11 @@ _STYLE = """<style>
 .deadreckon .realized circle {fill: #e69f00}
 .deadreckon .threshold {fill: none; stroke: #d55e00; stroke-dasharray: 5 3}
 .deadreckon .alert {fill: none; stroke: #d55e00; stroke-width: 1.8}
+.deadreckon .affected {fill: #d55e00; opacity: .1}
+.deadreckon .fitted path {fill: none; stroke: currentColor; stroke-dasharray: 1 2;
+  stroke-width: 1.4; opacity: .8}
+.deadreckon .fitted circle {display: none}
+.deadreckon .verdict {margin: 0 0 10px 56px}
 .deadreckon .hover {fill: transparent}
 .deadreckon .hover:hover {fill: currentColor; fill-opacity: .08}
 .deadreckon .key span {margin-right: 1em; white-space: nowrap}
@@ -59,17 +65,26 @@ def performance_html(performance: Performance) -> str:
     Parameters
     ----------
     performance : Performance
-        What to show. Of many metrics the first four get a chart, of many chunks the
-        last twelve stand in the table; segments are named, not drawn.
+        What to show. Of many metrics the first four get a chart and a verdict, of many
+        chunks the last twelve stand in the table; segments are named, not drawn.
     """
+    shown = performance.metrics[:_MAX_CHARTS]
+    verdicts: dict[str, Degradation] = {}
+    if (performance.period == "analysis").any():
+        verdicts = performance.degradation(shown)
     charts = "".join(
-        performance_svg(performance, metric)
-        for metric in performance.metrics[:_MAX_CHARTS]
+        performance_svg(performance, metric, verdict=verdicts.get(metric))
+        + _sentence(verdicts.get(metric))
+        for metric in shown
     )
     return (
         f'{_STYLE}<div class="deadreckon"><p>{escape(_summary(performance))}</p>'
         f'<div class="key">{_key(performance)}</div>{charts}{_table(performance)}</div>'
     )
+
+
+def _sentence(verdict: Degradation | None) -> str:
+    return "" if verdict is None else f'<p class="verdict">{escape(str(verdict))}</p>'
 
 
 def _key(performance: Performance) -> str:

@@ -1,13 +1,19 @@
 """Figures: each takes a result, returns the axes it drew on, and computes nothing."""
 
+from collections.abc import Mapping
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration._validation import nearest_name
+from estimator.degradation.per_metric import check_names
+from estimator.degradation.verdict import Degradation
+from estimator.degradation.wording import chunk_text
 from estimator.presentation.stages import (
+    affected_runs,
     coverage,
+    fitted_values,
     has_partial_labels,
     is_final,
     is_reconciled,
@@ -20,8 +26,10 @@ if TYPE_CHECKING:
 # Colour-blind safe (Okabe & Ito 2008).
 ESTIMATED, REALIZED, ALERT = "#0072B2", "#E69F00", "#D55E00"
 RECONCILED = "#009E73"
+FITTED = "#333333"
 _STRIP = 0.22  # height of the strip of label coverage, in panels
 _MAX_TICKS = 9
+_LETTERS = 16  # of small text in an inch
 
 
 def plot_performance(
@@ -29,6 +37,7 @@ def plot_performance(
     metrics: str | tuple[str, ...] | None = None,
     *,
     segment: str = "",
+    verdict: bool | Mapping[str, Degradation] = False,
     ax: "Axes | None" = None,
 ) -> Any:
     """Draw metrics over time: estimate in its interval, realized, threshold, alerts.
@@ -45,6 +54,9 @@ def plot_performance(
         One panel each.
     segment : str, default=""
         As in the column of that name; "" is all rows.
+    verdict : bool or mapping of str to Degradation, default=False
+        Whether to shade what is affected, draw the fitted shape and say the sentence;
+        verdicts by metric, or True for `Performance.degradation`.
     ax : Axes, optional
         Axes to draw on, for a single metric.
 
@@ -60,25 +72,17 @@ def plot_performance(
     ValueError
         If a metric or the segment is not in the result, or ``ax`` is to hold several.
     """
-    names = (metrics,) if isinstance(metrics, str) else metrics or performance.metrics
-    for name in names:
-        if name not in performance.metrics:
-            msg = (
-                f"`metrics` must be among {', '.join(performance.metrics)}; got "
-                f"{name!r}.{nearest_name(name, performance.metrics)}"
-            )
-            raise ValueError(msg)
-    if segment not in performance.segments:
-        msg = (
-            f"`segment` must be one of {list(performance.segments)[:10]}, got "
-            f"{segment!r}.{nearest_name(segment, performance.segments)}"
-        )
-        raise ValueError(msg)
+    names = check_names(performance, metrics, segment)
+    verdicts: Mapping[str, Degradation] = {}
+    if verdict is True:
+        verdicts = performance.degradation(names, segment=segment)
+    elif verdict is not False:
+        verdicts = verdict
     if ax is not None:
         if len(names) > 1:
             msg = f"`ax` holds one metric, got {len(names)}; name one in `metrics`."
             raise ValueError(msg)
-        _draw_panel(ax, performance, names[0], segment)
+        _draw_panel(ax, performance, names[0], segment, verdicts.get(names[0]))
         if _shows_labels(performance):
             low, high = ax.get_ylim()
             ax.set_ylim(low - 0.12 * (high - low), high)  # room beneath the data
@@ -91,12 +95,12 @@ def plot_performance(
         1,
         sharex=True,
         squeeze=False,
-        figsize=(10, 1.2 + 2.4 * (len(names) + _STRIP * strip)),
+        figsize=(10, 1.2 + 2.4 * (len(names) + _STRIP * strip) + 0.4 * len(verdicts)),
         height_ratios=[1.0] * len(names) + [_STRIP] * strip,
         layout="constrained",
     )
     for panel, name in zip(axes[: len(names), 0], names, strict=True):
-        _draw_panel(panel, performance, name, segment)
+        _draw_panel(panel, performance, name, segment, verdicts.get(name))
     if strip:
         _draw_strip(axes[-1, 0], performance, segment)
         _label_chunks(axes[-1, 0], performance, segment)
@@ -115,8 +119,55 @@ def plot_performance(
     return axes[0, 0] if isinstance(metrics, str) or len(names) == 1 else axes[:, 0]
 
 
+def plot_degradation(verdict: Degradation, *, ax: "Axes | None" = None) -> "Axes":
+    """Draw the values that a verdict was given on, with 95 % error bars, and its shape.
+
+    Parameters
+    ----------
+    verdict : Degradation
+        What to draw.
+    ax : Axes, optional
+        Axes to draw on; default: a new figure's.
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    ModuleNotFoundError
+        If matplotlib is missing; it comes with the ``plot`` extra.
+    """
+    if ax is None:
+        _, ax = _pyplot().subplots(figsize=(10, 3.2), layout="constrained")
+    n = verdict.values.size
+    _mark_reference(ax, verdict.n_reference)
+    ax.errorbar(
+        np.arange(n),
+        verdict.values,
+        1.96 * verdict.standard_errors,
+        color=ESTIMATED,
+        ecolor=f"{ESTIMATED}55",
+        fmt="o",
+        markersize=4.0 if n <= 60 else 2.0,
+        label="value, 95 % interval",
+    )
+    _draw_shape(ax, np.arange(n), verdict.fitted, affected_runs(verdict, n), verdict)
+    most = min(n, _MAX_TICKS, max(2, int(_inches(ax))))
+    ticks = np.unique(np.linspace(0, n - 1, most).astype(int))
+    ax.set_xticks(ticks, [chunk_text(verdict.chunks[i]) for i in ticks])
+    ax.set_xlim(-0.5, n - 0.5)
+    ax.set_ylabel(verdict.metric or "value")
+    _quiet(ax)
+    return ax
+
+
 def _draw_panel(
-    ax: "Axes", performance: Performance, metric: str, segment: str
+    ax: "Axes",
+    performance: Performance,
+    metric: str,
+    segment: str,
+    verdict: Degradation | None,
 ) -> None:
     of = np.flatnonzero(performance.segment == segment)
     k = performance.metrics.index(metric)
@@ -128,22 +179,7 @@ def _draw_panel(
         values: NDArray[Any] = getattr(performance, name)[of, k]
         return values
 
-    if n_reference:
-        ax.axvspan(-0.5, n_reference - 0.5, color="0.5", alpha=0.1, lw=0)
-        for place, text, side in (
-            (n_reference - 0.7, "reference", "right"),
-            (n_reference - 0.3, "analysis", "left"),
-        ):
-            ax.text(
-                place,
-                1.0,
-                text,
-                ha=side,
-                va="bottom",
-                transform=ax.get_xaxis_transform(),
-                color="0.4",
-                fontsize="small",
-            )
+    _mark_reference(ax, n_reference)
     marker: dict[str, Any] = {
         "marker": "o",
         "markersize": 4.0 if of.size <= 60 else 2.0,
@@ -192,9 +228,70 @@ def _draw_panel(
             markeredgewidth=1.6,
             label="alert",
         )
+    if verdict is not None:
+        _draw_shape(
+            ax,
+            x,
+            fitted_values(performance, of, verdict),
+            affected_runs(verdict, of.size),
+            verdict,
+        )
     _draw_so_far(ax, x, np.where(final, np.nan, realized))
     _label_chunks(ax, performance, segment)
     ax.set_ylabel(metric + (f"\n{segment}" if segment else ""))
+    _quiet(ax)
+
+
+def _mark_reference(ax: "Axes", n_reference: int) -> None:
+    """Shade the reference, and say on which side it is."""
+    if not n_reference:
+        return
+    ax.axvspan(-0.5, n_reference - 0.5, color="0.5", alpha=0.1, lw=0)
+    for place, text, side in (
+        (n_reference - 0.7, "reference", "right"),
+        (n_reference - 0.3, "analysis", "left"),
+    ):
+        ax.text(
+            place,
+            1.0,
+            text,
+            ha=side,
+            va="bottom",
+            transform=ax.get_xaxis_transform(),
+            color="0.4",
+            fontsize="small",
+        )
+
+
+def _draw_shape(
+    ax: "Axes",
+    x: NDArray[Any],
+    fitted: NDArray[np.float64],
+    affected: list[tuple[int, int]],
+    verdict: Degradation,
+) -> None:
+    """Shade the affected chunks, draw the fitted shape, and say it in words above."""
+    label: str | None = "affected"
+    for begin, stop in affected:
+        ax.axvspan(
+            begin - 0.5, stop - 0.5, color=ALERT, alpha=0.1, lw=0, label=label, zorder=0
+        )
+        label = None
+    if verdict.kind != "stable" or verdict.improved:
+        dotted = (0, (1, 1))
+        ax.plot(x, fitted, color=FITTED, lw=1.3, ls=dotted, label="fitted shape")
+    text = fill(str(verdict), max(int(_LETTERS * _inches(ax)), 40))
+    ax.set_title(text, loc="left", fontsize="small", pad=16)
+
+
+def _inches(ax: "Axes") -> float:
+    """Return how wide the axes are."""
+    width: float = ax.get_window_extent().width / ax.figure.get_dpi()
+    return width
+
+
+def _quiet(ax: "Axes") -> None:
+    """Leave of axes and grid what is needed to read values."""
     ax.grid(axis="y", color="0.9", lw=0.8)
     ax.set_axisbelow(True)
     ax.spines[["top", "right"]].set_visible(False)

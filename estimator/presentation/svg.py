@@ -5,7 +5,14 @@ from html import escape
 import numpy as np
 from numpy.typing import NDArray
 
-from estimator.presentation.stages import coverage, is_final, is_reconciled
+from estimator.degradation.verdict import Degradation
+from estimator.presentation.stages import (
+    affected_runs,
+    coverage,
+    fitted_values,
+    is_final,
+    is_reconciled,
+)
 from estimator.results import Performance
 
 Floats = NDArray[np.float64]
@@ -14,7 +21,13 @@ _WIDTH, _HEIGHT = 640, 150
 _LEFT, _RIGHT, _TOP, _BOTTOM = 56, 8, 18, 22
 
 
-def performance_svg(performance: Performance, metric: str, *, segment: str = "") -> str:
+def performance_svg(
+    performance: Performance,
+    metric: str,
+    *,
+    segment: str = "",
+    verdict: Degradation | None = None,
+) -> str:
     """Draw one metric of one segment over time.
 
     Parameters
@@ -23,14 +36,16 @@ def performance_svg(performance: Performance, metric: str, *, segment: str = "")
         What to draw.
     metric, segment : str
         Which of its metrics, and which of its segments ("" is all rows).
+    verdict : Degradation, optional
+        Whose affected chunks and fitted shape to draw.
 
     Returns
     -------
     str
         An ``<svg>`` element whose classes (``band``, ``estimated``, ``reconciled``,
-        ``realized``, ``so-far``, ``threshold``, ``alert``, ``reference``, ``labels``)
-        the page colours; each chunk has a
-        ``<title>`` that browsers show on hover.
+        ``realized``, ``so-far``, ``threshold``, ``alert``, ``reference``, ``labels``,
+        ``affected``, ``fitted``) the page colours; each chunk has a ``<title>`` that
+        browsers show on hover.
     """
     of = np.flatnonzero(performance.segment == segment)
     k = performance.metrics.index(metric)
@@ -80,6 +95,12 @@ def performance_svg(performance: Performance, metric: str, *, segment: str = "")
         f'<rect class="reference" x="{_LEFT}" y="{_TOP}" '
         f'width="{n_reference * step:.1f}" height="{_HEIGHT - _TOP - _BOTTOM}"/>'
     ]
+    if verdict is not None:
+        parts += [
+            f'<rect class="affected" x="{_LEFT + begin * step:.1f}" y="{_TOP}" '
+            f'width="{(stop - begin) * step:.1f}" height="{_HEIGHT - _TOP - _BOTTOM}"/>'
+            for begin, stop in affected_runs(verdict, of.size)
+        ]
     parts += [
         f'<rect class="band" x="{x(i) - step / 2:.1f}" y="{y(upper[i]):.1f}" '
         f'width="{step:.1f}" height="{y(lower[i]) - y(upper[i]):.1f}"/>'
@@ -109,6 +130,8 @@ def performance_svg(performance: Performance, metric: str, *, segment: str = "")
             for i, share in enumerate(coverage(performance)[of].tolist())
             if share
         ]
+    if verdict is not None and (verdict.kind != "stable" or verdict.improved):
+        parts.append(line(fitted_values(performance, of, verdict), "fitted"))
     parts += [
         f'<circle class="alert" cx="{x(i):.1f}" cy="{y(value[i]):.1f}" r="5"/>'
         for i in np.flatnonzero(column("alert")).tolist()

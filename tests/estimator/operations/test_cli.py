@@ -252,8 +252,22 @@ def test_truncated_file_exits_with_65(files, tmp_path):
     assert entries(tmp_path) == ["data"]
 
 
+def test_verdict_says_a_sentence_per_metric_and_segment(files, tmp_path):
+    options = ("--timestamp", "timestamp", "--segment", "region")
+    result = estimate(files, *options, "--verdict", "--chart", tmp_path / "out.png")
+    told = result.stdout.split("Verdict:\n")[1]
+    for line in ("  roc_auc ", "  accuracy ", "  region=north: roc_auc "):
+        assert f"\n{line}" in f"\n{told}"
+    assert "probability" in told
+    assert "Verdict" not in estimate(files, *options).stdout
+    # A table for a program stays one: the sentences go to the reader.
+    as_csv = estimate(files, *options, "--verdict", "--output", "-")
+    assert "Verdict" not in as_csv.stdout
+    assert "Verdict:\n  roc_auc " in as_csv.stderr
+
+
 def test_failed_chart_takes_the_table_with_it(files, tmp_path, monkeypatch):
-    def fail(performance, path):
+    def fail(performance, path, verdicts):
         path.write_text("half")
         msg = "No space left on device"
         raise OSError(msg)

@@ -176,3 +176,82 @@ def test_svg_and_html_show_what_labels_changed(reconciled):
     html = reconciled._repr_html_()
     assert "<th>labels</th>" in html
     assert "<td>50%</td>" in html
+
+
+@pytest.fixture(scope="module")
+def fallen(reference_frame):
+    production = simulate(12_000, 8)
+    score = production["y_pred_proba"]
+    production["y_pred_proba"] = score.where(
+        score.index < 7_000, 0.5 + (score - 0.5) / 4
+    )
+    estimator = PerformanceEstimator(chunk=500, segments="region")
+    return estimator.fit(reference_frame).estimate(production)
+
+
+def test_a_chart_shows_the_verdict_if_asked(fallen):
+    axes = fallen.plot(verdict=True)
+    verdicts = fallen.degradation()
+    n_reference = int(((fallen.segment == "") & (fallen.period == "reference")).sum())
+    for panel, name in zip(axes, fallen.metrics, strict=True):
+        verdict = verdicts[name]
+        assert panel.get_title(loc="left").replace("\n", " ") == str(verdict)
+        drawn = line(panel, "fitted shape")
+        assert_array_equal(drawn.get_ydata(), verdict.fitted)
+        (shaded,) = [p for p in panel.patches if p.get_label() == "affected"]
+        assert shaded.get_x() == n_reference + verdict.onset - 0.5
+    assert not fallen.plot()[0].get_title(loc="left")
+
+
+def test_a_chart_shows_the_verdicts_it_is_given(fallen):
+    verdicts = fallen.degradation("roc_auc", segment="region=south")
+    axes = fallen.plot("roc_auc", segment="region=south", verdict=verdicts)
+    assert "roc_auc" in axes.get_title(loc="left")
+    assert not fallen.plot("accuracy", verdict=verdicts).get_title(loc="left")
+
+
+def test_a_verdict_draws_itself(fallen):
+    verdict = fallen.degradation()["accuracy"]
+    axes = verdict.plot()
+    assert_array_equal(line(axes, "fitted shape").get_ydata(), verdict.fitted)
+    (errorbar,) = axes.containers
+    assert_array_equal(errorbar.lines[0].get_ydata(), verdict.values)
+    assert axes.get_ylabel() == "accuracy"
+    _, own = plt.subplots(figsize=(3, 2))
+    assert verdict.plot(ax=own) is own
+    assert len(own.get_xticks()) <= 3
+
+
+def test_a_stable_verdict_draws_no_shape(performance):
+    verdict = performance.degradation()["accuracy"]
+    calm = replace(verdict, kind="stable", affected=np.zeros_like(verdict.affected))
+    axes = calm.plot()
+    assert "fitted shape" not in [drawn.get_label() for drawn in axes.lines]
+    assert not [patch for patch in axes.patches if patch.get_label() == "affected"]
+
+
+def test_the_page_shows_shape_and_sentence(fallen):
+    page = fallen._repr_html_()
+    for verdict in fallen.degradation().values():
+        assert f'<p class="verdict">{verdict}</p>' in page
+    root = ET.fromstring(  # noqa: S314
+        performance_svg(fallen, "roc_auc", verdict=fallen.degradation()["roc_auc"])
+    )
+    classes = [element.get("class") for element in root.iter()]
+    assert classes.count("affected") == 1
+    assert classes.count("fitted") == 1
+    plain = ET.fromstring(performance_svg(fallen, "roc_auc"))  # noqa: S314
+    assert "affected" not in [element.get("class") for element in plain.iter()]
+
+
+def test_a_verdict_since_a_rebase_stands_over_the_last_chunks(fallen):
+    from estimator.degradation.per_metric import judge_performance
+
+    verdicts = judge_performance(fallen, since=10)
+    panel = fallen.plot("roc_auc", verdict=verdicts)
+    drawn = line(panel, "fitted shape").get_ydata()
+    n_reference = verdicts["roc_auc"].n_reference
+    assert np.isnan(drawn[n_reference : n_reference + 10]).all()
+    assert_array_equal(
+        drawn[n_reference + 10 :], verdicts["roc_auc"].fitted[n_reference:]
+    )

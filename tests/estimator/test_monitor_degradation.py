@@ -1,0 +1,136 @@
+"""The monitor's verdicts: by what is known, with a cause, announced and kept."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from estimator import Monitor, PerformanceEstimator
+from estimator.simulation import simulate_credit_default
+
+OPTIONS = {
+    "chunk": "W",
+    "timestamp": "timestamp",
+    "y_pred": "y_pred",
+    "labeled_at": "labeled_at",
+}
+
+
+def world_of(scenario, drift):
+    return simulate_credit_default(
+        scenario, drift=drift, n_weeks=30, applications_per_week=1_000, random_state=3
+    )
+
+
+def monitor_of(world, **options):
+    estimator = PerformanceEstimator(**(OPTIONS | options)).fit(world.reference)
+    return Monitor(estimator, row_id="id")
+
+
+@pytest.fixture(scope="module")
+def concept():
+    return world_of("sudden", "concept_drift")
+
+
+@pytest.fixture(scope="module")
+def covariate():
+    return world_of("recovered", "covariate_shift")
+
+
+def test_without_labels_the_verdict_is_that_of_the_estimate(covariate):
+    monitor = monitor_of(covariate)
+    monitor.add_predictions(covariate.production)
+    told = monitor.degradation()
+    plain = monitor.estimator.estimate(covariate.production).degradation()
+    assert list(told) == list(plain) == ["roc_auc", "accuracy"]
+    for name, verdict in told.items():
+        assert str(verdict) == str(plain[name])
+        assert verdict.kind == "recovered"
+        assert verdict.onset == str(covariate.onset.date())
+        assert verdict.cause == "unknown"
+
+
+def test_labels_tell_the_cause(covariate, concept):
+    for world, cause in (
+        (covariate, "covariate_shift"),
+        (concept, "concept_drift"),
+    ):
+        monitor = monitor_of(world)
+        monitor.add_predictions(world.production)
+        before = monitor.degradation()["roc_auc"]
+        monitor.add_labels(world.labels)
+        after = monitor.degradation()["roc_auc"]
+        assert before.cause == "unknown"
+        assert after.cause == cause
+        assert after.onset == str(world.onset.date())
+    # Nothing but labels shows concept drift.
+    assert before.kind == "stable"
+    assert after.kind == "sudden"
+
+
+def test_as_of_looks_back_and_announces_nothing(concept):
+    monitor = monitor_of(concept)
+    monitor.add_predictions(concept.production)
+    monitor.add_labels(concept.labels)
+    early = monitor.degradation(as_of=concept.onset)
+    assert early["roc_auc"].kind == "stable"
+    assert early["roc_auc"].chunks[-1] <= str(concept.onset.date())
+    assert monitor.announcements() == {}
+    assert monitor.degradation(metrics="roc_auc").keys() == {"roc_auc"}
+
+
+def test_announced_after_two_verdicts_on_more_rows_or_labels(concept, tmp_path):
+    monitor = monitor_of(concept)
+    monitor.add_predictions(concept.production)
+    came = concept.labels["labeled_at"]
+    monitor.add_labels(concept.labels[came < came.max() - pd.Timedelta(days=40)])
+    assert monitor.degradation()["roc_auc"].kind == "sudden"
+    for _ in range(3):  # the same state of knowledge counts once
+        monitor.degradation()
+    assert monitor.announcements()["roc_auc"] == ()
+    monitor.save(tmp_path / "monitor.npz")
+    monitor = Monitor.load(tmp_path / "monitor.npz")  # knows of the first verdict
+    monitor.degradation()
+    assert monitor.announcements()["roc_auc"] == ()
+    monitor.add_labels(concept.labels)
+    verdict = monitor.degradation()["roc_auc"]
+    (said,) = monitor.announcements()["roc_auc"]
+    assert said.kind == "sudden"
+    assert said.onset == verdict.onset
+    assert said.probability == verdict.probability
+    assert said.chunk == monitor.performance().chunk[-1]
+    monitor.save(tmp_path / "monitor.npz")
+    again = Monitor.load(tmp_path / "monitor.npz")
+    assert again.announcements() == monitor.announcements()
+
+
+def test_segments_are_judged_and_announced_apart(covariate):
+    monitor = monitor_of(covariate, segments="region")
+    monitor.add_predictions(covariate.production)
+    north = monitor.degradation(segment="region=north")
+    assert north["roc_auc"].kind == "recovered"
+    assert monitor.announcements() == {}
+    assert set(monitor.announcements(segment="region=north")) == set(north)
+    with pytest.raises(ValueError, match="`segment` must be one of"):
+        monitor.degradation(segment="region=nowhere")
+    with pytest.raises(ValueError, match="`metrics` must be among"):
+        monitor.degradation(metrics="roc")
+
+
+def test_after_a_rebase_only_the_new_model_is_judged(covariate):
+    monitor = monitor_of(covariate)
+    monitor.add_predictions(covariate.production)
+    end = covariate.onset + pd.Timedelta(weeks=8)  # the incident is over
+    monitor.rebase(monitor.estimator, str(end.date()))
+    verdict = monitor.degradation()["roc_auc"]
+    assert verdict.kind == "stable"
+    analysis = verdict.chunks[verdict.n_reference :]
+    assert analysis[0] == str(end.date())
+
+
+def test_before_any_prediction_there_is_only_the_reference(covariate):
+    monitor = monitor_of(covariate)
+    for verdict in monitor.degradation().values():
+        assert verdict.kind == "stable"
+        assert verdict.chunks.size == verdict.n_reference
+        assert np.isfinite(verdict.fitted).all()
+    assert monitor.announcements() == {}
