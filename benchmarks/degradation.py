@@ -64,7 +64,7 @@ def main() -> int:
 def _arguments() -> argparse.Namespace:
     parser = make_parser(__doc__)
     parser.add_argument(
-        "--repetitions", type=int, default=100, help="series per kind, length and drop"
+        "--repetitions", type=int, default=300, help="series per kind, length and drop"
     )
     parser.add_argument(
         "--stable", type=int, default=500, help="stable series per trouble and length"
