@@ -2,6 +2,7 @@
 
 from calibration.base import Calibrator, UncertainCalibrator
 from calibration.cross_fitting import CrossFit, blocked_folds, cross_fit
+from calibration.density_ratio import DensityRatio, estimate_density_ratio
 from calibration.diagnostics import (
     BrierDecomposition,
     ReliabilityCurve,
@@ -9,6 +10,7 @@ from calibration.diagnostics import (
     compute_calibration_error,
     compute_reliability_curve,
 )
+from calibration.feature_aware import FeatureAwareCalibrator
 from calibration.isotonic import IsotonicCalibrator
 from calibration.parametric import (
     BetaCalibrator,
@@ -28,6 +30,8 @@ __all__ = [
     "Calibrator",
     "CalibratorSelection",
     "CrossFit",
+    "DensityRatio",
+    "FeatureAwareCalibrator",
     "IdentityCalibrator",
     "IsotonicCalibrator",
     "PlattCalibrator",
@@ -40,6 +44,7 @@ __all__ = [
     "compute_calibration_error",
     "compute_reliability_curve",
     "cross_fit",
+    "estimate_density_ratio",
     "make_calibrator",
     "plot_brier_decomposition",
     "plot_reliability_curve",
