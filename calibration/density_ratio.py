@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import lightgbm as lgb
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -111,6 +110,8 @@ def estimate_density_ratio(
     >>> bool(np.corrcoef(found.weight, reference[:, 0])[0, 1] > 0.6)
     True
     """
+    import lightgbm as lgb  # calibration stays light without it
+
     ours, theirs = (
         check_features(reference, "reference"),
         check_features(other, "other"),

@@ -1,9 +1,8 @@
 """Calibration on the score and the features: what a score means differs by row."""
 
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-import lightgbm as lgb
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
@@ -13,6 +12,9 @@ from calibration._logistic import clipped_logit
 from calibration._validation import check_probabilities, check_training_rows
 from calibration.cross_fitting import blocked_folds, cross_fit
 from calibration.spline import SplineCalibrator
+
+if TYPE_CHECKING:
+    import lightgbm as lgb
 
 Floats = NDArray[np.float64]
 
@@ -85,7 +87,7 @@ class FeatureAwareCalibrator:
     """
 
     spline_: SplineCalibrator
-    trees_: tuple[lgb.Booster | None, ...]
+    trees_: "tuple[lgb.Booster | None, ...]"
     folds_: tuple[tuple[int, int], ...]
     out_of_fold_: Floats
     importance_: Floats
@@ -211,8 +213,10 @@ def _grow(
     left_out: NDArray[np.bool_],
     parameters: dict[str, Any],
     options: dict[str, Any],
-) -> lgb.Booster | None:
+) -> "lgb.Booster | None":
     """Return trees that beat the spline on the rows left out, None if none do."""
+    import lightgbm as lgb  # calibration stays light without it
+
     learn = ~left_out
     data = lgb.Dataset(
         X[learn],

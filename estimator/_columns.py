@@ -154,6 +154,52 @@ def read_segment(series: Series, what: str) -> SegmentCodes:
     return SegmentCodes(codes=table[codes], values=names)
 
 
+def read_number(series: Series, what: str) -> NDArray[np.float64]:
+    """Read numbers or booleans, NaN where missing.
+
+    Raises
+    ------
+    TypeError
+        If the column holds something else.
+    """
+    refusal = (
+        f"{what} must hold numbers, but is of type {_type(series)}{_example(series)}."
+    )
+    return _numbers(series, what, refusal).astype(np.float64)
+
+
+def read_category(series: Series, what: str) -> tuple[NDArray[np.int64], list[str]]:
+    """Code each row by its value's text, -1 where missing.
+
+    Raises
+    ------
+    TypeError
+        If the column holds times or lists.
+    """
+    try:
+        if series.dtype.is_nested() or series.dtype.is_temporal():
+            raise TypeError  # noqa: TRY301
+        codes, values = _factorize(series)
+    except TypeError as error:  # a list in a cell has no hash
+        msg = (
+            f"{what} must hold numbers or texts, but is of type {_type(series)}"
+            f"{_example(series)}. Turn times into numbers, lists into texts first."
+        )
+        raise TypeError(msg) from error
+    texts = ["" if _is_missing(value) else _text(value) for value in values]
+    names = list(
+        dict.fromkeys(
+            t for t, v in zip(texts, values, strict=True) if not _is_missing(v)
+        )
+    )
+    place = {name: k for k, name in enumerate(names)}
+    table = np.full(len(values) + 1, -1, dtype=np.int64)  # the last is a missing cell
+    for i, value in enumerate(values):
+        if not _is_missing(value):
+            table[i] = place[texts[i]]
+    return table[codes], names
+
+
 def _numbers(series: Series, what: str, refusal: str) -> NDArray[Any]:
     """Numbers or booleans as an array of bool, int or float; TypeError otherwise."""
     dtype = series.dtype

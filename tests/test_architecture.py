@@ -13,6 +13,7 @@ LAYERS = [
     "estimator._datetimes",
     "estimator._columns",
     "estimator.frames",
+    "estimator.features",
     "estimator._periods",
     "estimator._edges",
     "estimator.chunking",
