@@ -205,25 +205,42 @@ def _numbers(values: ArrayLike, name: str) -> Floats:
     return numbers
 
 
+def _timestamps(given: "pd.Index[Any]") -> pd.DatetimeIndex:
+    """Return timestamps, also of dates and of text."""
+    if isinstance(given, pd.DatetimeIndex):
+        return given
+    try:
+        return pd.DatetimeIndex(pd.to_datetime(given, format="ISO8601"))
+    except (TypeError, ValueError) as error:
+        msg = (
+            "`times` must be numbers or timestamps (text as in 2026-01-05), one per "
+            f"chunk; got {given[0]!r}, …."
+        )
+        raise ValueError(msg) from error
+
+
 def _read_times(
     times: ArrayLike | None, n: int, usable: NDArray[np.bool_]
 ) -> tuple[NDArray[Any], Floats, Any]:
     """Return the times as given, in typical spacings since the first, and the unit."""
     if times is None:
         return np.arange(n), np.arange(n, dtype=np.float64), 1.0
-    given = pd.Index(times)  # type: ignore[arg-type]
+    given: pd.Index[Any] = pd.Index(times)  # type: ignore[arg-type]
     if given.size != n:
         msg = f"`times` must have one entry per chunk, got {given.size} for {n}."
         raise ValueError(msg)
     spacing: Any
-    if isinstance(given, pd.DatetimeIndex):
-        utc = given if given.tz is None else given.tz_convert("UTC").tz_localize(None)
-        elapsed = (utc - utc[usable.argmax()]) / pd.Timedelta(seconds=1)
-        elapsed = np.asarray(elapsed, dtype=np.float64)
-        one: Any = pd.Timedelta(seconds=1)
-    else:
+    one: Any = 1.0
+    if given.dtype.kind in "iufb":
         elapsed = _numbers(given.to_numpy(), "times")
-        one = 1.0
+    else:
+        moments = _timestamps(given)
+        if moments.tz is not None:
+            moments = moments.tz_convert("UTC").tz_localize(None)
+        one = pd.Timedelta(seconds=1)
+        elapsed = np.asarray(
+            (moments - moments[int(usable.argmax())]) / one, np.float64
+        )
     used = elapsed[usable]
     if not np.isfinite(used).all() or not (np.diff(used) > 0).all():
         bad = ~np.isfinite(used) | (np.diff(used, prepend=-np.inf) <= 0)

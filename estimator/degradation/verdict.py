@@ -205,7 +205,8 @@ def classify_degradation(
     n_reference : int
         How many of the chunks are reference; 0 if none, then skew cannot be told.
     times : array-like of shape (n_chunks,), optional
-        Increasing numbers or timestamps; default: evenly spaced chunks.
+        Increasing numbers or timestamps (dates and ISO text will do); default: evenly
+        spaced chunks.
     higher_is_better : bool, default=True
         Whether a decline is down. For a loss it is up.
     shared_error : float, default=0.0

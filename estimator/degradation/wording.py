@@ -1,5 +1,6 @@
 """A verdict in one sentence."""
 
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -119,7 +120,7 @@ def _dates(chunks: Any) -> pd.DatetimeIndex | None:
             return pd.DatetimeIndex(pd.to_datetime(list(chunks), format="ISO8601"))
         except ValueError:
             return None
-    if isinstance(chunks[0], pd.Timestamp | np.datetime64):
+    if isinstance(chunks[0], date | np.datetime64):
         return pd.DatetimeIndex(chunks)
     return None
 

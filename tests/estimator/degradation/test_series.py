@@ -53,6 +53,8 @@ def test_times_may_be_numbers_or_dates():
         (as_dates.tz_localize("Europe/Berlin"), pd.Timedelta(days=7)),
         (as_dates.to_numpy(), pd.Timedelta(days=7)),
         (pd.Series(as_dates), pd.Timedelta(days=7)),
+        (as_dates.strftime("%Y-%m-%d").tolist(), pd.Timedelta(days=7)),
+        ([moment.date() for moment in as_dates], pd.Timedelta(days=7)),
     ):
         series = read([1.0, 2.0, 3.0, 4.0], [0.1] * 4, times=times)
         assert_allclose(series.t, [0, 1, 2, 4])
@@ -120,7 +122,11 @@ def test_softening_is_that_of_medians():
         ({"times": [1, 2]}, ValueError, "one entry per chunk, got 2 for 3"),
         ({"times": [1, 3, 2]}, ValueError, "increasing .* got .*2.* at position 2"),
         ({"times": [1, 1, 2]}, ValueError, "increasing .* at position 1"),
-        ({"times": ["a", "b", "c"]}, ValueError, "`times` must be an array of numbers"),
+        (
+            {"times": ["a", "b", "c"]},
+            ValueError,
+            "`times` must be numbers or timestamps",
+        ),
         (
             {"times": pd.DatetimeIndex(["2026-01-05", "NaT", "2026-01-07"])},
             ValueError,

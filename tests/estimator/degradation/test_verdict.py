@@ -266,6 +266,11 @@ def test_dates_come_back_as_they_were_given():
     verdict = judge(clear("sudden"), times=WEEKS.to_numpy())
     assert isinstance(verdict.onset, pd.Timestamp)
     assert verdict.onset == WEEKS[ONSET]
+    for times in (WEEKS.strftime("%Y-%m-%d").tolist(), [t.date() for t in WEEKS]):
+        verdict = judge(clear("sudden"), times=times)
+        assert verdict.onset == times[ONSET]
+        assert f"in the week of {WEEKS[ONSET]:%Y-%m-%d}" in str(verdict)
+    verdict = judge(clear("sudden"), times=WEEKS.to_numpy())
     named = label_chunks(verdict, WEEKS.strftime("%d %b").tolist())
     assert named.onset == f"{WEEKS[ONSET]:%d %b}"
 
