@@ -42,7 +42,13 @@ def clipped_logit(score: Floats, clip: float) -> Floats:
 
 
 def fit_logistic(
-    design: Floats, y: Floats, weight: Floats, penalty: Floats, *, n_smooth: int = 0
+    design: Floats,
+    y: Floats,
+    weight: Floats,
+    penalty: Floats,
+    *,
+    n_smooth: int = 0,
+    offset: Floats | None = None,
 ) -> LogisticFit:
     r"""Fit by penalized maximum likelihood, with the covariance of the coefficients.
 
@@ -67,21 +73,30 @@ def fit_logistic(
         :math:`\lambda` >= 0.
     n_smooth : int, default=0
         How many of the last columns share a learned penalty.
+    offset : ndarray of shape (n_rows,), optional
+        Known part of the log odds.
 
     References
     ----------
     .. [1] Wood & Fasiolo (2017), "A generalized Fellner-Schall method for smoothing
        parameter optimization", Biometrics 73(4), 1071-1081.
     """
+    known = np.zeros(y.size) if offset is None else offset
     beta, penalty, bread, information = _maximize(
-        design, y, weight, penalty, n_smooth=n_smooth
+        design, y, weight, penalty, known, n_smooth=n_smooth
     )
     noise = _weighted_gram(design, weight * information) + np.diag(penalty)
     return LogisticFit(beta, bread @ noise @ bread)
 
 
 def _maximize(
-    design: Floats, y: Floats, weight: Floats, penalty: Floats, *, n_smooth: int
+    design: Floats,
+    y: Floats,
+    weight: Floats,
+    penalty: Floats,
+    offset: Floats,
+    *,
+    n_smooth: int,
 ) -> tuple[Floats, Floats, Floats, Floats]:
     """Return coefficients, penalty, inverse Hessian, and the rows' information.
 
@@ -93,10 +108,10 @@ def _maximize(
     few = slice(None, None, 10)
     if y.size > _ROWS_AT_ONCE and 0.0 < y[few].mean() < 1.0:
         beta, penalty, *_ = _maximize(
-            design[few], y[few], weight[few], penalty, n_smooth=n_smooth
+            design[few], y[few], weight[few], penalty, offset[few], n_smooth=n_smooth
         )
     design = np.asfortranarray(design)  # columns in a row: all loops are long ones
-    logit = _bounded_logit(design, beta)
+    logit = _bounded_logit(design, beta, offset)
     loss = _log_loss(logit, y, weight)
     for _ in range(_MOST_STEPS):
         p = 1.0 / (1.0 + np.exp(-logit))
@@ -115,7 +130,7 @@ def _maximize(
         here, size = loss + 0.5 * (penalty * beta) @ beta, 1.0
         while size > _SMALLEST_STEP:
             nearer = beta - size * step
-            its_logit = _bounded_logit(design, nearer)
+            its_logit = _bounded_logit(design, nearer, offset)
             its_loss = _log_loss(its_logit, y, weight)
             if its_loss + 0.5 * (penalty * nearer) @ nearer < here:
                 beta, logit, loss = nearer, its_logit, its_loss
@@ -127,9 +142,9 @@ def _maximize(
     return beta, penalty, bread, information
 
 
-def _bounded_logit(design: Floats, beta: Floats) -> Floats:
+def _bounded_logit(design: Floats, beta: Floats, offset: Floats) -> Floats:
     """Return the log odds of each row, kept where exp of them is still a number."""
-    logit = np.einsum("ij,j->i", design, beta)
+    logit = np.einsum("ij,j->i", design, beta) + offset
     bounded: Floats = np.clip(logit, -_LARGEST_LOGIT, _LARGEST_LOGIT)
     return bounded
 

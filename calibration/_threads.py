@@ -2,15 +2,18 @@
 
 import os
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from itertools import pairwise
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from calibration._jit import n_cores
+
+Item = TypeVar("Item")
 
 _ROWS_PER_BLOCK = 65_536
 # Below this, starting threads costs more than they save.
@@ -31,15 +34,32 @@ def share_out(offsets: NDArray[np.int64], work: Callable[[slice], None]) -> None
     n_rows = int(offsets[-1] - offsets[0])
     threads = n_cores() if n_rows >= _ROWS_FOR_THREADS else 1
     # Several blocks a thread, so that none waits long for the last one.
-    pending = deque(_blocks(offsets, max(2 * threads, n_rows // _ROWS_PER_BLOCK)))
+    _work_off(
+        _blocks(offsets, max(2 * threads, n_rows // _ROWS_PER_BLOCK)), work, threads
+    )
+
+
+def for_each(items: Sequence[Item], work: Callable[[Item], None]) -> None:
+    """Call ``work`` on each of a few items that take long, on all cores.
+
+    So LightGBM is used: one of its fits is hardly faster on two threads, and if others
+    use the machine, too, its threads wait for one another a hundred times as long.
+    """
+    _work_off(items, work, min(n_cores(), len(items)))
+
+
+def _work_off(
+    items: Sequence[Item], work: Callable[[Item], None], threads: int
+) -> None:
+    pending = deque(items)
 
     def work_through() -> None:
         while pending:
             try:
-                block = pending.popleft()
+                item = pending.popleft()
             except IndexError:  # another thread was faster
                 return
-            work(block)
+            work(item)
 
     helpers = [_pool().submit(work_through) for _ in range(threads - 1)]
     work_through()

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from calibration._features import check_features, dataset_options
+from calibration._threads import for_each
 
 Floats = NDArray[np.float64]
 
@@ -20,10 +21,13 @@ PARAMETERS = {
     "verbosity": -1,
     "deterministic": True,
     "force_row_wise": True,
+    "num_threads": 1,  # each half has a thread of its own
 }
 N_TREES = 60
 # A reference row hardly to be told from the chunk's would weigh without bound.
 CLIP = 0.05
+# What is so many times rarer in the reference, it cannot speak for.
+FAR = 100.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -37,7 +41,11 @@ class DensityRatio:
     weight : ndarray of shape (n_used,)
         Ratio of densities at these rows, mean 1; from trees that did not see the row.
     effective_sample_size : float
-        (Σw)² / Σw²: how many rows of equal weight would tell as much.
+        (Σw)² / Σw² times 1 - ``outside``: how many rows of equal weight would tell as
+        much.
+    outside : float
+        Share of the other population's rows that are of a kind a hundred times rarer in
+        the reference.
     separability : float
         ROC AUC with which unseen rows of both populations can be told apart.
     importance : ndarray of shape (n_features,)
@@ -47,6 +55,7 @@ class DensityRatio:
     rows: NDArray[np.int64]
     weight: Floats
     effective_sample_size: float
+    outside: float
     separability: float
     importance: Floats
 
@@ -81,8 +90,8 @@ def estimate_density_ratio(
     categorical : sequence of int, default=()
         Columns that hold category codes >= 0.
     max_reference : int, default=50_000
-        Of a longer reference evenly spaced rows are taken, so that the cost of a chunk
-        is bounded.
+        Of a longer reference evenly spaced rows are taken, and of the others at most as
+        many as of the reference, so that the cost is bounded.
     random_state : int, default=0
         Which rows go to which half.
 
@@ -129,10 +138,9 @@ def estimate_density_ratio(
     if max_reference < 2:
         msg = f"`max_reference` must be at least 2, got {max_reference}."
         raise ValueError(msg)
-    rows = np.arange(len(ours))
-    if rows.size > max_reference:
-        rows = np.linspace(0, len(ours) - 1, max_reference).astype(np.int64)
+    rows = evenly_spaced(len(ours), max_reference)
     ours = ours[rows]
+    theirs = theirs[evenly_spaced(len(theirs), len(ours))]
     n_ours, n_theirs = len(ours), len(theirs)
     features = np.concatenate([ours, theirs])
     is_other = np.repeat([0.0, 1.0], [n_ours, n_theirs])
@@ -141,29 +149,46 @@ def estimate_density_ratio(
         [rng.permutation(np.arange(n) % 2) for n in (n_ours, n_theirs)]
     )
     chance = np.empty(is_other.size)
-    gain = np.zeros(features.shape[1])
-    for side in (0, 1):
+    gains = np.zeros((2, features.shape[1]))
+
+    def tell_apart(side: int) -> None:
         learn, apply = half != side, half == side
         data = lgb.Dataset(
             features[learn],
             is_other[learn],
-            params={"verbosity": -1},
+            params={"verbosity": -1, "num_threads": 1},
             **dataset_options(features.shape[1], categorical),
         )
         trees = lgb.train({**PARAMETERS, "seed": random_state}, data, N_TREES)
-        chance[apply] = np.asarray(trees.predict(features[apply]))
-        gain += trees.feature_importance("gain")
+        chance[apply] = np.asarray(trees.predict(features[apply], num_threads=1))
+        gains[side] = trees.feature_importance("gain")
+
+    for_each((0, 1), tell_apart)
+    gain = gains.sum(axis=0)
     q = chance[:n_ours]
     weight = n_ours / n_theirs * q / np.maximum(CLIP, 1.0 - q)
     weight /= weight.mean()
+    # q / (1 - q) = FAR * n_other / n_ref, without dividing by what may be 0.
+    far = FAR * n_theirs / (n_ours + FAR * n_theirs)
+    outside = float(np.mean(chance[n_ours:] > far))
     total = float(gain.sum())
     return DensityRatio(
         rows=rows,
         weight=weight,
-        effective_sample_size=float(weight.sum() ** 2 / (weight @ weight)),
+        effective_sample_size=float(
+            (1.0 - outside) * weight.sum() ** 2 / (weight @ weight)
+        ),
+        outside=outside,
         separability=_roc_auc(chance, is_other),
         importance=gain / total if total > 0.0 else gain,
     )
+
+
+def evenly_spaced(n_rows: int, most: int) -> NDArray[np.int64]:
+    """Return all of ``n_rows`` positions, or ``most`` of them from first to last."""
+    if n_rows <= most:
+        return np.arange(n_rows)
+    return np.linspace(0, n_rows - 1, most).astype(np.int64)
 
 
 def _roc_auc(score: Floats, label: Floats) -> float:

@@ -111,8 +111,18 @@ class SplineCalibrator(LogisticCalibrator):
             columns @ fit.coefficients, columns @ fit.covariance @ columns.T
         )
 
-    def _basis(self, score: Floats) -> Floats:
+    def basis(self, score: Floats) -> Floats:
+        """Return the splines that are 1 at one knot and 0 at the others.
+
+        Returns
+        -------
+        ndarray of shape (n_rows, n_knots)
+            The map is the expit of ``basis(score) @ coefficients_``.
+        """
         return self._scaled_basis(score, np.ones(score.size), np.eye(self.knots_.size))
+
+    def _basis(self, score: Floats) -> Floats:
+        return self.basis(score)
 
     def _scaled_basis(self, score: Floats, scale: Floats, root: Floats) -> Floats:
         x = np.empty(score.size)

@@ -1,7 +1,7 @@
 """From measurements to a result: value, intervals, thresholds, alerts and notes."""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any, Literal
 
@@ -37,10 +37,20 @@ def row_scale(metrics: tuple[Metric, ...], n_rows: NDArray[np.int64]) -> Floats:
 
 
 def compose_remarks(
-    columns: Columns, chunks: Chunks, delivered: Groups, kept: Groups
+    columns: Columns,
+    chunks: Chunks,
+    delivered: Groups,
+    kept: Groups,
+    adapted: Sequence[str] = (),
 ) -> Remarks:
-    """Say of each group what it lacks: rows to be complete, scores, labels."""
+    """Say of each group what it lacks: rows to be complete, scores, labels.
+
+    ``adapted`` is what there is to say of each chunk's features.
+    """
     remarks: Remarks = defaultdict(list)
+    for g, c in enumerate(kept.chunk.tolist() if any(adapted) else ()):
+        if adapted[c]:
+            remarks[g].append(adapted[c])
     sizes = np.diff(chunks.offsets)
     for g in np.flatnonzero(~chunks.complete[kept.chunk]).tolist():
         remarks[g].append(f"incomplete: {sizes[kept.chunk[g]]} of {chunks.asked} rows")

@@ -64,6 +64,11 @@ class Chunks:
     def __repr__(self) -> str:
         return f"<Chunks: {len(self)} of {self.offsets[-1]} rows>"
 
+    def row_sets(self) -> list[NDArray[np.int64]]:
+        """Return the rows of each chunk."""
+        order = np.arange(self.offsets[-1]) if self.rows is None else self.rows
+        return np.split(order, self.offsets[1:-1])
+
 
 def check_chunk(chunk: object, *, has_timestamp: bool) -> ChunkSpec:
     """Return what `make_chunks` takes; a value returned before passes through.

@@ -1,7 +1,7 @@
 """The stateful face: predictions and labels come in, one number per chunk moves on."""
 
 import warnings
-from collections.abc import Collection, Hashable, Sequence
+from collections.abc import Callable, Collection, Hashable, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
@@ -30,6 +30,7 @@ from estimator.delayed_labels.ledger import Ledger
 from estimator.delayed_labels.settled import SettledChunks, settle
 from estimator.delayed_labels.snapshot import Snapshot, take_snapshot
 from estimator.frames import Columns, SegmentCodes
+from estimator.label_free.shift_adaptive import AdaptedRows, adapt_rows
 from estimator.monitoring import (
     Knowledge,
     arrivals_of,
@@ -38,7 +39,9 @@ from estimator.monitoring import (
     take_stock,
 )
 from estimator.performance_estimator import PerformanceEstimator
+from estimator.reference import Reference
 from estimator.results import Performance
+from estimator.unlabelled import features_of
 
 # Parameters that say what a row and a result are: a retrained model keeps them.
 _LASTING = (
@@ -193,7 +196,9 @@ class Monitor:
         estimator = self.estimator
         columns = estimator.read_production(frame)
         keys, show = ids_of(frame, self.row_id)
-        ledger, added = add_rows(self._ledger, columns, keys, self._spec(), show)
+        ledger, added = add_rows(
+            self._ledger, columns, keys, self._spec(), show, self._adapt(frame, columns)
+        )
         touched = set(added.touched)
         if columns.label is not None and not np.isnan(columns.label).all():
             ledger, labeled = add_labels(ledger, self._read_labels(frame))
@@ -477,6 +482,27 @@ class Monitor:
         has_time = self.estimator.timestamp is not None
         return check_chunk(self.estimator.chunk, has_timestamp=has_time)
 
+    def _adapt(
+        self, frame: Any, columns: Columns
+    ) -> Callable[[NDArray[np.int64]], AdaptedRows] | None:
+        """Return what gives rows of a batch their soft labels by features, if any."""
+        fitted: Reference = self.estimator.reference_
+        adapter = fitted.adapter
+        if adapter is None:
+            return None
+        features = features_of(fitted, frame, name="production")
+
+        def adapt(rows: NDArray[np.int64]) -> AdaptedRows:
+            return adapt_rows(
+                adapter,
+                fitted.calibrator,
+                columns.score[rows],
+                features[rows],
+                [slice(None)],
+            )
+
+        return adapt
+
     def _read_labels(self, frame: Any) -> LabelColumns:
         return read_labels(
             frame,
@@ -549,6 +575,7 @@ class Monitor:
                 own,
                 now,
                 wanted,
+                remarks=snapshot.remarks[chunks],
                 others=others,
                 position=position,
             )
@@ -602,6 +629,8 @@ def _part(snapshot: Snapshot, which: slice) -> tuple[Columns, Chunks]:
     score = columns.score[rows]
     own = Columns(
         n_rows=score.size,
+        calibrated=cut(columns.calibrated),
+        inflation=cut(columns.inflation),
         score=score,
         decision=cut(columns.decision),
         label=cut(columns.label),

@@ -29,6 +29,7 @@ from estimator.label_free.intervals import ShiftError
 from estimator.performance_estimator import PerformanceEstimator
 from estimator.reference import Reference
 from estimator.results import Performance
+from estimator.unlabelled import estimate_groups, soft_labels_of
 
 Floats = NDArray[np.float64]
 
@@ -47,6 +48,8 @@ class Knowledge:
     estimated, reconciled, realized : Measurement
         ``reconciled`` is None as long as no label has come.
     reconciliation : Reconciliation or None
+    remarks : tuple of str
+        What there is to say of each chunk's features.
     """
 
     columns: Columns
@@ -58,6 +61,7 @@ class Knowledge:
     reconciled: Measurement | None
     realized: Measurement
     reconciliation: Reconciliation | None
+    remarks: tuple[str, ...] = ()
 
 
 def take_stock(
@@ -67,6 +71,7 @@ def take_stock(
     now: np.datetime64 | None,
     wanted: Sequence[int] | None = None,
     *,
+    remarks: Sequence[str] = (),
     others: Evidence | None = None,
     position: NDArray[np.int64] | None = None,
 ) -> Knowledge:
@@ -82,6 +87,8 @@ def take_stock(
         Until when labels have been looked for; None where nothing has a time.
     wanted : sequence of int, optional
         Which of the chunks to evaluate; the others only teach.
+    remarks : sequence of str, optional
+        What there is to say of each chunk's features.
     others, position
         Evidence of chunks that are not among these, and the place of these among all.
     """
@@ -94,7 +101,7 @@ def take_stock(
             columns,
             chunks,
             now=now,
-            calibrator=fitted.calibrator,
+            unlabelled=soft_labels_of(fitted, columns),
             frame=frame,
             learned=fitted.delays,
             others=others,
@@ -102,6 +109,7 @@ def take_stock(
         )
     if wanted is not None:
         chunks = _only(chunks, np.asarray(wanted, dtype=np.int64))
+        remarks = [remarks[c] for c in wanted] if remarks else ()
     delivered = group_rows(columns, chunks, fitted.performance.segments)
     unusable = columns.missing_score + columns.missing_decision > 0
     groups = delivered.keep(~np.isnan(columns.score)) if unusable else delivered
@@ -131,14 +139,13 @@ def take_stock(
         delivered=delivered,
         groups=groups,
         n_labels=labeled.n_rows,
-        estimated=of_rows(
-            groups=groups,
-            soft=fitted.calibrator.predict,
-            error_cells=fitted.error_cells,
+        estimated=estimate_groups(
+            fitted, columns, groups, estimator.decisions(columns)
         ),
         reconciled=reconciled,
         realized=of_rows(groups=labeled, soft=label),
         reconciliation=reconciliation,
+        remarks=tuple(remarks),
     )
 
 
@@ -151,7 +158,7 @@ def performance_of(
     """
     fitted: Reference = estimator.reference_
     remarks = compose_remarks(
-        known.columns, known.chunks, known.delivered, known.groups
+        known.columns, known.chunks, known.delivered, known.groups, known.remarks
     )
     if earlier:
         for g in range(len(known.groups.chunk)):

@@ -19,13 +19,16 @@ from estimator.assembly import (
 )
 from estimator.chunking import Chunks, check_chunk, make_chunks
 from estimator.degradation.thresholds import ThresholdSpec, check_thresholds
+from estimator.features import learn_features
 from estimator.frames import Columns, read_columns
 from estimator.groups import group_rows
 from estimator.label_free.confidence_based import measure
+from estimator.label_free.shift_adaptive import ADAPTIVE, learning_steps, work_of
 from estimator.metrics import Metric, resolve_metrics
 from estimator.progress import Progress
-from estimator.reference import N_STEPS, Reference, learn_reference
+from estimator.reference import N_STEPS, Features, Reference, learn_reference
 from estimator.results import Performance
+from estimator.unlabelled import adapt_columns, estimate_groups, features_of
 
 
 class _AsFitted:
@@ -34,6 +37,7 @@ class _AsFitted:
 
 
 AS_FITTED: Final = _AsFitted()
+METHODS = ("auto", "cbpe", "feature_aware", "pape")
 
 
 class PerformanceEstimator(BaseEstimator):  # type: ignore[misc]
@@ -50,8 +54,12 @@ class PerformanceEstimator(BaseEstimator):  # type: ignore[misc]
         Out of ``roc_auc, average_precision, accuracy, f1, precision, recall,
         specificity, balanced_accuracy, brier_score, log_loss, tn, fp, fn, tp,
         business_value``.
-    method : {"auto", "cbpe"}, default="auto"
-        Both are confidence-based estimation on the score.
+    method : {"auto", "cbpe", "feature_aware", "pape"}, default="auto"
+        How soft labels are made. ``cbpe``: from the score. ``feature_aware``: from
+        score and features, by trees fitted once. ``pape`` [1]_: from the score, by a
+        map fitted for each chunk to the reference rows that look like it. ``auto``:
+        from the score, moved towards the middle of these two as far as adapting has
+        explained the reference; without ``features`` it is ``cbpe``.
     chunk : str, int, None or sequence of timestamps, default="W"
         A pandas offset alias (needs ``timestamp``), rows per chunk, None for one chunk,
         or rising timestamps at which chunks begin.
@@ -62,8 +70,11 @@ class PerformanceEstimator(BaseEstimator):  # type: ignore[misc]
         it teaches how long labels take; with ``timestamp``, for ``Monitor``.
     decision_threshold : float, default=0.5
         Score from which the decision is positive, where ``y_pred`` is None.
-    features : sequence of str or None
-        Must be None: reserved for methods that adapt to covariate shift.
+    features : str, sequence of str or None
+        Columns by which methods but ``cbpe`` adapt to covariate shift: what the model
+        reads, and what else may shift. Numbers and booleans count as numbers, texts and
+        categories as categories. Leave out what tells the time (a year, a running
+        number): all that comes would lie outside the reference.
     segments : str or sequence of str, default=()
         Columns whose every value gets rows of its own beside the overall ones.
     calibrator : str or object with ``fit`` and ``predict``, default="spline"
@@ -80,7 +91,8 @@ class PerformanceEstimator(BaseEstimator):  # type: ignore[misc]
     level : float, default=0.95
         Coverage of the intervals.
     random_state : int, default=0
-        Seed of methods that draw random numbers; confidence-based estimation does not.
+        Seed of methods that read features; results are the same for any number of
+        threads.
     progress : bool, default=False
         Show a bar on stderr for work longer than two seconds.
 
@@ -91,8 +103,8 @@ class PerformanceEstimator(BaseEstimator):  # type: ignore[misc]
 
     References
     ----------
-    .. [1] Bialek et al. (2024), "Estimating Model Performance Under Covariate Shift
-       Without Labels", arXiv:2401.08348.
+    .. [1] Białek, Kivimäki, Kuberski & Perrakis (2024), "Estimating Model Performance
+       Under Covariate Shift Without Labels", arXiv:2401.08348.
 
     Examples
     --------
@@ -110,7 +122,7 @@ class PerformanceEstimator(BaseEstimator):  # type: ignore[misc]
     def __init__(
         self,
         metrics: str | Sequence[str] = ("roc_auc", "accuracy"),
-        method: Literal["auto", "cbpe"] = "auto",
+        method: Literal["auto", "cbpe", "feature_aware", "pape"] = "auto",
         chunk: Any = "W",
         timestamp: Hashable | None = None,
         y_pred_proba: Hashable = "y_pred_proba",
@@ -118,7 +130,7 @@ class PerformanceEstimator(BaseEstimator):  # type: ignore[misc]
         y_true: Hashable = "y_true",
         labeled_at: Hashable | None = None,
         decision_threshold: float = 0.5,
-        features: Sequence[Hashable] | None = None,
+        features: Hashable | Sequence[Hashable] | None = None,
         segments: Hashable | Sequence[Hashable] = (),
         calibrator: str | Calibrator = "spline",
         thresholds: Mapping[str, ThresholdSpec] | None = None,
@@ -171,7 +183,17 @@ class PerformanceEstimator(BaseEstimator):  # type: ignore[misc]
         metrics, specs = self.check_parameters()
         columns = self._read(reference, "reference")
         chunks = self._chunks(columns, self.chunk)
-        with self._progress(N_STEPS) as progress, progress.stage("fitting"):
+        features, n_steps = None, N_STEPS
+        if self.is_adaptive:
+            table, matrix = learn_features(reference, self._feature_columns())
+            features = Features(
+                method=self.method,
+                table=table,
+                matrix=matrix,
+                random_state=self.random_state,
+            )
+            n_steps += learning_steps(self.method)
+        with self._progress(n_steps) as progress, progress.stage("fitting"):
             fitted = learn_reference(
                 metrics,
                 columns,
@@ -181,6 +203,7 @@ class PerformanceEstimator(BaseEstimator):  # type: ignore[misc]
                 thresholds=specs,
                 level=self.level,
                 advance=progress.advance,
+                features=features,
             )
         self.reference_ = fitted
         return self
@@ -218,16 +241,18 @@ class PerformanceEstimator(BaseEstimator):  # type: ignore[misc]
         unusable = columns.missing_score + columns.missing_decision > 0
         groups = delivered.keep(~np.isnan(columns.score)) if unusable else delivered
         decision = self.decisions(columns)
-        total = columns.n_rows * len(groups.parts)
+        features = features_of(fitted, production, name="production")
+        adapter = fitted.adapter
+        passes = 1 if adapter is None else 2
+        total = passes * columns.n_rows * len(groups.parts)
+        if adapter is not None:
+            total += work_of(adapter, columns.n_rows)
         with self._progress(total) as progress, progress.stage("estimating"):
-            estimated = measure(
-                fitted.metrics,
-                groups,
-                score=columns.score,
-                soft=fitted.calibrator.predict,
-                decision=decision,
-                error_cells=fitted.error_cells,
-                advance=progress.advance,
+            columns, adapted = adapt_columns(
+                fitted, columns, features, chunks.row_sets(), advance=progress.advance
+            )
+            estimated = estimate_groups(
+                fitted, columns, groups, decision, advance=progress.advance
             )
         realized, n_labels = None, np.zeros_like(groups.n_rows)
         if columns.label is not None:
@@ -251,7 +276,7 @@ class PerformanceEstimator(BaseEstimator):  # type: ignore[misc]
             n_labels=n_labels,
             thresholds=fitted.thresholds,
             drift=fitted.drift,
-            remarks=compose_remarks(columns, chunks, delivered, groups),
+            remarks=compose_remarks(columns, chunks, delivered, groups, adapted),
         )
         return concatenate_periods(fitted.performance, analysis)
 
@@ -300,13 +325,16 @@ class PerformanceEstimator(BaseEstimator):  # type: ignore[misc]
         TypeError, ValueError
             If a parameter breaks its rule.
         """
-        if self.method not in ("auto", "cbpe"):
-            msg = f'`method` must be "auto" or "cbpe", got {self.method!r}.'
-            raise ValueError(msg)
-        if self.features is not None and len(self.features) > 0:
+        if self.method not in METHODS:
+            *others, last = (f'"{name}"' for name in METHODS)
             msg = (
-                "`features` must be None: no method that reads features is available "
-                f"yet, got {list(self.features)!r}. Leave it out."
+                f"`method` must be {', '.join(others)} or {last}, got {self.method!r}."
+            )
+            raise ValueError(msg)
+        if self.method in ("feature_aware", "pape") and not self._feature_columns():
+            msg = (
+                f'`features` must name columns for method="{self.method}", got none. '
+                'Name what the model reads, or take method="auto", which does without.'
             )
             raise ValueError(msg)
         for name, inside in (
@@ -353,18 +381,31 @@ class PerformanceEstimator(BaseEstimator):  # type: ignore[misc]
             label_required=name == "reference",
         )
 
+    @property
+    def is_adaptive(self) -> bool:
+        """Whether features are read: by ``auto`` only where there are any."""
+        return self.method in ADAPTIVE and bool(self._feature_columns())
+
     def _segment_columns(self) -> tuple[Hashable, ...]:
-        if self.segments is None:
-            return ()
-        if isinstance(self.segments, str) or not isinstance(self.segments, Iterable):
-            return (self.segments,)
-        return tuple(self.segments)
+        return _names(self.segments)
+
+    def _feature_columns(self) -> tuple[Hashable, ...]:
+        return _names(self.features)
 
     def _chunks(self, columns: Columns, chunk: Any) -> Chunks:
         return make_chunks(columns.n_rows, chunk, columns.timestamp, columns.timezone)
 
     def _progress(self, total: int) -> Progress:
         return Progress(total + 1, sys.stderr if self.progress else None)
+
+
+def _names(columns: Any) -> tuple[Hashable, ...]:
+    """Return column names given as one, several or None."""
+    if columns is None:
+        return ()
+    if isinstance(columns, str) or not isinstance(columns, Iterable):
+        return (columns,)
+    return tuple(columns)
 
 
 def _is_number(value: object) -> bool:

@@ -17,13 +17,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from calibration import CALIBRATORS
+from calibration import CALIBRATORS, FeatureAwareCalibrator
 from estimator.degradation.announcements import from_json, to_json
 from estimator.degradation.thresholds import Thresholds
 from estimator.delayed_labels.arrivals import N_AGES, N_BANDS, Arrivals
 from estimator.delayed_labels.ledger_file import ledger_from_arrays, ledger_to_arrays
 from estimator.delayed_labels.reference_delays import ReferenceDelays
+from estimator.features import Feature, FeatureTable
 from estimator.files import replacing
+from estimator.label_free.shift_adaptive import ReferenceSample, ShiftAdapter
 from estimator.metrics import resolve_metrics
 from estimator.monitor import Epoch, Monitor
 from estimator.performance_estimator import PerformanceEstimator
@@ -32,9 +34,17 @@ from estimator.results import Performance
 from estimator.soft_labels import ErrorCells
 
 MONITOR_FORMAT = "deadreckon monitor"
-MONITOR_VERSION = 2
+MONITOR_VERSION = 3
 FORMAT = "deadreckon performance estimator"
-VERSION = 2
+VERSION = 3
+
+_ADAPTER_NUMBERS = (
+    "method",
+    "n_reference",
+    "weight",
+    "relative_error",
+    "random_state",
+)
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -174,6 +184,7 @@ def estimator_to_arrays(
             {"column": column, "values": found.values}
             for column, found in delays.arrivals.items()
         ],
+        "adapter": None,
     }
     arrays: Arrays = {
         "drift": np.stack([fitted.drift[segment] for segment in fitted.thresholds]),
@@ -191,6 +202,9 @@ def estimator_to_arrays(
         arrays[f"thresholds/{field.name}"] = np.stack(
             [getattr(rules, field.name) for rules in fitted.thresholds.values()]
         )
+    if fitted.adapter is not None:
+        header["adapter"], own = _adapter_to_arrays(fitted.adapter)
+        arrays |= {f"adapter/{name}": values for name, values in own.items()}
     for field in fields(Performance):
         values = getattr(performance, field.name)
         if isinstance(values, np.ndarray):
@@ -206,7 +220,7 @@ def estimator_from_arrays(
 ) -> PerformanceEstimator:
     """Put together what `estimator_to_arrays` took apart."""
     parameters = dict(header["parameters"])
-    for name in ("metrics", "segments"):
+    for name in ("metrics", "segments", "features"):
         if isinstance(parameters[name], list):
             parameters[name] = tuple(parameters[name])
     if parameters["thresholds"] is not None:
@@ -244,8 +258,62 @@ def estimator_from_arrays(
             spread=arrays["delays/spread"],
             arrivals=_arrivals(header["delays"], arrays),
         ),
+        adapter=_adapter_from_arrays(header["adapter"], under(arrays, "adapter/")),
     )
     return estimator
+
+
+def _adapter_to_arrays(adapter: ShiftAdapter) -> tuple[dict[str, Any], Arrays]:
+    header = {
+        **{name: getattr(adapter, name) for name in _ADAPTER_NUMBERS},
+        "features": [
+            {
+                "name": feature.name,
+                "categories": feature.categories,
+                "has_rare": feature.has_rare,
+            }
+            for feature in adapter.table.features
+        ],
+        "left_out": [[name, why] for name, why in adapter.table.left_out.items()],
+        "has_trees": adapter.feature_aware is not None,
+        "has_sample": adapter.sample is not None,
+    }
+    arrays: Arrays = {"score_range": adapter.score_range}
+    if adapter.feature_aware is not None:
+        for name, values in adapter.feature_aware.to_arrays().items():
+            arrays[f"trees/{name}"] = values
+    if adapter.sample is not None:
+        for name in _arrays_of(ReferenceSample, but=()):
+            arrays[f"sample/{name}"] = getattr(adapter.sample, name)
+    return header, arrays
+
+
+def _adapter_from_arrays(
+    header: Mapping[str, Any] | None, arrays: Arrays
+) -> ShiftAdapter | None:
+    if header is None:
+        return None
+    features = [
+        Feature(
+            name=saved["name"],
+            categories=None
+            if saved["categories"] is None
+            else tuple(saved["categories"]),
+            has_rare=saved["has_rare"],
+        )
+        for saved in header["features"]
+    ]
+    left_out = {name: str(why) for name, why in header["left_out"]}
+    trees = FeatureAwareCalibrator.from_arrays
+    return ShiftAdapter(
+        **{name: header[name] for name in _ADAPTER_NUMBERS},
+        table=FeatureTable(features=tuple(features), left_out=left_out),
+        feature_aware=trees(under(arrays, "trees/")) if header["has_trees"] else None,
+        sample=ReferenceSample(**under(arrays, "sample/"))
+        if header["has_sample"]
+        else None,
+        score_range=arrays["score_range"],
+    )
 
 
 def _arrivals(delays: list[dict[str, Any]], arrays: Arrays) -> dict[Any, Arrivals]:

@@ -1,7 +1,7 @@
 """What is learned from the labelled reference period, cross-fitted throughout."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -18,10 +18,17 @@ from estimator.degradation.thresholds import (
 )
 from estimator.delayed_labels.reference_delays import ReferenceDelays, learn_delays
 from estimator.delayed_labels.shift import shift_frame
+from estimator.features import FeatureTable
 from estimator.frames import Columns
 from estimator.groups import Groups, group_rows
 from estimator.label_free.confidence_based import Measurement, measure
 from estimator.label_free.intervals import unseen_drift
+from estimator.label_free.shift_adaptive import (
+    AdaptedRows,
+    ShiftAdapter,
+    learn_adapter,
+    measure_adapted,
+)
 from estimator.metrics import Metric
 from estimator.results import Performance
 from estimator.soft_labels import Advance, ErrorCells, measure_error_cells
@@ -36,8 +43,19 @@ N_FOLDS = 5
 DRIFT_CHUNKS = 10
 MIN_DRIFT_ROWS = 1_000
 
-# Steps of the work that `learn_reference` reports to its progress bar.
+# Steps of the work that `learn_reference` reports to its progress bar, besides those
+# of learning to adapt.
 N_STEPS = N_FOLDS + 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Features:
+    """The reference's features, and the method that adapts by them."""
+
+    method: str
+    table: FeatureTable
+    matrix: Floats
+    random_state: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -59,6 +77,8 @@ class Reference:
         The reference chunks.
     delays : ReferenceDelays
         How long labels took.
+    adapter : ShiftAdapter or None
+        How soft labels are adapted to features; None where none are read.
     """
 
     metrics: tuple[Metric, ...]
@@ -69,6 +89,7 @@ class Reference:
     drift: dict[str, Floats]
     performance: Performance
     delays: ReferenceDelays
+    adapter: ShiftAdapter | None = None
 
 
 def learn_reference(
@@ -81,6 +102,7 @@ def learn_reference(
     thresholds: Mapping[str, ThresholdSpec],
     level: float,
     advance: Advance,
+    features: Features | None = None,
 ) -> Reference:
     """Fit the calibration, and measure the reference with maps that have not seen it.
 
@@ -111,7 +133,36 @@ def learn_reference(
     advance(N_FOLDS)
     cells = measure_error_cells(fitted, score, fitted.predict(score))
     of_rows = partial(measure, metrics, score=columns.score, decision=decision)
-    estimated = of_rows(groups=groups, soft=out_of_fold, error_cells=cells)
+    estimate = partial(of_rows, soft=out_of_fold, error_cells=cells)
+    adapter = None
+    if features is not None:
+        adapter, adapted = learn_adapter(
+            features.method,
+            features.table,
+            features.matrix[in_time],
+            score,
+            label,
+            out_of_fold[in_time],
+            decision=decision[in_time]
+            if isinstance(decision, np.ndarray)
+            else decision,
+            error_cells=cells,
+            random_state=features.random_state,
+            advance=advance,
+        )
+        adapted = _in_place(adapted, in_time, columns.n_rows)
+        estimate = partial(
+            measure_adapted,
+            metrics,
+            score=columns.score,
+            decision=decision,
+            calibrated=adapted.calibrated,
+            inflation=adapted.inflation,
+            plain=out_of_fold,
+            relative_error=adapter.relative_error,
+            error_cells=cells,
+        )
+    estimated = estimate(groups=groups)
     realized = of_rows(groups=groups, soft=columns.label)
     advance(1)
     if len(chunks) < N_FOLDS and label.size >= DRIFT_CHUNKS * MIN_DRIFT_ROWS:
@@ -121,7 +172,7 @@ def learn_reference(
         drift = _estimate_drift(
             metrics,
             of_drift,
-            of_rows(groups=of_drift, soft=out_of_fold, error_cells=cells),
+            estimate(groups=of_drift),
             of_rows(groups=of_drift, soft=columns.label),
         )
     else:
@@ -159,7 +210,17 @@ def learn_reference(
             remarks=compose_remarks(columns, chunks, delivered, groups),
         ),
         delays=learn_delays(columns, chunks, fitted, shift_frame(cells)),
+        adapter=adapter,
     )
+
+
+def _in_place(
+    adapted: AdaptedRows, rows: NDArray[np.int64], n_rows: int
+) -> AdaptedRows:
+    """Return what is known of some rows at their places among all."""
+    calibrated, inflation = np.full(n_rows, np.nan), np.ones(n_rows)
+    calibrated[rows], inflation[rows] = adapted.calibrated, adapted.inflation
+    return replace(adapted, calibrated=calibrated, inflation=inflation)
 
 
 def _choose_calibrator(

@@ -26,6 +26,7 @@ LAYERS = [
     "estimator.assembly",
     "estimator.delayed_labels",
     "estimator.reference",
+    "estimator.unlabelled",
     "estimator.performance_estimator",
     "estimator.monitoring",
     "estimator.monitor",

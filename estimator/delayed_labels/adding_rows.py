@@ -23,6 +23,7 @@ from estimator.delayed_labels.ledger import (
 )
 from estimator.delayed_labels.row_ids import Keys
 from estimator.frames import Columns, required
+from estimator.label_free.shift_adaptive import AdaptedRows
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -54,6 +55,7 @@ def add_rows(
     keys: Keys,
     spec: ChunkSpec,
     show: Callable[[int], str] = str,
+    adapt: Callable[[Integers], AdaptedRows] | None = None,
 ) -> tuple[Ledger, AddedRows]:
     """Add predictions to their chunks.
 
@@ -69,6 +71,8 @@ def add_rows(
         arrival fill the open chunk, then further ones. None: one chunk a call.
     show : callable
         Text of the id of a row, for messages.
+    adapt : callable, optional
+        Soft labels of some rows of the batch, which belong to one chunk, by features.
 
     Raises
     ------
@@ -94,11 +98,22 @@ def add_rows(
         serial = _find_chunk(chunks, label, spec)
         if serial is None:
             serial = len(chunks)
-            chunks.append(_empty_chunk(label, columns, has_time=time is not None))
+            chunks.append(
+                _empty_chunk(
+                    label,
+                    columns,
+                    has_time=time is not None,
+                    has_features=adapt is not None,
+                )
+            )
         old = chunks[serial]
         own = new[rows]
         places[rows] = (serial << ROW_BITS) + old.score.size + np.arange(own.size)
         chunks[serial] = _append(old, batch, codes, own)
+        if old.calibrated is not None:
+            chunks[serial] = _append_adapted(
+                chunks[serial], adapt and adapt(own), own.size
+            )
         touched.append(serial)
     extended = replace(
         ledger,
@@ -226,7 +241,9 @@ def _find_chunk(
     return None
 
 
-def _empty_chunk(label: str | int, columns: Columns, *, has_time: bool) -> ChunkRows:
+def _empty_chunk(
+    label: str | int, columns: Columns, *, has_time: bool, has_features: bool
+) -> ChunkRows:
     return ChunkRows(
         label=label,
         score=np.empty(0),
@@ -234,6 +251,8 @@ def _empty_chunk(label: str | int, columns: Columns, *, has_time: bool) -> Chunk
         time=np.empty(0, dtype=np.int64) if has_time else None,
         codes={column: np.empty(0, dtype=np.int16) for column in columns.segments},
         events=no_events(),
+        calibrated=np.empty(0) if has_features else None,
+        inflation=np.empty(0) if has_features else None,
     )
 
 
@@ -257,6 +276,22 @@ def _append(
         codes={
             column: joined(old, codes[column]) for column, old in chunk.codes.items()
         },
+    )
+
+
+def _append_adapted(
+    chunk: ChunkRows, adapted: AdaptedRows | None, n_rows: int
+) -> ChunkRows:
+    """Add soft labels by features; NaN for rows of an estimator that reads none."""
+    calibrated, inflation, remark = np.full(n_rows, np.nan), np.ones(n_rows), ""
+    if adapted is not None:
+        calibrated, inflation = adapted.calibrated, adapted.inflation
+        (remark,) = adapted.remarks
+    return replace(
+        chunk,
+        calibrated=np.concatenate([required(chunk.calibrated), calibrated]),
+        inflation=np.concatenate([required(chunk.inflation), inflation]),
+        remark=remark or chunk.remark,
     )
 
 

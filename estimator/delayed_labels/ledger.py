@@ -47,6 +47,11 @@ class ChunkRows:
         Earliest and latest time of its rows.
     n_labeled : int
         Rows that have a label.
+    calibrated, inflation : ndarray of float64, or None
+        As of `estimator.frames.Columns`: fixed when the row came, since its features
+        are not kept. None if the first rows had none.
+    remark : str
+        What there was to say of the features of the last rows that gave cause.
     """
 
     label: str | int
@@ -58,6 +63,9 @@ class ChunkRows:
     first: int | None = None
     last: int | None = None
     n_labeled: int = 0
+    calibrated: Floats | None = None
+    inflation: Floats | None = None
+    remark: str = ""
 
     @property
     def is_settled(self) -> bool:
@@ -67,7 +75,14 @@ class ChunkRows:
     @property
     def nbytes(self) -> int:
         """Memory of all columns."""
-        arrays = [self.score, self.decision, self.time, *self.codes.values()]
+        arrays = [
+            self.score,
+            self.decision,
+            self.time,
+            self.calibrated,
+            self.inflation,
+            *self.codes.values(),
+        ]
         own = sum(array.nbytes for array in arrays if array is not None)
         return own + self.events.nbytes
 

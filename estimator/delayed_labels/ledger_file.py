@@ -11,6 +11,7 @@ from estimator.delayed_labels.ledger import ChunkRows, Ledger
 from estimator.delayed_labels.row_ids import IdIndex
 
 Arrays = dict[str, NDArray[Any]]
+ADAPTED = ("calibrated", "inflation")
 
 
 def ledger_to_arrays(ledger: Ledger) -> tuple[dict[str, Any], Arrays]:
@@ -25,6 +26,8 @@ def ledger_to_arrays(ledger: Ledger) -> tuple[dict[str, Any], Arrays]:
         "timezone": None if ledger.timezone is None else str(ledger.timezone),
         "unit": ledger.unit,
         "runs": len(ledger.index.runs),
+        "adapted": [chunk.calibrated is not None for chunk in chunks],
+        "remarks": [chunk.remark for chunk in chunks],
     }
     arrays: Arrays = {
         "sizes": np.array([chunk.score.size for chunk in chunks], dtype=np.int64),
@@ -43,6 +46,10 @@ def ledger_to_arrays(ledger: Ledger) -> tuple[dict[str, Any], Arrays]:
             columns = [getattr(chunk, name) for chunk in chunks]
             if columns[0] is not None:
                 arrays[name] = np.concatenate(columns)
+        for name in ADAPTED:
+            adapted = [getattr(chunk, name) for chunk in chunks]
+            parts = [values for values in adapted if values is not None]
+            arrays[name] = np.concatenate([np.empty(0), *parts])
         for i, column in enumerate(ledger.values):
             codes = [chunk.codes[column] for chunk in chunks]
             arrays[f"codes/{i}"] = np.concatenate(codes)
@@ -64,6 +71,8 @@ def ledger_from_arrays(header: Mapping[str, Any], arrays: Arrays) -> Ledger:
     ends = np.cumsum(arrays["sizes"])
     last_events = np.cumsum(arrays["n_events"])
     chunks = []
+    adapted_sizes = arrays["sizes"] * np.array(header["adapted"], dtype=np.int64)
+    adapted_ends = np.cumsum(adapted_sizes)
     for c, label in enumerate(header["labels"]):
         own = slice(int(ends[c] - arrays["sizes"][c]), int(ends[c]))
         labeled = slice(
@@ -75,7 +84,13 @@ def ledger_from_arrays(header: Mapping[str, Any], arrays: Arrays) -> Ledger:
         score = arrays["score"][own]
         time = arrays["time"][own] if "time" in arrays else None
         codes = {column: arrays[f"codes/{i}"][own] for i, column in enumerate(values)}
-        columns = [score, time, *codes.values()]
+        adapted = {}
+        if header["adapted"][c]:
+            by_features = slice(
+                int(adapted_ends[c] - adapted_sizes[c]), int(adapted_ends[c])
+            )
+            adapted = {name: arrays[name][by_features] for name in ADAPTED}
+        columns = [score, time, *codes.values(), *adapted.values()]
         if any(x is not None and x.size != arrays["sizes"][c] for x in columns):
             msg = f"chunk {label!r} has columns of unequal length"
             raise ValueError(msg)
@@ -90,6 +105,8 @@ def ledger_from_arrays(header: Mapping[str, Any], arrays: Arrays) -> Ledger:
                 first=None if time is None else int(time.min()),
                 last=None if time is None else int(time.max()),
                 n_labeled=int((current_values(events, score.size) >= 0).sum()),
+                remark=header["remarks"][c],
+                **adapted,
             )
         )
     index = IdIndex(

@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration._threads import share_out
-from calibration.base import Calibrator
 from calibration.tracking import ShiftPath, track_shift
 from estimator._kernels.late_labels import count_waiting, shift_information, soften
 from estimator.chunking import Chunks
@@ -33,6 +32,7 @@ from estimator.delayed_labels.delay import DelayModel, fit_delays, no_delays
 from estimator.delayed_labels.reference_delays import ReferenceDelays
 from estimator.delayed_labels.shift import ShiftFrame, log_odds_of
 from estimator.frames import Columns
+from estimator.soft_labels import SoftLabel
 
 Floats = NDArray[np.float64]
 Places = NDArray[np.int32]
@@ -114,7 +114,7 @@ def reconcile(
     chunks: Chunks,
     *,
     now: np.datetime64 | None,
-    calibrator: Calibrator,
+    unlabelled: SoftLabel | Floats,
     frame: ShiftFrame,
     learned: ReferenceDelays,
     others: Evidence | None = None,
@@ -128,7 +128,9 @@ def reconcile(
         Rows in order of their chunks, with the labels known by then.
     now : datetime64[us] or None
         None where rows have no time: then waiting tells nothing.
-    calibrator, frame, learned
+    unlabelled : callable or ndarray of shape (n_rows,)
+        Soft labels as if no label had come.
+    frame, learned
         What the reference taught.
     others : Evidence, optional
         What chunks say that are not among these, by place among all.
@@ -138,7 +140,7 @@ def reconcile(
     label = np.asarray(columns.label, dtype=np.float64)
     score = np.asarray(columns.score, dtype=np.float64)
     offsets = chunks.offsets
-    x = log_odds_of(calibrator, score)
+    x = log_odds_of(unlabelled, score)
     n_chunks = len(chunks)
     arrivals: dict[Hashable | None, Arrivals] = {}
     if columns.timestamp is not None and columns.labeled_at is not None:

@@ -85,7 +85,9 @@ def learn_delays(
         rows = slice(None) if chunks.rows is None else chunks.rows
         chunk[rows] = np.repeat(np.arange(len(chunks)), np.diff(chunks.offsets))
         came = np.flatnonzero(usable & ~np.isnat(columns.labeled_at))
-        x = log_odds_of(calibrator, np.asarray(columns.score[came], dtype=np.float64))
+        x = log_odds_of(
+            calibrator.predict, np.asarray(columns.score[came], dtype=np.float64)
+        )
         spread = measure_spread(
             x,
             (x - frame.centre) / frame.scale,

@@ -5,8 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration.base import Calibrator
-from estimator.soft_labels import ErrorCells
+from estimator.soft_labels import ErrorCells, SoftLabel
 
 Floats = NDArray[np.float64]
 
@@ -56,12 +55,12 @@ def shift_frame(cells: ErrorCells) -> ShiftFrame:
     )
 
 
-def log_odds_of(calibrator: Calibrator, score: Floats) -> Floats:
-    """Return the calibrated log odds, NaN where there is no score."""
+def log_odds_of(soft: SoftLabel | Floats, score: Floats) -> Floats:
+    """Return the log odds of soft labels, NaN where there is no score."""
     known = ~np.isnan(score)
     p = np.full(score.size, np.nan)
     if known.any():
-        p[known] = calibrator.predict(score[known])
+        p[known] = soft(score[known]) if callable(soft) else soft[known]
     np.clip(p, _CERTAIN, 1.0 - _CERTAIN, out=p)
     rest = np.log1p(-p)
     np.log(p, out=p)

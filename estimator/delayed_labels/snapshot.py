@@ -34,6 +34,8 @@ class Snapshot:
         Place of each of the ledger's chunks among all.
     n_places : int
         How many there are.
+    remarks : tuple of str
+        What there is to say of each chunk's features.
     """
 
     columns: Columns
@@ -42,6 +44,7 @@ class Snapshot:
     position: NDArray[np.int64]
     places: NDArray[np.int64]
     n_places: int
+    remarks: tuple[str, ...]
 
 
 def take_snapshot(
@@ -96,6 +99,9 @@ def take_snapshot(
         position=position,
         places=places,
         n_places=n_places,
+        remarks=tuple(
+            ledger.chunks[s].remark if s >= 0 else "" for s in serial.tolist()
+        ),
     )
 
 
@@ -146,6 +152,9 @@ def _flatten(
     if first is not None and first.time is not None:
         time = np.empty(n, dtype=np.int64)
     codes = {column: np.empty(n, dtype=np.int16) for column in ledger.values}
+    calibrated = inflation = None
+    if any(chunk.calibrated is not None for chunk in chunks):
+        calibrated, inflation = np.full(n, np.nan), np.ones(n)
     for i, (s, chunk) in enumerate(zip(order, chunks, strict=True)):
         own, rows = slice(offsets[i], offsets[i + 1]), kept[s]
         score[own] = chunk.score[rows]
@@ -155,6 +164,9 @@ def _flatten(
             time[own] = required(chunk.time)[rows]
         for column, code in codes.items():
             code[own] = chunk.codes[column][rows]
+        if chunk.calibrated is not None:
+            required(calibrated)[own] = chunk.calibrated[rows]
+            required(inflation)[own] = required(chunk.inflation)[rows]
         if chunk.events.location.size:
             last = winners(chunk.events, as_of)
             if isinstance(rows, slice):
@@ -186,6 +198,8 @@ def _flatten(
         missing_score=missing,
         missing_decision=0,
         labeled_at=at.view("M8[us]"),
+        calibrated=calibrated,
+        inflation=inflation,
     )
 
 

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import expit, logit
+from sklearn.exceptions import NotFittedError
 from sklearn.metrics import log_loss
 
 from calibration import FeatureAwareCalibrator, SplineCalibrator, cross_fit
@@ -76,13 +77,41 @@ def test_where_features_say_nothing_it_is_about_the_spline():
 def test_out_of_fold_is_what_maps_without_these_rows_say():
     score, label, X, _ = world(4_000, 4)
     calibrator = FeatureAwareCalibrator().fit(score, label, X)
+    score = np.clip(score, *calibrator.score_range_)
     base = 0.5 * logit(cross_fit("spline", score, label).probabilities)
     matrix = np.column_stack([logit(score), X])
+    basis = calibrator.spline_.basis(score)
     for (start, stop), trees in zip(calibrator.folds_, calibrator.trees_, strict=True):
-        raw = trees.predict(matrix[start:stop], raw_score=True)
-        expected = expit(base[start:stop] + raw)
-        assert_allclose(calibrator.out_of_fold_[start:stop], expected, atol=1e-9)
+        own = slice(start, stop)
+        raw = trees.predict(matrix[own], raw_score=True)
+        put_back = logit(calibrator.out_of_fold_[own]) - base[own] - raw
+        # What is put back is a spline of the score with the same knots, and no more.
+        found, *_ = np.linalg.lstsq(basis[own], put_back)
+        assert_allclose(basis[own] @ found, put_back, atol=1e-6)
+        assert np.abs(found - calibrator.recalibration_).max() < 0.2
     assert not calibrator.out_of_fold_.flags.writeable
+
+
+def test_without_a_shift_scores_keep_their_meaning():
+    """Trees that stop early are too timid; by score the map must not be."""
+    rng = np.random.default_rng(10)
+    X = rng.normal(size=(40_000, 10))
+    score = expit(rng.normal(size=40_000))
+    truth = expit(0.5 * logit(score) + X @ np.linspace(-0.6, 0.6, 10))
+    label = (rng.random(40_000) < truth) * 1.0
+    known, new = slice(None, 20_000), slice(20_000, None)
+    calibrator = FeatureAwareCalibrator().fit(score[known], label[known], X[known])
+    p = calibrator.predict(score[new], X[new])
+    for low, high in ((0.0, 0.2), (0.4, 0.6), (0.8, 1.0)):
+        band = (score[new] >= low) & (score[new] < high)
+        gap = p[band].mean() - label[new][band].mean()
+        assert abs(gap) < 3.0 * np.sqrt(0.25 / band.sum() + 0.25 / band.sum())
+
+
+def test_scores_beyond_the_reference_are_read_as_its_ends(fitted):
+    low, high = fitted.score_range_
+    X = np.zeros((2, 2))
+    assert_array_equal(fitted.predict([0.0, 1.0], X), fitted.predict([low, high], X))
 
 
 def test_categories_missing_and_new_codes():
@@ -108,7 +137,7 @@ def test_the_same_whatever_the_threads(monkeypatch):
 
     score, label, X, _ = world(3_000, 6)
     one = FeatureAwareCalibrator().fit(score, label, X)
-    monkeypatch.setitem(module.PARAMETERS, "num_threads", 1)
+    monkeypatch.setattr(module, "for_each", lambda items, work: [*map(work, items)])
     other = FeatureAwareCalibrator().fit(score, label, X)
     assert_array_equal(one.out_of_fold_, other.out_of_fold_)
     assert_array_equal(one.predict(score, X), other.predict(score, X))
@@ -133,4 +162,17 @@ def test_predict_wants_the_features_of_the_fit(fitted):
         fitted.predict([0.1, 0.2], np.ones((2, 3)))
     with pytest.raises(ValueError, match="`score` must lie in"):
         fitted.predict([1.1], np.ones((1, 2)))
-    assert repr(FeatureAwareCalibrator()) == "FeatureAwareCalibrator(monotone=True)"
+    with pytest.raises(NotFittedError):
+        FeatureAwareCalibrator().predict([0.5], [[1.0]])
+
+
+def test_arrays_bring_it_back(fitted):
+    arrays = fitted.to_arrays()
+    assert all(values.dtype.kind in "biuf" for values in arrays.values())
+    again = FeatureAwareCalibrator.from_arrays(arrays)
+    score, _, X, _ = world(500, 11)
+    assert_array_equal(again.predict(score, X), fitted.predict(score, X))
+    assert again.get_params() == fitted.get_params()
+    arrays["trees/0"] = np.frombuffer(b"trees of another wood", dtype=np.uint8)
+    with pytest.raises(ValueError, match="must be trees as text"):
+        FeatureAwareCalibrator.from_arrays(arrays)

@@ -362,7 +362,7 @@ def test_a_damaged_file_gives_a_clear_error(monitor, estimator, tmp_path):
         with pytest.raises(ValueError, match="not a saved monitor, or it is damaged"):
             Monitor.load(path)
     estimator.save(path)
-    with pytest.raises(ValueError, match="reads 'deadreckon monitor', version 2"):
+    with pytest.raises(ValueError, match="reads 'deadreckon monitor', version 3"):
         Monitor.load(path)
     with pytest.raises(FileNotFoundError, match="There is no file"):
         Monitor.load(tmp_path / "nothing")
@@ -373,8 +373,8 @@ def test_a_damaged_file_gives_a_clear_error(monitor, estimator, tmp_path):
 def test_another_version_is_refused(monitor, tmp_path, monkeypatch):
     path = tmp_path / "monitor.npz"
     monitor.save(path)
-    monkeypatch.setattr("estimator.persistence.MONITOR_VERSION", 3)
-    with pytest.raises(ValueError, match=r"version 2; this version .* version 3"):
+    monkeypatch.setattr("estimator.persistence.MONITOR_VERSION", 4)
+    with pytest.raises(ValueError, match=r"version 3; this version .* version 4"):
         Monitor.load(path)
 
 

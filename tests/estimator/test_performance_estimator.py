@@ -477,14 +477,16 @@ def test_a_failed_fit_leaves_the_fitted_state(reference_frame, production_frame)
 @pytest.mark.parametrize(
     ("options", "match"),
     [
-        ({"method": "pape"}, "`method` must be"),
+        ({"method": "iw"}, '`method` must be "auto", "cbpe", "feature_aware" or'),
+        ({"method": "pape"}, "`features` must name columns"),
+        ({"method": "feature_aware", "features": []}, "`features` must name columns"),
         ({"metrics": ["roc_acu"]}, "Did you mean 'roc_auc'"),
         ({"metrics": []}, "at least one"),
         ({"metrics": ["f1", "f1"]}, "comes twice"),
         ({"level": 95}, "`level` must be a number in"),
         ({"level": "0.95"}, "`level` must be a number in"),
         ({"decision_threshold": 1.5}, "`decision_threshold` must be a number in"),
-        ({"features": ["age"]}, "`features` must be None"),
+        ({"features": ["age"]}, "'age'"),
         ({"calibrator": "splin"}, "Did you mean 'spline'"),
         ({"chunk": "W"}, "`timestamp` is None"),
         ({"chunk": 0}, "`chunk`"),

@@ -76,8 +76,8 @@ def test_any_flipped_byte_is_noticed_or_harmless(saved, production_frame):
 
 
 def test_another_version_is_refused(saved, monkeypatch):
-    monkeypatch.setattr("estimator.persistence.VERSION", 3)
-    with pytest.raises(ValueError, match=r"version 2; this version .* version 3"):
+    monkeypatch.setattr("estimator.persistence.VERSION", 4)
+    with pytest.raises(ValueError, match=r"version 3; this version .* version 4"):
         PerformanceEstimator.load(saved)
 
 

@@ -1,0 +1,349 @@
+"""Worlds in which a model ignores a feature that matters, and the mix of it changes."""
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy.special import expit, logit
+
+from estimator import Monitor, PerformanceEstimator
+from estimator.features import learn_features
+from estimator.groups import Groups
+from estimator.label_free.confidence_based import measure
+from estimator.label_free.shift_adaptive import learn_adapter, measure_adapted
+from estimator.metrics import resolve_metrics
+from estimator.soft_labels import NO_ERROR, measure_error_cells
+
+FEATURES = ["group", "age", "idle"]
+METHODS = ["feature_aware", "pape", "auto"]
+
+
+def world(n, seed, *, share=0.5, drift=0.0, first_id=0):
+    """Draw rows of two groups; in the second, labels are likelier than scores say.
+
+    ``drift`` makes the scores of all rows say more or less than they did.
+    """
+    rng = np.random.default_rng(seed)
+    second = rng.random(n) < share
+    age = rng.normal(40.0, 10.0, n).round()
+    score = expit(rng.normal(-0.4, 1.2, n))
+    truth = expit((1.0 + drift) * logit(score) + np.where(second, 1.2, -1.2))
+    return pd.DataFrame(
+        {
+            "id": np.arange(first_id, first_id + n),
+            "y_pred_proba": score,
+            "group": np.where(second, "second", "first"),
+            "age": age,
+            "idle": rng.integers(0, 3, n),
+            "y_true": (rng.random(n) < truth).astype(int),
+            "truth": truth,
+        }
+    )
+
+
+REFERENCE = world(12_000, 0)
+SHIFTED = world(9_000, 1, share=0.9, first_id=12_000)
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    return {
+        method: PerformanceEstimator(
+            chunk=3_000, method=method, features=FEATURES, metrics=["accuracy", "f1"]
+        ).fit(REFERENCE)
+        for method in ["cbpe", *METHODS]
+    }
+
+
+def estimates(performance, metric="accuracy", column="estimated"):
+    found = performance.to_frame().query("period == 'analysis' and metric == @metric")
+    return found[column].to_numpy()
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("metric", ["accuracy", "f1"])
+def test_a_change_of_the_mix_is_seen(fitted, method, metric):
+    wide = estimates(fitted["cbpe"].estimate(SHIFTED), metric)
+    found = fitted[method].estimate(SHIFTED)
+    realized = estimates(found, metric, "realized")
+    off = np.abs(estimates(found, metric) - realized).mean()
+    assert off < 0.35 * np.abs(wide - realized).mean()
+    assert off < 0.03
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_intervals_cover_under_the_shift(fitted, method):
+    found = fitted[method].estimate(world(45_000, 2, share=0.85))
+    realized = estimates(found, column="realized")
+    inside = (estimates(found, column="lower") <= realized) & (
+        realized <= estimates(found, column="upper")
+    )
+    assert inside.mean() >= 0.8
+
+
+def test_without_features_auto_is_cbpe():
+    plain = PerformanceEstimator(chunk=3_000, method="cbpe").fit(REFERENCE)
+    auto = PerformanceEstimator(chunk=3_000).fit(REFERENCE)
+    # Features that a method does not use are not read.
+    unread = PerformanceEstimator(chunk=3_000, method="cbpe", features=["nowhere"])
+    expected = plain.estimate(SHIFTED).to_frame()
+    for other in (auto, unread.fit(REFERENCE)):
+        assert other.reference_.adapter is None
+        pd.testing.assert_frame_equal(other.estimate(SHIFTED).to_frame(), expected)
+
+
+def test_where_nothing_shifts_adapting_costs_nothing(fitted):
+    same = world(30_000, 3)
+    truth = np.where(same["y_pred_proba"] >= 0.5, same["truth"], 1.0 - same["truth"])
+    expected = truth.reshape(10, 3_000).mean(axis=1)
+    off = {
+        method: np.sqrt(np.mean((estimates(e.estimate(same)) - expected) ** 2))
+        for method, e in fitted.items()
+    }
+    for method in METHODS:
+        assert off[method] < 1.03 * off["cbpe"] + 0.001
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_reference_is_cross_fitted(fitted, method):
+    shown = fitted[method].reference_.performance
+    assert np.abs(shown.estimated - shown.realized).max() < 0.05
+    assert not np.array_equal(
+        shown.estimated, fitted["cbpe"].reference_.performance.estimated
+    )
+
+
+def test_the_same_whatever_threads_and_frame(fitted, monkeypatch):
+    expected = fitted["auto"].estimate(SHIFTED).to_frame()
+    for module in ("feature_aware", "density_ratio"):
+        monkeypatch.setattr(
+            f"calibration.{module}.for_each", lambda items, work: [*map(work, items)]
+        )
+    alone = PerformanceEstimator(
+        chunk=3_000, features=FEATURES, metrics=["accuracy", "f1"]
+    ).fit(REFERENCE)
+    turned = SHIFTED[SHIFTED.columns[::-1]].assign(
+        age=SHIFTED["age"].astype("float32"),
+        group=SHIFTED["group"].astype("category"),
+        idle=SHIFTED["idle"].astype("int8"),
+    )
+    others = [turned, pl.from_pandas(SHIFTED), pa.Table.from_pandas(SHIFTED)]
+    for frame in others:
+        pd.testing.assert_frame_equal(alone.estimate(frame).to_frame(), expected)
+
+
+def test_unknown_missing_and_absent_columns(fitted):
+    estimator = fitted["auto"]
+    odd = SHIFTED.assign(idle=np.nan)
+    odd.loc[::2, "group"] = "third"
+    odd.loc[::7, "age"] = np.nan
+    assert np.isfinite(estimates(estimator.estimate(odd))).all()
+    with pytest.raises(ValueError, match="'age'"):
+        estimator.estimate(SHIFTED.drop(columns="age"))
+    with pytest.raises(TypeError, match=r"`production\['age'\]` \(features\)"):
+        estimator.estimate(SHIFTED.assign(age="old"))
+    one = PerformanceEstimator(chunk=3_000, features="group").fit(REFERENCE)
+    assert len(one.reference_.adapter.table.features) == 1
+    with pytest.raises(ValueError, match="must tell rows apart"):
+        PerformanceEstimator(chunk=3_000, features=["same"]).fit(
+            REFERENCE.assign(same=1)
+        )
+
+
+def test_a_chunk_far_outside_is_noted_with_what_drives_it(fitted):
+    far = SHIFTED.assign(age=SHIFTED["age"] + 300.0)
+    found = fitted["auto"].estimate(far)
+    (note,) = set(estimates(found, column="note"))
+    assert "far outside the reference: 100% of the rows" in note
+    assert note.endswith("by age")
+    # What the reference cannot tell is left to the score.
+    plain = estimates(fitted["cbpe"].estimate(far))
+    assert_allclose(estimates(found), plain, atol=1e-3)
+    assert set(estimates(fitted["auto"].estimate(SHIFTED), column="note")) == {""}
+
+
+def test_small_chunks_and_rows_without_a_score(fitted):
+    frame = SHIFTED[:3_150].copy()
+    frame.loc[frame.index[:500], "y_pred_proba"] = np.nan
+    found = fitted["pape"].estimate(frame)
+    first, last = estimates(found, column="note")
+    assert first == "500 rows left out: no score"
+    assert last == "not adapted: fewer than 200 rows; incomplete: 150 of 3000 rows"
+    plain = fitted["cbpe"].estimate(frame)
+    assert_allclose(estimates(found)[1], estimates(plain)[1], atol=1e-3)
+    assert estimates(found, column="n_rows").tolist() == [2_500, 150]
+
+
+def test_the_error_of_adapting_is_part_of_the_interval():
+    """Twin of the formula: inflated variance, and a share of the way squared."""
+    rng = np.random.default_rng(4)
+    score = rng.random(2_000)
+    label = rng.random(2_000) < score
+    from calibration import SplineCalibrator
+
+    calibrator = SplineCalibrator().fit(score, label)
+    cells = measure_error_cells(calibrator, score, calibrator.predict(score))
+    metrics = resolve_metrics(["roc_auc", "accuracy", "tp"], None)
+    rows = np.arange(1_000, dtype=np.int64)
+    groups = Groups(
+        parts=((None, np.array([0, 900, 2_000])), (rows, np.array([0, 400, 1_000]))),
+        segment=np.array(["", "", "a=b", "a=b"], dtype=object),
+        chunk=np.array([0, 1, 0, 1]),
+    )
+    moved = np.clip(score + 0.05, 0.0, 1.0)
+    inflation = rng.uniform(1.0, 2.0, 2_000)
+    shared = {"score": score, "decision": 0.5, "error_cells": cells}
+    found = measure_adapted(
+        metrics,
+        groups,
+        calibrated=moved,
+        inflation=inflation,
+        plain=calibrator.predict,
+        relative_error=0.4,
+        **shared,
+    )
+    adapted = measure(metrics, groups, soft=moved, **shared)
+    plain = measure(metrics, groups, soft=calibrator.predict, **shared)
+    phi = [
+        inflation[a:b].mean()
+        for a, b in ((0, 900), (900, 2_000), (0, 400), (400, 1_000))
+    ]
+    expected = (
+        np.array(phi)[:, None] ** 2 * adapted.calibration_variance
+        + 0.16 * (adapted.value - plain.value) ** 2
+    )
+    assert_allclose(found.calibration_variance, expected, rtol=1e-9)
+    assert_array_equal(found.value, adapted.value)
+
+
+def learned(frame, method="auto"):
+    from calibration import cross_fit
+
+    table, matrix = learn_features(frame, FEATURES)
+    score, label = frame["y_pred_proba"].to_numpy(), frame["y_true"].to_numpy(float)
+    adapter, _ = learn_adapter(
+        method,
+        table,
+        matrix,
+        score,
+        label,
+        cross_fit("spline", score, label).probabilities,
+        decision=0.5,
+        error_cells=NO_ERROR,
+        random_state=0,
+        advance=lambda _: None,
+    )
+    return adapter
+
+
+def test_the_weight_is_earned():
+    """A mix that moves is explained by features; a concept that moves is not."""
+    rng = np.random.default_rng(5)
+    mixes = [world(1_500, s, share=rng.uniform(0.1, 0.9)) for s in range(12)]
+    drifts = [world(1_500, s, drift=rng.normal(0.0, 0.6)) for s in range(12)]
+    explained = learned(pd.concat(mixes, ignore_index=True))
+    unexplained = learned(pd.concat(drifts, ignore_index=True))
+    assert explained.weight > 0.8
+    assert unexplained.weight < 0.5
+    assert unexplained.relative_error > explained.relative_error
+    # Alone, a method goes all the way, and its error says how much that is too far.
+    alone = learned(pd.concat(drifts, ignore_index=True), "feature_aware")
+    assert alone.weight == 1.0
+    assert alone.relative_error > 0.5
+    assert alone.sample is None
+
+
+def test_progress_counts_what_there_is(monkeypatch):
+    from estimator.progress import Progress
+
+    seen = []
+
+    class Recorded(Progress):
+        def __exit__(self, *details):
+            seen.append((self.total, self._done))
+            super().__exit__(*details)
+
+    monkeypatch.setattr("estimator.performance_estimator.Progress", Recorded)
+    for method in METHODS:
+        estimator = PerformanceEstimator(chunk=1_000, method=method, features="group")
+        estimator.fit(REFERENCE[:4_000]).estimate(SHIFTED[:2_000])
+    assert len(seen) == 6
+    assert all(total == done for total, done in seen)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_monitor_says_what_estimate_says(fitted, method, tmp_path):
+    estimator = fitted[method]
+    rows = SHIFTED.drop(columns=["y_true", "truth"])
+    monitor = Monitor(estimator, row_id="id")
+    monitor.add_predictions(rows[:3_000])
+    monitor.save(tmp_path / "monitor.npz")
+    monitor = Monitor.load(tmp_path / "monitor.npz")
+    monitor.add_predictions(rows[3_000:].sample(frac=1.0, random_state=0).sort_index())
+    expected = estimator.estimate(rows).to_frame()
+    pd.testing.assert_frame_equal(monitor.performance().to_frame(), expected)
+    # Labels of some: reconciled starts from what features say, not from the score.
+    some = SHIFTED[["id", "y_true"]][:1_000]
+    monitor.add_labels(some)
+    found = monitor.performance()
+    assert_array_equal(estimates(found), estimates(estimator.estimate(rows)))
+    monitor.add_labels(SHIFTED[["id", "y_true"]])
+    found = monitor.performance()
+    assert_array_equal(
+        estimates(found, column="value"), estimates(found, column="realized")
+    )
+
+
+def test_reconciling_starts_from_the_adapted_estimate(fitted):
+    """A handful of labels cannot yet move what features say."""
+    value = {}
+    for method in ("auto", "cbpe"):
+        monitor = Monitor(fitted[method], row_id="id")
+        monitor.add_predictions(SHIFTED.drop(columns="y_true"))
+        monitor.add_labels(SHIFTED[["id", "y_true"]][:3])
+        found = monitor.performance()
+        value[method] = estimates(found, column="value")
+        assert np.abs(value[method] - estimates(found)).max() < 0.02
+    assert np.abs(value["auto"] - value["cbpe"]).min() > 0.02
+
+
+def test_a_note_of_a_monitor_survives_saving(fitted, tmp_path):
+    monitor = Monitor(fitted["auto"], row_id="id")
+    far = SHIFTED.assign(age=SHIFTED["age"] + 300.0).drop(columns="y_true")
+    monitor.add_predictions(far[:3_000])
+    monitor.add_predictions(SHIFTED[3_000:].drop(columns="y_true"))
+    notes = estimates(monitor.performance(), column="note").tolist()
+    assert ["far outside" in note for note in notes] == [True, False, False]
+    monitor.save(tmp_path / "monitor.npz")
+    again = Monitor.load(tmp_path / "monitor.npz")
+    assert estimates(again.performance(), column="note").tolist() == notes
+
+
+def test_a_rebase_from_features_to_none_and_back(fitted):
+    """Rows keep what the estimator of their time made of them, where that still is."""
+    monitor = Monitor(fitted["auto"], row_id="id")
+    rows = SHIFTED.drop(columns=["y_true", "truth"])
+    monitor.add_predictions(rows[:4_000])
+    before = estimates(monitor.performance())
+    monitor.rebase(fitted["cbpe"], from_chunk=2)
+    monitor.add_predictions(rows[4_000:8_000])
+    monitor.rebase(fitted["auto"], from_chunk=3)
+    monitor.add_predictions(rows[8_000:].assign(id=rows["id"] + 50_000))
+    found = estimates(monitor.performance())
+    assert found[0] == before[0]
+    assert found[2] == estimates(fitted["cbpe"].estimate(rows))[2]
+    assert np.isfinite(found).all()
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_saved_and_loaded_it_says_the_same(fitted, method, tmp_path):
+    path = tmp_path / "estimator.npz"
+    fitted[method].save(path)
+    again = PerformanceEstimator.load(path)
+    expected = fitted[method].estimate(SHIFTED).to_frame()
+    pd.testing.assert_frame_equal(again.estimate(SHIFTED).to_frame(), expected)
+    with np.load(path, allow_pickle=False) as archive:
+        sampled = any("sample" in name for name in archive.files)
+    assert sampled == (method != "feature_aware")  # which keeps no row
