@@ -50,9 +50,12 @@ def draw_frame(n: int, rng: np.random.Generator, *, shift: float = 0.0) -> pd.Da
 
 
 def read_employment(
-    folder: Path, parser: argparse.ArgumentParser
+    folder: Path, parser: argparse.ArgumentParser, *, with_features: bool = False
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return reference and analysis rows in time order, analysis with its labels."""
+    """Return reference and analysis rows in time order, analysis with its labels.
+
+    Features are all columns but ids and the year, which tells the time.
+    """
     names = ("reference", "analysis", "analysis_target")
     paths = [folder / f"employment_MA_{name}.pq" for name in names]
     absent = [path.name for path in paths if not path.is_file()]
@@ -61,15 +64,14 @@ def read_employment(
             f"the data folder {str(folder)!r} lacks {', '.join(absent)}: US census "
             "employment, Massachusetts, as published with NannyML (Apache-2.0)."
         )
-    columns = ["id", *EMPLOYMENT_COLUMNS]
-    reference = pd.read_parquet(paths[0], columns=columns)
-    analysis = pd.read_parquet(
-        paths[1], columns=["id", "prediction", "predicted_probability"]
-    )
+    reference, analysis = (pd.read_parquet(path) for path in paths[:2])
     analysis = analysis.merge(
         pd.read_parquet(paths[2]), on="id", how="left", validate="one_to_one"
     )
     wanted = list(EMPLOYMENT_COLUMNS.values())
+    if with_features:
+        known = {"id", "year", *EMPLOYMENT_COLUMNS}
+        wanted += [name for name in reference if name not in known]
     return (
         reference.rename(columns=EMPLOYMENT_COLUMNS)[wanted],
         analysis.rename(columns=EMPLOYMENT_COLUMNS)[wanted],

@@ -51,9 +51,10 @@ class Columns:
         When the label came, on the clock of `timestamp`; NaT where nobody knows.
     missing_score, missing_decision : int
         Unusable rows: without a score; with a score, but without a decision.
-    calibrated, inflation : ndarray of float64, shape (n_rows,), or None
-        Soft labels that features gave, NaN where none did, and how many times the error
-        of the score's map theirs is; None where no features are read.
+    calibrated, inflation, outside : ndarray of float64, shape (n_rows,), or None
+        Soft labels that features gave, NaN where none did, and how uncertain these are,
+        as of `estimator.label_free.shift_adaptive.AdaptedRows`; None where no features
+        are read.
     """
 
     n_rows: int
@@ -68,6 +69,7 @@ class Columns:
     labeled_at: Moments | None = None
     calibrated: NDArray[np.float64] | None = None
     inflation: NDArray[np.float64] | None = None
+    outside: NDArray[np.float64] | None = None
 
     def __repr__(self) -> str:
         lost = self.missing_score + self.missing_decision

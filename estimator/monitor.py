@@ -631,6 +631,7 @@ def _part(snapshot: Snapshot, which: slice) -> tuple[Columns, Chunks]:
         n_rows=score.size,
         calibrated=cut(columns.calibrated),
         inflation=cut(columns.inflation),
+        outside=cut(columns.outside),
         score=score,
         decision=cut(columns.decision),
         label=cut(columns.label),

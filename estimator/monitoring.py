@@ -14,6 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from estimator.assembly import assemble_performance, compose_remarks, row_scale
+from estimator.calibration_shift import shift_frame
 from estimator.chunking import Chunks
 from estimator.delayed_labels.arrivals import end_of_step
 from estimator.delayed_labels.reconciliation import (
@@ -21,7 +22,6 @@ from estimator.delayed_labels.reconciliation import (
     Reconciliation,
     reconcile,
 )
-from estimator.delayed_labels.shift import shift_frame
 from estimator.frames import Columns, required
 from estimator.groups import Groups, group_rows
 from estimator.label_free.confidence_based import Measurement, measure

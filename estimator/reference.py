@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from calibration import Calibrator, cross_fit, make_calibrator
 from calibration.selection import select_calibrator
 from estimator.assembly import assemble_performance, compose_remarks, row_scale
+from estimator.calibration_shift import shift_frame
 from estimator.chunking import Chunks, make_chunks
 from estimator.degradation.thresholds import (
     Thresholds,
@@ -17,7 +18,6 @@ from estimator.degradation.thresholds import (
     fit_thresholds,
 )
 from estimator.delayed_labels.reference_delays import ReferenceDelays, learn_delays
-from estimator.delayed_labels.shift import shift_frame
 from estimator.features import FeatureTable
 from estimator.frames import Columns
 from estimator.groups import Groups, group_rows
@@ -132,6 +132,7 @@ def learn_reference(
     ).probabilities
     advance(N_FOLDS)
     cells = measure_error_cells(fitted, score, fitted.predict(score))
+    frame = shift_frame(cells)
     of_rows = partial(measure, metrics, score=columns.score, decision=decision)
     estimate = partial(of_rows, soft=out_of_fold, error_cells=cells)
     adapter = None
@@ -156,11 +157,11 @@ def learn_reference(
             metrics,
             score=columns.score,
             decision=decision,
-            calibrated=adapted.calibrated,
-            inflation=adapted.inflation,
+            adapted=adapted,
             plain=out_of_fold,
             relative_error=adapter.relative_error,
             error_cells=cells,
+            frame=frame,
         )
     estimated = estimate(groups=groups)
     realized = of_rows(groups=groups, soft=columns.label)
@@ -209,7 +210,7 @@ def learn_reference(
             drift=drift,
             remarks=compose_remarks(columns, chunks, delivered, groups),
         ),
-        delays=learn_delays(columns, chunks, fitted, shift_frame(cells)),
+        delays=learn_delays(columns, chunks, fitted, frame),
         adapter=adapter,
     )
 
@@ -219,8 +220,10 @@ def _in_place(
 ) -> AdaptedRows:
     """Return what is known of some rows at their places among all."""
     calibrated, inflation = np.full(n_rows, np.nan), np.ones(n_rows)
+    outside = np.zeros(n_rows)
     calibrated[rows], inflation[rows] = adapted.calibrated, adapted.inflation
-    return replace(adapted, calibrated=calibrated, inflation=inflation)
+    outside[rows] = adapted.outside
+    return replace(adapted, calibrated=calibrated, inflation=inflation, outside=outside)
 
 
 def _choose_calibrator(

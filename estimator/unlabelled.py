@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from estimator.calibration_shift import shift_frame
 from estimator.features import read_features
-from estimator.frames import Columns
+from estimator.frames import Columns, required
 from estimator.groups import Groups
 from estimator.label_free.confidence_based import Measurement, measure
 from estimator.label_free.shift_adaptive import (
@@ -52,7 +53,12 @@ def adapt_columns(
         chunks,
         advance=advance,
     )
-    known = replace(columns, calibrated=found.calibrated, inflation=found.inflation)
+    known = replace(
+        columns,
+        calibrated=found.calibrated,
+        inflation=found.inflation,
+        outside=found.outside,
+    )
     return known, found.remarks
 
 
@@ -85,7 +91,7 @@ def estimate_groups(
 ) -> Measurement:
     """Estimate the metrics of each group as if no label had come."""
     soft = soft_labels_of(fitted, columns)
-    if callable(soft) or columns.inflation is None or fitted.adapter is None:
+    if callable(soft) or fitted.adapter is None:
         return measure(
             fitted.metrics,
             groups,
@@ -99,11 +105,16 @@ def estimate_groups(
         fitted.metrics,
         groups,
         score=columns.score,
-        calibrated=soft,
-        inflation=columns.inflation,
+        adapted=AdaptedRows(
+            calibrated=soft,
+            inflation=required(columns.inflation),
+            outside=required(columns.outside),
+            remarks=(),
+        ),
         plain=fitted.calibrator.predict,
         relative_error=fitted.adapter.relative_error,
         decision=decision,
         error_cells=fitted.error_cells,
+        frame=shift_frame(fitted.error_cells),
         advance=advance,
     )

@@ -20,6 +20,7 @@ LAYERS = [
     "estimator.groups",
     "estimator.metrics",
     "estimator.soft_labels",
+    "estimator.calibration_shift",
     "estimator.results",
     "estimator.label_free",
     "estimator.degradation",

@@ -253,6 +253,7 @@ def _empty_chunk(
         events=no_events(),
         calibrated=np.empty(0) if has_features else None,
         inflation=np.empty(0) if has_features else None,
+        outside=np.empty(0) if has_features else None,
     )
 
 
@@ -283,15 +284,23 @@ def _append_adapted(
     chunk: ChunkRows, adapted: AdaptedRows | None, n_rows: int
 ) -> ChunkRows:
     """Add soft labels by features; NaN for rows of an estimator that reads none."""
-    calibrated, inflation, remark = np.full(n_rows, np.nan), np.ones(n_rows), ""
-    if adapted is not None:
-        calibrated, inflation = adapted.calibrated, adapted.inflation
-        (remark,) = adapted.remarks
+    if adapted is None:
+        adapted = AdaptedRows(
+            calibrated=np.full(n_rows, np.nan),
+            inflation=np.ones(n_rows),
+            outside=np.zeros(n_rows),
+            remarks=("",),
+        )
+
+    def joined(old: Floats | None, more: Floats) -> Floats:
+        return np.concatenate([required(old), more])
+
     return replace(
         chunk,
-        calibrated=np.concatenate([required(chunk.calibrated), calibrated]),
-        inflation=np.concatenate([required(chunk.inflation), inflation]),
-        remark=remark or chunk.remark,
+        calibrated=joined(chunk.calibrated, adapted.calibrated),
+        inflation=joined(chunk.inflation, adapted.inflation),
+        outside=joined(chunk.outside, adapted.outside),
+        remark=adapted.remarks[0] or chunk.remark,
     )
 
 

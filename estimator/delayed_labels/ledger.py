@@ -47,7 +47,7 @@ class ChunkRows:
         Earliest and latest time of its rows.
     n_labeled : int
         Rows that have a label.
-    calibrated, inflation : ndarray of float64, or None
+    calibrated, inflation, outside : ndarray of float64, or None
         As of `estimator.frames.Columns`: fixed when the row came, since its features
         are not kept. None if the first rows had none.
     remark : str
@@ -65,6 +65,7 @@ class ChunkRows:
     n_labeled: int = 0
     calibrated: Floats | None = None
     inflation: Floats | None = None
+    outside: Floats | None = None
     remark: str = ""
 
     @property
@@ -81,6 +82,7 @@ class ChunkRows:
             self.time,
             self.calibrated,
             self.inflation,
+            self.outside,
             *self.codes.values(),
         ]
         own = sum(array.nbytes for array in arrays if array is not None)

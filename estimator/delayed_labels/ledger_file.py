@@ -11,7 +11,7 @@ from estimator.delayed_labels.ledger import ChunkRows, Ledger
 from estimator.delayed_labels.row_ids import IdIndex
 
 Arrays = dict[str, NDArray[Any]]
-ADAPTED = ("calibrated", "inflation")
+ADAPTED = ("calibrated", "inflation", "outside")
 
 
 def ledger_to_arrays(ledger: Ledger) -> tuple[dict[str, Any], Arrays]:

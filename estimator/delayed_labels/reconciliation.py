@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from calibration._threads import share_out
 from calibration.tracking import ShiftPath, track_shift
 from estimator._kernels.late_labels import count_waiting, shift_information, soften
+from estimator.calibration_shift import ShiftFrame, log_odds_of
 from estimator.chunking import Chunks
 from estimator.delayed_labels.arrivals import (
     MAX_VALUES,
@@ -30,7 +31,6 @@ from estimator.delayed_labels.arrivals import (
 )
 from estimator.delayed_labels.delay import DelayModel, fit_delays, no_delays
 from estimator.delayed_labels.reference_delays import ReferenceDelays
-from estimator.delayed_labels.shift import ShiftFrame, log_odds_of
 from estimator.frames import Columns
 from estimator.soft_labels import SoftLabel
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from calibration.base import Calibrator
+from estimator.calibration_shift import ShiftFrame, log_odds_of
 from estimator.chunking import Chunks
 from estimator.delayed_labels.arrivals import (
     N_AGES,
@@ -28,7 +29,6 @@ from estimator.delayed_labels.arrivals import (
     strata_of,
 )
 from estimator.delayed_labels.delay import fit_delays
-from estimator.delayed_labels.shift import ShiftFrame, log_odds_of
 from estimator.frames import Columns, required
 
 Floats = NDArray[np.float64]

@@ -152,9 +152,13 @@ def _flatten(
     if first is not None and first.time is not None:
         time = np.empty(n, dtype=np.int64)
     codes = {column: np.empty(n, dtype=np.int16) for column in ledger.values}
-    calibrated = inflation = None
+    adapted: dict[str, NDArray[np.float64]] = {}
     if any(chunk.calibrated is not None for chunk in chunks):
-        calibrated, inflation = np.full(n, np.nan), np.ones(n)
+        adapted = {
+            "calibrated": np.full(n, np.nan),
+            "inflation": np.ones(n),
+            "outside": np.zeros(n),
+        }
     for i, (s, chunk) in enumerate(zip(order, chunks, strict=True)):
         own, rows = slice(offsets[i], offsets[i + 1]), kept[s]
         score[own] = chunk.score[rows]
@@ -165,8 +169,8 @@ def _flatten(
         for column, code in codes.items():
             code[own] = chunk.codes[column][rows]
         if chunk.calibrated is not None:
-            required(calibrated)[own] = chunk.calibrated[rows]
-            required(inflation)[own] = required(chunk.inflation)[rows]
+            for name, values in adapted.items():
+                values[own] = getattr(chunk, name)[rows]
         if chunk.events.location.size:
             last = winners(chunk.events, as_of)
             if isinstance(rows, slice):
@@ -198,8 +202,7 @@ def _flatten(
         missing_score=missing,
         missing_decision=0,
         labeled_at=at.view("M8[us]"),
-        calibrated=calibrated,
-        inflation=inflation,
+        **adapted,
     )
 
 

@@ -24,9 +24,12 @@ from calibration.density_ratio import (
     evenly_spaced,
 )
 from calibration.feature_aware import VOUCHED_FOR, FeatureAwareCalibrator
+from estimator.calibration_shift import ShiftFrame
 from estimator.features import FeatureTable
+from estimator.frames import required
 from estimator.groups import Groups
 from estimator.label_free.confidence_based import Measurement, measure
+from estimator.label_free.intervals import ShiftError
 from estimator.metrics import Metric, resolve_metrics
 from estimator.soft_labels import Advance, ErrorCells, SoftLabel
 
@@ -52,6 +55,10 @@ WEIGHT_DEVIATION = 0.3
 # Blocks of the reference from which the weight is learned.
 EVIDENCE_ROWS, EVIDENCE_BLOCKS, LEAST_BLOCKS = 1_000, (10, 40), 5
 UNKNOWN_WEIGHT = 0.5
+
+# Standard deviation of log odds, and of their slope, where the reference has no row:
+# so much calibration commonly differs between populations.
+UNKNOWN_SHIFT = 0.5, 0.25
 
 # Share of rows outside the reference from which a chunk is noted, and the features.
 FAR_OUTSIDE, N_NAMED, LEAST_NAMED = 0.25, 3, 0.1
@@ -111,12 +118,15 @@ class AdaptedRows:
         P(y = 1 | score, features); NaN without a score.
     inflation : ndarray of shape (n_rows,)
         How many times the error of the map of the score the map behind it has.
+    outside : ndarray of shape (n_rows,)
+        Share of the row's chunk that is of a kind hardly found in the reference.
     remarks : tuple of str
         Of each chunk; "" where there is nothing to say.
     """
 
     calibrated: Floats
     inflation: Floats
+    outside: Floats
     remarks: tuple[str, ...]
 
 
@@ -164,16 +174,12 @@ def adapt_rows(
     if adapter.feature_aware is not None:
         aware = _read_trees(adapter.feature_aware, clipped, features, usable, advance)
     calibrated, inflation = aware.copy(), np.ones(score.size)
-    remarks = [""] * len(chunks)
-    if adapter.sample is None:
-        return AdaptedRows(
-            calibrated=calibrated, inflation=inflation, remarks=tuple(remarks)
-        )
-    for c, chunk in enumerate(chunks):
+    outside, remarks = np.zeros(score.size), [""] * len(chunks)
+    for c, chunk in enumerate(chunks if adapter.sample is not None else ()):
         rows = np.arange(score.size)[chunk]
         rows = rows[usable[rows]]
         found = _weigh(
-            adapter.sample,
+            required(adapter.sample),
             features[rows],
             clipped[rows],
             base[rows],
@@ -188,11 +194,14 @@ def adapt_rows(
             found,
             adapter.n_reference,
         )
-        remarks[c] = found.remark
+        outside[rows], remarks[c] = found.outside, found.remark
         if advance is not None:
             advance(rows.size)
     return AdaptedRows(
-        calibrated=calibrated, inflation=inflation, remarks=tuple(remarks)
+        calibrated=calibrated,
+        inflation=inflation,
+        outside=outside,
+        remarks=tuple(remarks),
     )
 
 
@@ -278,19 +287,24 @@ def learn_adapter(
             blocks.append((own, found))
             advance(1)
 
-    def at_weight(weight: float) -> tuple[Floats, Floats]:
+    def at_weight(weight: float) -> AdaptedRows:
         calibrated, inflation = aware.copy(), np.ones(label.size)
+        outside = np.zeros(label.size)
         for own, found in blocks:
             calibrated[own], inflation[own] = _blend(
                 method, weight, out_of_fold[own], aware[own], found, label.size
             )
-        return calibrated, inflation
+            outside[own] = found.outside
+        return AdaptedRows(
+            calibrated=calibrated,
+            inflation=inflation,
+            outside=outside,
+            remarks=tuple(found.remark for _, found in blocks),
+        )
 
-    best = _learn_weight(
-        clipped, label, out_of_fold, at_weight(1.0)[0], decision, error_cells
-    )
+    adapted = at_weight(1.0).calibrated
+    best = _learn_weight(clipped, label, out_of_fold, adapted, decision, error_cells)
     used = best if method == "auto" else 1.0
-    calibrated, inflation = at_weight(used)
     miss = np.hypot(used - best, WEIGHT_DEVIATION)
     adapter = ShiftAdapter(
         method=method,
@@ -303,10 +317,7 @@ def learn_adapter(
         relative_error=float(miss / used) if used > 0.0 else 0.0,
         random_state=random_state,
     )
-    remarks = tuple(found.remark for _, found in blocks)
-    return adapter, AdaptedRows(
-        calibrated=calibrated, inflation=inflation, remarks=remarks
-    )
+    return adapter, at_weight(used)
 
 
 def learning_steps(method: str) -> int:
@@ -320,41 +331,58 @@ def measure_adapted(
     groups: Groups,
     *,
     score: NDArray[np.floating],
-    calibrated: Floats,
-    inflation: Floats,
+    adapted: AdaptedRows,
     plain: SoftLabel | Floats,
     relative_error: float,
     decision: NDArray[np.bool_] | float,
     error_cells: ErrorCells,
+    frame: ShiftFrame,
     advance: Advance | None = None,
 ) -> Measurement:
     r"""Measure adapted soft labels, with what adapting adds to their error.
 
-    :math:`V_\mathrm{cal} = \phi^2 V_0 + \rho^2 (M - M_0)^2`: the variance :math:`V_0`
-    that the map of the score leaves in the metric, inflated by a map fitted to fewer
-    rows, and the error of the way from that map's metric :math:`M_0` to the adapted
-    :math:`M`, which grows with the way.
+    :math:`V_\mathrm{cal} = \phi^2 V_0 + \rho^2 (M - M_0)^2 + o^2 V_1`: the variance
+    :math:`V_0` that the map of the score leaves in the metric, inflated by a map fitted
+    to fewer rows; the error of the way from that map's metric :math:`M_0` to the
+    adapted :math:`M`, which grows with the way; and what is not known where the
+    reference has hardly a row: with the share :math:`o` of such rows, a shift of the
+    log odds and of their slope by as much as they commonly differ from task to task.
 
     Parameters
     ----------
     metrics, groups, score, decision, error_cells, advance
         As of :func:`measure`.
-    calibrated, inflation : ndarray of shape (n_rows,)
-        As of `AdaptedRows`.
+    adapted : AdaptedRows
     plain : callable or ndarray of shape (n_rows,)
         The map of the score, or what it says.
     relative_error : float
         :math:`\rho`.
+    frame : ShiftFrame
+        In which shifts of the log odds are measured.
     """
     of_rows = partial(measure, metrics, groups, score=score, decision=decision)
-    found = of_rows(soft=calibrated, error_cells=error_cells, advance=advance)
+    found = of_rows(soft=adapted.calibrated, error_cells=error_cells, advance=advance)
     start = of_rows(soft=plain, advance=advance)
     way = np.nan_to_num(found.value - start.value)
-    factor = [
-        _mean_by_group(inflation, rows, offsets) for rows, offsets in groups.parts
-    ]
-    variance = found.calibration_variance * np.concatenate(factor)[:, None] ** 2
-    return replace(found, calibration_variance=variance + (relative_error * way) ** 2)
+    phi, outside = (
+        np.concatenate(
+            [_mean_by_group(values, rows, offsets) for rows, offsets in groups.parts]
+        )
+        for values in (adapted.inflation, adapted.outside)
+    )
+    variance = found.calibration_variance * phi[:, None] ** 2
+    variance += (relative_error * way) ** 2
+    if outside.any():
+        shifted = of_rows(
+            soft=adapted.calibrated,
+            error_cells=frame.cells,
+            shift=ShiftError(
+                covariance=outside[:, None, None] ** 2 * np.diag(UNKNOWN_SHIFT) ** 2,
+                slope=np.ones(outside.size),
+            ),
+        )
+        variance += np.nan_to_num(shifted.shift_variance)
+    return replace(found, calibration_variance=variance)
 
 
 def _read_trees(
@@ -398,8 +426,7 @@ def _weigh(
     calibrated = base
     if worth < MIN_EFFECTIVE:
         worth = 0.0
-        told = "not adapted: the reference has too few rows like these"
-        remark = f"{told}; {remark}" if remark else told
+        remark = remark or "not adapted: the reference has too few rows like these"
     else:
         fitted = SplineCalibrator().fit(
             sample.score[ratio.rows], sample.label[ratio.rows], ratio.weight
@@ -421,9 +448,11 @@ def _far_outside(ratio: DensityRatio, table: FeatureTable) -> str:
     names = [
         str(table.features[i].name) for i in order if ratio.importance[i] >= LEAST_NAMED
     ]
+    tens = int(10.0 * ratio.outside) / 10.0  # chunks alike should be noted alike
+    share = f"over {tens:.0%}" if ratio.outside > tens else f"{tens:.0%}"
     return (
-        f"far outside the reference: {ratio.outside:.0%} of the rows are of a kind "
-        f"hardly found there, by {', '.join(names)}"
+        f"far outside the reference: {share} of the rows are of a kind hardly found "
+        f"there, by {', '.join(names)}"
     )
 
 

@@ -117,7 +117,19 @@ def main() -> None:
     help="isotonic, platt, beta, temperature, identity, or select: the best.",
 )
 @click.option(
-    "--method", type=click.Choice(["auto", "cbpe"]), default="auto", show_default=True
+    "--feature",
+    "--features",
+    multiple=True,
+    metavar="COL[,COL]",
+    help="Columns by which to adapt to covariate shift: what the model reads. "
+    "Repeatable.",
+)
+@click.option(
+    "--method",
+    type=click.Choice(["auto", "cbpe", "feature_aware", "pape"]),
+    default="auto",
+    show_default=True,
+    help="How to adapt, with --feature; cbpe does not, nor does auto without.",
 )
 @click.option(
     "--decision-threshold",
@@ -164,6 +176,7 @@ def estimate(
     chunk: str | None,
     metric: tuple[str, ...],
     segment: tuple[str, ...],
+    feature: tuple[str, ...],
     threshold: tuple[str, ...],
     business_cost: tuple[str, ...],
     output: Path | None,
@@ -186,6 +199,7 @@ def estimate(
         "timestamp": timestamp,
         "chunk": parse_chunk(chunk, has_timestamp=timestamp is not None),
         "segments": segment,
+        "features": tuple(split(feature)) or None,
         "thresholds": parse_thresholds(threshold) or None,
         "business_costs": parse_costs(business_cost),
     }
@@ -231,7 +245,7 @@ def demo(
     `deadreckon estimate` on them.
     """
     from estimator.operations.sources import require_pyarrow, write_frame
-    from estimator.simulation import simulate_credit_default
+    from estimator.simulation import FEATURES, simulate_credit_default
 
     reference = output_dir / "reference.parquet"
     analysis = output_dir / "production.parquet"
@@ -261,11 +275,13 @@ def demo(
         "y_pred": "y_pred",
         "chunk": "W",
         "metrics": ("roc_auc", "accuracy"),
+        "features": FEATURES,
     }
     again = [
         *("deadreckon", "estimate", "--reference", str(reference)),
         *("--analysis", str(analysis), "--targets", str(targets), "--id", "id"),
-        *("--timestamp", "timestamp", "--y-pred", "y_pred", "--verdict"),
+        *("--timestamp", "timestamp", "--y-pred", "y_pred"),
+        *("--features", ",".join(FEATURES), "--verdict"),
         *("--chart", str(chart)),
     ]
     run_job(

@@ -211,6 +211,8 @@ def _columns(parameters: Mapping[str, Any]) -> list[str]:
         parameters.get("y_pred"),
         *parameters.get("segments", ()),
     ]
+    if parameters.get("method", "auto") != "cbpe":
+        named += parameters.get("features") or ()
     return [name for name in named if name is not None]
 
 

@@ -1,0 +1,274 @@
+"""Covariate shift: methods that read features beside CBPE and the published rivals.
+
+Every estimate is held against the realized metric of its chunk. Errors are divided by
+the chunk's own label noise √V_lab, of which no method can know anything: 1 is the floor
+where nothing else goes wrong. First the census (104 chunks of 2,000 rows), then hotel
+bookings, weather and bank marketing under three client models each (30 % of the rows
+train the model, 30 % are the reference, the rest is production in chunks of 2,000),
+then the same rows shuffled, as they are and reweighted by score: there adapting cannot
+help. Chunks of which even perfect knowledge of P(y | score, features) in the reference
+gives no account (residual over √(V_lab + V_cal) beyond 4) are also set apart.
+Never choose a default on these tables.
+"""
+
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtri
+
+from benchmarks.coverage import measure_chunks
+from benchmarks.nannyml_process import NannyML
+from benchmarks.reporting import Bars, make_parser, print_table
+from benchmarks.rivals import RIVALS, metrics_of
+from benchmarks.shifting_tasks import Task, chunks_of, mix_up, read_census, read_tasks
+from estimator import PerformanceEstimator
+
+Floats = NDArray[np.float64]
+
+METRICS = ("roc_auc", "accuracy")
+METHODS = ("cbpe", "feature_aware", "pape", "auto")
+LEVEL = 0.95
+Z = float(ndtri(0.5 + LEVEL / 2.0))
+CENSUS_BAR = {"roc_auc": 66.0, "accuracy": 83.0}  # e-4
+SET_RATIO, MEAN_RATIO = 1.03, 0.88  # of normalized RMSE, auto over cbpe
+APART, MOST_APART = 4.0, 10.0  # standard errors; % of the chunks
+TILT, N_MIXED = 1.0, 20  # chunks of each kind without drift
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """One task: estimates and intervals by method; all (n_chunks, n_metrics)."""
+
+    realized: Floats
+    noise: Floats  # √V_lab
+    estimated: dict[str, Floats]
+    half: dict[str, Floats]
+    calibration: dict[str, Floats]  # √V_cal
+    weight: float
+
+    def part(self, chunks: slice) -> "Outcome":
+        """Return some of the chunks."""
+        by_method = {
+            field: {
+                name: values[chunks] for name, values in getattr(self, field).items()
+            }
+            for field in ("estimated", "half", "calibration")
+        }
+        realized, noise = self.realized[chunks], self.noise[chunks]
+        return Outcome(realized=realized, noise=noise, weight=self.weight, **by_method)
+
+    def normalized(self, method: str) -> Floats:
+        """Return the RMSE in units of the chunks' label noise, by metric."""
+        error = (self.estimated[method] - self.realized) / self.noise
+        return np.sqrt(np.mean(error**2, axis=0))
+
+
+def main() -> int:
+    parser = make_parser(__doc__)
+    parser.add_argument("data", type=Path, help="folder with the data sets")
+    parser.add_argument("--chunk", type=int, default=2_000)
+    parser.add_argument("--nannyml-python", help="interpreter that has nannyml")
+    parser.add_argument("--sets", nargs="+", help="only these data sets")
+    options = parser.parse_args()
+    bars = Bars(source="issue 5, “What it must reach”")
+    chunk, rng = options.chunk, np.random.default_rng(options.seed)
+
+    if not options.sets:
+        census = evaluate(
+            read_census(options.data, parser, chunk), chunk, options.nannyml_python
+        )
+        report_census(census, bars)
+    tasks = read_tasks(options.data, parser, chunk, options.seed)
+    tasks = {name: tasks[name] for name in options.sets or tasks}
+    real = {
+        name: [evaluate(task, chunk, options.nannyml_python) for task in own]
+        for name, own in tasks.items()
+    }
+    report_sets("In the order of time", real, bars, mean_bar=MEAN_RATIO)
+    mixed = {
+        name: [
+            evaluate(mix_up(task, chunk, N_MIXED, rng, tilt=TILT), chunk, rivals=False)
+            for task in own
+        ]
+        for name, own in tasks.items()
+    }
+    halves = slice(None, N_MIXED), slice(N_MIXED, None)
+    for what, half in zip(("Shuffled", "Reweighted by score"), halves, strict=True):
+        part = {name: [one.part(half) for one in own] for name, own in mixed.items()}
+        report_sets(what, part, bars, mean_bar=None)
+    return bars.finish(check=options.check)
+
+
+def evaluate(
+    task: Task, chunk: int, nannyml_python: str | None = None, *, rivals: bool = True
+) -> Outcome:
+    """Run all methods on one task, and the rivals if wanted."""
+    begin = time.perf_counter()
+    score, label = (
+        task.production[name].to_numpy(np.float64)
+        for name in ("y_pred_proba", "y_true")
+    )
+    pieces = chunks_of(task, chunk)
+    realized = np.array([metrics_of(score[rows], label[rows]) for rows in pieces])
+    estimated, half, calibration = {}, {}, {}
+    weight = np.nan
+    for method in METHODS:
+        estimator = PerformanceEstimator(
+            METRICS, method, chunk, features=task.features, level=LEVEL
+        ).fit(task.reference)
+        found = estimator.estimate(task.production[["y_pred_proba", *task.features]])
+        of = found.period == "analysis"
+        estimated[method] = found.estimated[of]
+        half[method] = (found.upper - found.lower)[of] / 2.0
+        calibration[method] = found.calibration_error[of]
+        if method == "cbpe":
+            soft = estimator.reference_.calibrator.predict
+            noise = np.sqrt(measure_chunks(METRICS, score, soft, chunk).label_variance)
+        elif method == "auto":
+            weight = estimator.reference_.adapter.weight
+    raw = PerformanceEstimator(METRICS, "cbpe", chunk, calibrator="identity")
+    found = raw.fit(task.reference).estimate(task.production[["y_pred_proba"]])
+    estimated["raw scores"] = found.estimated[found.period == "analysis"]
+    for name, rival in (RIVALS if rivals else {}).items():
+        estimated[name] = rival(task, chunk)
+    if nannyml_python:
+        own = ["y_pred_proba", "y_pred", "y_true"]
+        with NannyML(nannyml_python) as nannyml:
+            nannyml.load(task.reference[own], task.production[own[:2]])
+            nannyml.run(METRICS, chunk)
+            estimated["NannyML CBPE"] = np.stack(
+                [nannyml.estimates(metric)["value"] for metric in METRICS], axis=1
+            )
+    seconds = time.perf_counter() - begin
+    told = f"{task.name}: {len(pieces)} chunks, weight {weight:.2f}, {seconds:.0f} s"
+    print(told, file=sys.stderr, flush=True)
+    return Outcome(
+        realized=realized,
+        noise=noise,
+        estimated=estimated,
+        half=half,
+        calibration=calibration,
+        weight=weight,
+    )
+
+
+def report_census(found: Outcome, bars: Bars) -> None:
+    """Print errors in units of the metric, and what lies above the floor."""
+    for k, metric in enumerate(METRICS):
+        floor = np.sqrt(np.mean(found.noise[:, k] ** 2))
+        rows = []
+        for method, values in found.estimated.items():
+            error = values[:, k] - found.realized[:, k]
+            rmse = np.sqrt(np.mean(error**2))
+            excess = np.sqrt(max(0.0, rmse**2 - floor**2))
+            mae = np.mean(np.abs(error))
+            cells = [f"{1e4 * v:.1f}" for v in (rmse, excess, mae, np.mean(error))]
+            rows.append((method, *cells))
+        mae_floor = np.mean(found.noise[:, k]) * np.sqrt(2.0 / np.pi)
+        rows.append(
+            ("label noise", f"{1e4 * floor:.1f}", "", f"{1e4 * mae_floor:.1f}", "")
+        )
+        print_table(
+            f"Census, {metric}, e-4",
+            ("", "RMSE", "√(RMSE² − floor²)", "MAE", "bias"),
+            rows,
+        )
+        rmse = np.sqrt(np.mean((found.estimated["auto"] - found.realized)[:, k] ** 2))
+        bars.at_most(f"census, {metric}: RMSE", 1e4 * rmse, CENSUS_BAR[metric], "e-4")
+    report_coverage("census", [found], bars)
+
+
+def report_sets(
+    what: str,
+    found: dict[str, list[Outcome]],
+    bars: Bars,
+    *,
+    mean_bar: float | None,
+) -> None:
+    """Print normalized RMSE by data set, mean over client models."""
+    methods = list(next(iter(found.values()))[0].estimated)
+    for k, metric in enumerate(METRICS):
+        table = {
+            name: {
+                method: np.mean([one.normalized(method)[k] for one in own])
+                for method in methods
+            }
+            for name, own in found.items()
+        }
+        ratio = {
+            method: np.mean([of[method] / of["cbpe"] for of in table.values()])
+            for method in methods
+        }
+        print_table(
+            f"{what}, {metric}: RMSE / √V_lab, mean over client models",
+            ("", *table, "mean of ratios to cbpe"),
+            [
+                (m, *(f"{of[m]:.2f}" for of in table.values()), f"{ratio[m]:.3f}")
+                for m in methods
+            ],
+        )
+        for name, of in table.items():
+            told = f"{what}, {name}, {metric}: auto / cbpe"
+            bars.at_most(told, of["auto"] / of["cbpe"], SET_RATIO)
+        if mean_bar is not None and metric == "roc_auc":
+            bars.at_most(f"{what}, {metric}: mean auto / cbpe", ratio["auto"], mean_bar)
+    weights = ", ".join(
+        f"{name} {' '.join(f'{one.weight:.2f}' for one in own)}"
+        for name, own in found.items()
+    )
+    print(f"Weights of auto: {weights}.")
+    for name, own in found.items():
+        report_coverage(f"{what}, {name}", own, bars if mean_bar else None)
+
+
+def report_coverage(what: str, found: list[Outcome], bars: Bars | None) -> None:
+    """Print how often intervals cover, with and without chunks set apart."""
+    rows = []
+    for method in METHODS:
+        for k, metric in enumerate(METRICS):
+            error, half, noise, calibration = (
+                np.concatenate(parts)
+                for parts in zip(
+                    *(
+                        (
+                            (one.estimated[method] - one.realized)[:, k],
+                            one.half[method][:, k],
+                            one.noise[:, k],
+                            one.calibration[method][:, k],
+                        )
+                        for one in found
+                    ),
+                    strict=True,
+                )
+            )
+            inside = np.abs(error) <= half
+            kept = np.abs(error) <= APART * np.hypot(noise, calibration)
+            apart = 100.0 * float(1.0 - kept.mean())
+            covered = 100.0 * float(inside[kept].mean()) if kept.any() else np.nan
+            width = float(half.mean() / (Z * noise.mean()))
+            rows.append(
+                (
+                    f"{method}, {metric}",
+                    f"{inside.mean():.1%}",
+                    f"{apart:.0f} %",
+                    f"{covered:.1f} %",
+                    f"{width:.2f}",
+                )
+            )
+            if method == "auto" and bars is not None:
+                bars.within(f"{what}, {metric}: covered", covered, 90.0, 98.0, " %")
+                bars.at_most(f"{what}, {metric}: half-width", width, 1.5, " × noise")
+                bars.at_most(f"{what}, {metric}: apart", apart, MOST_APART, " %")
+    print_table(
+        f"{what}: 95 % prediction intervals",
+        ("", "covered", "set apart", "covered of the others", "half-width / noise"),
+        rows,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
