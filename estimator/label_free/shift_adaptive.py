@@ -50,8 +50,9 @@ HALF_TRUSTED = 2_000.0
 # explain moves the reference, and 1, where none does. What its chunks then say of the
 # weight itself counts against a standard deviation of the prior.
 LEAST_WEIGHT, PRIOR_DEVIATION = 0.25, 0.1
-# How far the best weight of single tasks lies from what is so learned.
-WEIGHT_DEVIATION = 0.3
+# How far the best weight of single tasks lies from what is so learned, where features
+# explain the reference, and where they do not.
+WEIGHT_DEVIATION = 0.15, 0.35
 # Blocks of the reference from which the weight is learned.
 EVIDENCE_ROWS, EVIDENCE_BLOCKS, LEAST_BLOCKS = 1_000, (10, 40), 5
 UNKNOWN_WEIGHT = 0.5
@@ -303,9 +304,11 @@ def learn_adapter(
         )
 
     adapted = at_weight(1.0).calibrated
-    best = _learn_weight(clipped, label, out_of_fold, adapted, decision, error_cells)
+    best, deviation = _learn_weight(
+        clipped, label, out_of_fold, adapted, decision, error_cells
+    )
     used = best if method == "auto" else 1.0
-    miss = np.hypot(used - best, WEIGHT_DEVIATION)
+    miss = np.hypot(used - best, deviation)
     adapter = ShiftAdapter(
         method=method,
         table=table,
@@ -482,8 +485,8 @@ def _learn_weight(
     adapted: Floats,
     decision: NDArray[np.bool_] | float,
     error_cells: ErrorCells,
-) -> float:
-    """Learn from blocks of time how much of the adaptation to believe."""
+) -> tuple[float, float]:
+    """Learn from blocks of time how much of the adaptation to believe; how surely."""
     n_blocks = int(np.clip(label.size // EVIDENCE_ROWS, *EVIDENCE_BLOCKS))
     ends = np.array([0, *(stop for _, stop in blocked_folds(label.size, n_blocks))])
     groups = Groups(
@@ -499,7 +502,7 @@ def _learn_weight(
     variance = start.label_variance + start.calibration_variance
     known = np.isfinite(residual) & np.isfinite(way) & (variance > 0.0)
     if known.sum(axis=0).min() < LEAST_BLOCKS:
-        return UNKNOWN_WEIGHT
+        return UNKNOWN_WEIGHT, WEIGHT_DEVIATION[1]
     for values in (residual, way):
         values[~known] = 0.0
     variance[~known] = np.inf
@@ -513,7 +516,9 @@ def _learn_weight(
     of_prior = PRIOR_DEVIATION**-2
     precision = of_prior + float((worth * way**2).sum())
     best = (of_prior * prior + float((worth * way * residual).sum())) / precision
-    return float(np.clip(best, 0.0, 1.0))
+    surest, least_sure = WEIGHT_DEVIATION
+    deviation = reliability * surest + (1.0 - reliability) * least_sure
+    return float(np.clip(best, 0.0, 1.0)), deviation
 
 
 def _mean_by_group(

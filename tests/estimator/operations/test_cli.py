@@ -107,6 +107,30 @@ def test_numbers_are_the_library_s(files, world, tmp_path):
     )
 
 
+@pytest.mark.parametrize("method", ["auto", "feature_aware", "cbpe"])
+def test_features_are_read_if_the_method_wants_them(files, world, method, tmp_path):
+    output = tmp_path / "out.parquet"
+    estimate(
+        *(files, "--timestamp", "timestamp", "--method", method),
+        *("--features", "income,debt_ratio", "--feature", "employment"),
+        *("--output", output),
+    )
+    features = ("income", "debt_ratio", "employment")
+    library = PerformanceEstimator(
+        timestamp="timestamp", method=method, features=features
+    ).fit(world.reference)
+    expected = library.estimate(world.production).to_frame()
+    pd.testing.assert_frame_equal(
+        pd.read_parquet(output), expected, check_dtype=False, check_exact=True
+    )
+
+
+def test_a_feature_that_is_not_there_is_named(files):
+    result = estimate(files, "--timestamp", "timestamp", "--feature", "incme", code=65)
+    assert "incme" in result.stderr
+    assert "income" in result.stderr
+
+
 def test_targets_fill_realized(files, tmp_path):
     output = tmp_path / "out.csv"
     result = estimate(
