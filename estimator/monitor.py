@@ -96,6 +96,10 @@ class Monitor:
     time arrive at ``now``, else at the latest time seen, and there the later call
     counts. Time is what the data tell, never the wall clock.
 
+    If the estimator reads features, rows get their soft labels when they come, and keep
+    them: features are not stored. ``pape`` and ``auto`` then adapt to those rows of a
+    chunk that came in the same call; a chunk delivered whole is what ``estimate`` says.
+
     Examples
     --------
     >>> import numpy as np
@@ -436,7 +440,8 @@ class Monitor:
     def save(self, path: str | Path) -> None:
         """Write the monitor to one file, atomically and without pickle.
 
-        It holds ids (texts as hashes), scores, labels and times; never features.
+        It holds ids (texts as hashes), scores, soft labels, labels and times; never the
+        features of predictions. Estimators bring what `PerformanceEstimator.save` says.
 
         Raises
         ------

@@ -413,7 +413,9 @@ def _weigh(
 ) -> _Weighted:
     """Fit a map to the reference as this chunk would have it."""
     if len(features) < MIN_CHUNK:
-        remark = f"not adapted: fewer than {MIN_CHUNK} rows" if len(features) else ""
+        remark = (
+            f"no density ratio: fewer than {MIN_CHUNK} rows" if len(features) else ""
+        )
         return _Weighted(
             calibrated=base, effective_sample_size=0.0, outside=0.0, remark=remark
         )
@@ -429,7 +431,7 @@ def _weigh(
     calibrated = base
     if worth < MIN_EFFECTIVE:
         worth = 0.0
-        remark = remark or "not adapted: the reference has too few rows like these"
+        remark = remark or "no density ratio: the reference has too few rows like these"
     else:
         fitted = SplineCalibrator().fit(
             sample.score[ratio.rows], sample.label[ratio.rows], ratio.weight

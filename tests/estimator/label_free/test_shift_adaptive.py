@@ -175,7 +175,7 @@ def test_small_chunks_and_rows_without_a_score(fitted):
     found = fitted["pape"].estimate(frame)
     first, last = estimates(found, column="note")
     assert first == "500 rows left out: no score"
-    assert last == "not adapted: fewer than 200 rows; incomplete: 150 of 3000 rows"
+    assert last == "no density ratio: fewer than 200 rows; incomplete: 150 of 3000 rows"
     plain = fitted["cbpe"].estimate(frame)
     assert_allclose(estimates(found)[1], estimates(plain)[1], atol=1e-3)
     assert estimates(found, column="n_rows").tolist() == [2_500, 150]
