@@ -61,8 +61,8 @@ UNKNOWN_WEIGHT = 0.5
 # so much calibration commonly differs between populations.
 UNKNOWN_SHIFT = 0.5, 0.25
 
-# Share of rows outside the reference from which a chunk is noted, and the features.
-FAR_OUTSIDE, N_NAMED, LEAST_NAMED = 0.25, 3, 0.1
+# Shares of rows outside the reference from which a chunk is noted, and the features.
+FAR_OUTSIDE, N_NAMED, LEAST_NAMED = (0.25, 0.5, 0.75, 0.9), 3, 0.15
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -447,17 +447,19 @@ def _weigh(
 
 def _far_outside(ratio: DensityRatio, table: FeatureTable) -> str:
     """Say so if a chunk lies where the reference has hardly a row, and why."""
-    if ratio.outside < FAR_OUTSIDE:
+    if ratio.outside < FAR_OUTSIDE[0]:
         return ""
+    # Chunks alike should be noted alike: steps of the share, features in their order.
+    share = max(step for step in FAR_OUTSIDE if step <= ratio.outside)
     order = np.argsort(-ratio.importance, kind="stable")[:N_NAMED]
     names = [
-        str(table.features[i].name) for i in order if ratio.importance[i] >= LEAST_NAMED
+        str(table.features[i].name)
+        for i in sorted(order.tolist())
+        if ratio.importance[i] >= LEAST_NAMED
     ]
-    tens = int(10.0 * ratio.outside) / 10.0  # chunks alike should be noted alike
-    share = f"over {tens:.0%}" if ratio.outside > tens else f"{tens:.0%}"
     return (
-        f"far outside the reference: {share} of the rows are of a kind hardly found "
-        f"there, by {', '.join(names)}"
+        f"far outside the reference: at least {share:.0%} of the rows are of a kind "
+        f"hardly found there, by {', '.join(names)}"
     )
 
 

@@ -161,7 +161,7 @@ def test_a_chunk_far_outside_is_noted_with_what_drives_it(fitted):
     far = SHIFTED.assign(age=SHIFTED["age"] + 300.0)
     found = fitted["auto"].estimate(far)
     (note,) = set(estimates(found, column="note"))
-    assert "far outside the reference: over 90% of the rows" in note
+    assert "far outside the reference: at least 90% of the rows" in note
     assert note.endswith("by age")
     # What the reference cannot tell is left to the score.
     plain = estimates(fitted["cbpe"].estimate(far))
