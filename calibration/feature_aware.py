@@ -44,6 +44,7 @@ BLOCK = 50_000  # rows read at a time by one thread
 # Monotone trees can only add to the slope of the log odds in the score. Starting from
 # half of the spline's, they can make it flatter as well as steeper.
 MONOTONE_SHARE = 0.5
+_TRAILER = "\nend of parameters\n"  # of LightGBM's text
 # Beyond these quantiles of the reference a score is read as the nearest it vouches for.
 VOUCHED_FOR = 0.001, 0.999
 
@@ -83,7 +84,8 @@ class FeatureAwareCalibrator(BaseEstimator):  # type: ignore[misc]
     folds_ : tuple of (start, stop)
         Rows that each fit left out.
     out_of_fold_ : ndarray of shape (n_rows,)
-        Probabilities of the reference's rows, of maps that did not see their labels.
+        Probabilities of the reference's rows, of trees grown on the other folds; their
+        own labels only said when to stop, and share in what is put back.
     recalibration_ : ndarray of shape (n_knots,)
         Log odds that are put back at the spline's knots.
     score_range_ : ndarray of shape (2,)
@@ -282,8 +284,12 @@ class FeatureAwareCalibrator(BaseEstimator):  # type: ignore[misc]
             }
         )
         trees: list[lgb.Booster | None] = []
-        for k in range(n_splits):
+        for k in range(len(found.folds_)):
             text = arrays[f"trees/{k}"].tobytes().decode()
+            if text and not (text.startswith("tree\n") and _TRAILER in text):
+                # LightGBM would end the process, not raise.
+                msg = f"`arrays['trees/{k}']` must be trees as text, as a whole."
+                raise ValueError(msg)
             try:
                 trees.append(lgb.Booster(model_str=text) if text else None)
             except lgb.basic.LightGBMError as error:
@@ -314,7 +320,12 @@ class FeatureAwareCalibrator(BaseEstimator):  # type: ignore[misc]
         return probability
 
     def _put_back(self, score: Floats, label: Floats, log_odds: Floats) -> None:
-        """Learn what rows left out miss by score, for each fold from the others."""
+        """Learn what rows that were left out miss by score.
+
+        From all folds at once: a fold whose labels run high makes its own rows look too
+        low and those of the others too high, which together is nothing. A correction of
+        each fold from the others alone would go against its labels.
+        """
         basis = self.spline_.basis(score)
         unit = np.ones(score.size)
         columns = uncorrelated_columns(basis, self.spline_.knots_, unit)
@@ -322,28 +333,13 @@ class FeatureAwareCalibrator(BaseEstimator):  # type: ignore[misc]
         penalty = np.ones(columns.shape[1])
         penalty[:2] = 0.0, SLOPE_SHARE
 
-        def missed(rows: NDArray[np.bool_]) -> Floats:
-            fit = fit_logistic(
-                design[rows],
-                label[rows],
-                unit[rows],
-                penalty,
-                n_smooth=penalty.size - 2,
-                offset=log_odds[rows],
-            )
-            values: Floats = columns @ fit.coefficients
-            return values
-
-        whole = np.empty(score.size)
-        for start, stop in self.folds_:
-            others = np.ones(score.size, dtype=np.bool_)
-            others[start:stop] = False
-            whole[start:stop] = log_odds[start:stop] + basis[start:stop] @ missed(
-                others
-            )
-        self.out_of_fold_ = expit(whole)
+        n_smooth = penalty.size - 2
+        fit = fit_logistic(
+            design, label, unit, penalty, n_smooth=n_smooth, offset=log_odds
+        )
+        self.recalibration_ = columns @ fit.coefficients
+        self.out_of_fold_ = expit(log_odds + basis @ self.recalibration_)
         self.out_of_fold_.flags.writeable = False
-        self.recalibration_ = missed(np.ones(score.size, dtype=np.bool_))
 
     def _starting(self, share: float) -> SplineCalibrator:
         """Return the spline that trees start from, with what is put back."""

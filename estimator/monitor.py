@@ -489,20 +489,30 @@ class Monitor:
 
     def _adapt(
         self, frame: Any, columns: Columns
-    ) -> Callable[[NDArray[np.int64]], AdaptedRows] | None:
-        """Return what gives rows of a batch their soft labels by features, if any."""
-        fitted: Reference = self.estimator.reference_
-        adapter = fitted.adapter
-        if adapter is None:
-            return None
-        features = features_of(fitted, frame, name="production")
+    ) -> Callable[[NDArray[np.int64], str | int], AdaptedRows | None]:
+        """Return what gives rows their soft labels by features, where any are read.
 
-        def adapt(rows: NDArray[np.int64]) -> AdaptedRows:
+        A chunk's rows are read as its own estimator wants them, as late rows of a time
+        before the last rebase.
+        """
+        read: dict[int, NDArray[np.float64]] = {}
+
+        def adapt(rows: NDArray[np.int64], label: str | int) -> AdaptedRows | None:
+            i = max(
+                i
+                for i, epoch in enumerate(self._epochs)
+                if epoch.from_chunk is None or epoch.from_chunk <= label  # type: ignore[operator]
+            )
+            fitted: Reference = self._epochs[i].estimator.reference_
+            if fitted.adapter is None:
+                return None
+            if i not in read:
+                read[i] = features_of(fitted, frame, name="production")
             return adapt_rows(
-                adapter,
+                fitted.adapter,
                 fitted.calibrator,
                 columns.score[rows],
-                features[rows],
+                read[i][rows],
                 [slice(None)],
             )
 

@@ -1,8 +1,8 @@
 """The main face of the package: fit on the reference, estimate on production."""
 
 import sys
-from collections.abc import Hashable, Iterable, Mapping, Sequence
-from numbers import Real
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence, Set
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, Final, Literal, Self
 
@@ -190,7 +190,7 @@ class PerformanceEstimator(BaseEstimator):  # type: ignore[misc]
                 method=self.method,
                 table=table,
                 matrix=matrix,
-                random_state=self.random_state,
+                random_state=int(self.random_state),
             )
             n_steps += learning_steps(self.method)
         with self._progress(n_steps) as progress, progress.stage("fitting"):
@@ -243,10 +243,10 @@ class PerformanceEstimator(BaseEstimator):  # type: ignore[misc]
         decision = self.decisions(columns)
         features = features_of(fitted, production, name="production")
         adapter = fitted.adapter
-        passes = 1 if adapter is None else 2
-        total = passes * columns.n_rows * len(groups.parts)
+        total = int(groups.n_rows.sum())
         if adapter is not None:
-            total += work_of(adapter, columns.n_rows)
+            usable = int(np.count_nonzero(~np.isnan(columns.score)))
+            total = 2 * total + work_of(adapter, usable)
         with self._progress(total) as progress, progress.stage("estimating"):
             columns, adapted = adapt_columns(
                 fitted, columns, features, chunks.row_sets(), advance=progress.advance
@@ -340,6 +340,14 @@ class PerformanceEstimator(BaseEstimator):  # type: ignore[misc]
                 'Name what the model reads, or take method="auto", which does without.'
             )
             raise ValueError(msg)
+        self._check_features()
+        whole = isinstance(self.random_state, Integral)
+        if not whole or isinstance(self.random_state, bool) or self.random_state < 0:
+            msg = (
+                "`random_state` must be a whole number from 0 on, got "
+                f"{self.random_state!r}: results must not differ from night to night."
+            )
+            raise ValueError(msg)
         for name, inside in (
             ("level", _is_number(self.level) and 0.0 < self.level < 1.0),
             (
@@ -360,6 +368,32 @@ class PerformanceEstimator(BaseEstimator):  # type: ignore[misc]
             make_calibrator(self.calibrator)
         metrics = resolve_metrics(self.metrics, self.business_costs)
         return metrics, check_thresholds(self.thresholds, metrics)
+
+    def _check_features(self) -> None:
+        if isinstance(self.features, (Set, Iterator)):
+            msg = (
+                "`features` must be a list of column names, whose order stays, got a "
+                f"{type(self.features).__name__}. Pass a list."
+            )
+            raise TypeError(msg)
+        names = self._feature_columns()
+        for name, role in (
+            (self.y_true, "the label"),
+            (self.labeled_at, "when the label came"),
+            (self.timestamp, "the time"),
+        ):
+            if name is not None and name in names:
+                msg = (
+                    f"`features` must be known when a row is scored and not tell its "
+                    f"time, but {name!r} is {role}. Leave it out."
+                )
+                raise ValueError(msg)
+        twice = [name for i, name in enumerate(names) if name in names[:i]]
+        if twice:
+            msg = (
+                f"`features` must name each column once, but {twice[0]!r} comes twice."
+            )
+            raise ValueError(msg)
 
     def read_production(self, frame: Any) -> Columns:
         """Read and check a frame of predictions, of the reference's kind."""

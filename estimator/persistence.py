@@ -41,6 +41,7 @@ VERSION = 3
 _ADAPTER_NUMBERS = (
     "method",
     "n_reference",
+    "outer_slope",
     "weight",
     "relative_error",
     "random_state",
@@ -363,6 +364,8 @@ def _plain_parameters(estimator: PerformanceEstimator) -> dict[str, Any]:
 def _plain(value: Any) -> Any:
     if isinstance(value, np.generic):
         return value.item()
+    if isinstance(value, (np.ndarray, pd.Index)):
+        return value.tolist()
     if isinstance(value, Mapping):
         return dict(value)
     msg = f"{value!r} is a {type(value).__name__}"

@@ -23,7 +23,7 @@ from estimator.delayed_labels.ledger import (
 )
 from estimator.delayed_labels.row_ids import Keys
 from estimator.frames import Columns, required
-from estimator.label_free.shift_adaptive import AdaptedRows
+from estimator.label_free.shift_adaptive import FAR, AdaptedRows
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -55,7 +55,7 @@ def add_rows(
     keys: Keys,
     spec: ChunkSpec,
     show: Callable[[int], str] = str,
-    adapt: Callable[[Integers], AdaptedRows] | None = None,
+    adapt: Callable[[Integers, str | int], AdaptedRows | None] | None = None,
 ) -> tuple[Ledger, AddedRows]:
     """Add predictions to their chunks.
 
@@ -72,7 +72,8 @@ def add_rows(
     show : callable
         Text of the id of a row, for messages.
     adapt : callable, optional
-        Soft labels of some rows of the batch, which belong to one chunk, by features.
+        Soft labels, by features, of rows of the batch that belong to the chunk of this
+        label; None if its estimator reads none.
 
     Raises
     ------
@@ -96,6 +97,8 @@ def add_rows(
     touched = []
     for label, rows in _chunk_new_rows(chunks, columns, time, new, spec):
         serial = _find_chunk(chunks, label, spec)
+        own = new[rows]
+        adapted = None if adapt is None else adapt(own, label)
         if serial is None:
             serial = len(chunks)
             chunks.append(
@@ -103,17 +106,14 @@ def add_rows(
                     label,
                     columns,
                     has_time=time is not None,
-                    has_features=adapt is not None,
+                    has_features=adapted is not None,
                 )
             )
         old = chunks[serial]
-        own = new[rows]
         places[rows] = (serial << ROW_BITS) + old.score.size + np.arange(own.size)
         chunks[serial] = _append(old, batch, codes, own)
         if old.calibrated is not None:
-            chunks[serial] = _append_adapted(
-                chunks[serial], adapt and adapt(own), own.size
-            )
+            chunks[serial] = _append_adapted(chunks[serial], adapted, own.size)
         touched.append(serial)
     extended = replace(
         ledger,
@@ -300,8 +300,14 @@ def _append_adapted(
         calibrated=joined(chunk.calibrated, adapted.calibrated),
         inflation=joined(chunk.inflation, adapted.inflation),
         outside=joined(chunk.outside, adapted.outside),
-        remark=adapted.remarks[0] or chunk.remark,
+        remark=_graver(chunk.remark, adapted.remarks[0]),
     )
+
+
+def _graver(before: str, now: str) -> str:
+    """Return what to say of a chunk: once far outside, it stays noted."""
+    is_far = before.startswith(FAR) and not now.startswith(FAR)
+    return before if is_far else now
 
 
 def _extend_values(

@@ -14,8 +14,10 @@ from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 
-from calibration import SplineCalibrator
+from calibration import PlattCalibrator, SplineCalibrator
+from calibration._logistic import clipped_logit
 from calibration.base import Calibrator
 from calibration.cross_fitting import blocked_folds
 from calibration.density_ratio import (
@@ -23,7 +25,7 @@ from calibration.density_ratio import (
     estimate_density_ratio,
     evenly_spaced,
 )
-from calibration.feature_aware import VOUCHED_FOR, FeatureAwareCalibrator
+from calibration.feature_aware import CLIP, VOUCHED_FOR, FeatureAwareCalibrator
 from estimator.calibration_shift import ShiftFrame
 from estimator.features import FeatureTable
 from estimator.frames import required
@@ -36,6 +38,7 @@ from estimator.soft_labels import Advance, ErrorCells, SoftLabel
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64] | slice
 
+FAR = "far outside the reference"
 ADAPTIVE = ("feature_aware", "pape", "auto")
 MAX_REFERENCE = 50_000
 N_BLOCKS = 10  # of the reference, each in turn the chunk that is adapted to
@@ -61,8 +64,9 @@ UNKNOWN_WEIGHT = 0.5
 # so much calibration commonly differs between populations.
 UNKNOWN_SHIFT = 0.5, 0.25
 
-# Shares of rows outside the reference from which a chunk is noted, and the features.
-FAR_OUTSIDE, N_NAMED, LEAST_NAMED = (0.25, 0.5, 0.75, 0.9), 3, 0.15
+# Shares of rows outside the reference from which a chunk is noted. Features are named
+# that count at least so much of what the first one does.
+FAR_OUTSIDE, N_NAMED, LEAST_NAMED = (0.25, 0.5, 0.75, 0.9), 3, 0.3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -90,7 +94,9 @@ class ShiftAdapter:
     n_reference : int
         Rows with score and label.
     score_range : ndarray of shape (2,)
-        Scores beyond are read as its ends.
+        Scores that the reference vouches for.
+    outer_slope : float
+        Of the log odds in those of the score beyond that range.
     weight : float
         How far soft labels go from the map of the score towards what is adapted.
     relative_error : float
@@ -104,6 +110,7 @@ class ShiftAdapter:
     sample: ReferenceSample | None
     n_reference: int
     score_range: Floats
+    outer_slope: float
     weight: float
     relative_error: float
     random_state: int
@@ -198,6 +205,7 @@ def adapt_rows(
         outside[rows], remarks[c] = found.outside, found.remark
         if advance is not None:
             advance(rows.size)
+    _extend(calibrated, score, clipped, adapter.outer_slope)
     return AdaptedRows(
         calibrated=calibrated,
         inflation=inflation,
@@ -316,6 +324,9 @@ def learn_adapter(
         sample=sample,
         n_reference=label.size,
         score_range=score_range,
+        outer_slope=max(
+            0.0, float(PlattCalibrator().fit(clipped, label).coefficients_[1])
+        ),
         weight=used,
         relative_error=float(miss / used) if used > 0.0 else 0.0,
         random_state=random_state,
@@ -388,6 +399,23 @@ def measure_adapted(
     return replace(found, calibration_variance=variance)
 
 
+def _extend(
+    calibrated: Floats, score: NDArray[np.floating], clipped: Floats, slope: float
+) -> None:
+    """Go on beyond the scores that the reference vouches for, in place.
+
+    With the slope that all of the reference tells: the end of a spline, or of trees,
+    rests on a handful of rows, and what it says grows with the distance.
+    """
+    beyond = score != clipped
+    beyond &= ~np.isnan(calibrated)
+    if beyond.any():
+        far = clipped_logit(np.asarray(score[beyond], np.float64), CLIP)
+        far -= clipped_logit(clipped[beyond], CLIP)
+        known = clipped_logit(calibrated[beyond], CLIP)
+        calibrated[beyond] = expit(known + slope * far)
+
+
 def _read_trees(
     trees: FeatureAwareCalibrator,
     score: Floats,
@@ -452,14 +480,15 @@ def _far_outside(ratio: DensityRatio, table: FeatureTable) -> str:
     # Chunks alike should be noted alike: steps of the share, features in their order.
     share = max(step for step in FAR_OUTSIDE if step <= ratio.outside)
     order = np.argsort(-ratio.importance, kind="stable")[:N_NAMED]
+    least = LEAST_NAMED * ratio.importance[order[0]]
     names = [
         str(table.features[i].name)
         for i in sorted(order.tolist())
-        if ratio.importance[i] >= LEAST_NAMED
+        if ratio.importance[i] >= least
     ]
     return (
-        f"far outside the reference: at least {share:.0%} of the rows are of a kind "
-        f"hardly found there, by {', '.join(names)}"
+        f"{FAR}: at least {share:.0%} of the rows are of a kind hardly found there, by "
+        f"{', '.join(names)}"
     )
 
 
@@ -476,9 +505,9 @@ def _blend(
     spread = np.sqrt(n_reference / worth) if worth > 0.0 else 1.0
     if method == "pape":
         return found.calibrated, np.full(base.size, spread)
-    weight *= 0.5 * (1.0 - found.outside)
-    trusted = weight * worth / (worth + HALF_TRUSTED)
-    blend = base + weight * (aware - base) + trusted * (found.calibrated - base)
+    half = 0.5 * weight * (1.0 - found.outside)
+    trusted = half * worth / (worth + HALF_TRUSTED)
+    blend = base + half * (aware - base) + trusted * (found.calibrated - base)
     return blend, np.full(base.size, 1.0 + trusted * (spread - 1.0))
 
 
