@@ -135,7 +135,14 @@ def read_features(table: FeatureTable, frame: Any, *, name: str) -> Floats:
         If a column is missing or doubled.
     """
     columns, column = open_frame(frame, name)
-    require_names([feature.name for feature in table.features], columns, name)
+    try:
+        require_names([feature.name for feature in table.features], columns, name)
+    except ValueError as error:
+        msg = (
+            f"{error} These are `features` of the reference: where one cannot be had, "
+            "let it be a column of missing values, or fit again without it."
+        )
+        raise ValueError(msg) from error
     return np.column_stack(
         [
             _read(column(f.name), f, f"`{name}[{f.name!r}]` (features)")

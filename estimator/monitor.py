@@ -90,7 +90,8 @@ class Monitor:
 
     Notes
     -----
-    A row delivered again is ignored if it is identical, refused if it differs. Labels
+    A row delivered again is ignored if its score, decision and time are the same, and
+    refused if they differ. Labels
     of rows not yet predicted are held until these come. Of two labels of a row the
     later arrival counts, at equal times the larger value; labels without an arrival
     time arrive at ``now``, else at the latest time seen, and there the later call

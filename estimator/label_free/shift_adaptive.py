@@ -375,8 +375,8 @@ def measure_adapted(
         In which shifts of the log odds are measured.
     """
     of_rows = partial(measure, metrics, groups, score=score, decision=decision)
-    found = of_rows(soft=adapted.calibrated, error_cells=error_cells, advance=advance)
-    start = of_rows(soft=plain, advance=advance)
+    found = of_rows(soft=adapted.calibrated, advance=advance)
+    start = of_rows(soft=plain, error_cells=error_cells, advance=advance)
     way = np.nan_to_num(found.value - start.value)
     phi, outside = (
         np.concatenate(
@@ -384,7 +384,9 @@ def measure_adapted(
         )
         for values in (adapted.inflation, adapted.outside)
     )
-    variance = found.calibration_variance * phi[:, None] ** 2
+    # The map's error where the map is: a map that is certain has none, and elsewhere
+    # nothing could be told of it.
+    variance = np.nan_to_num(start.calibration_variance) * phi[:, None] ** 2
     variance += (relative_error * way) ** 2
     if outside.any():
         shifted = of_rows(
@@ -396,7 +398,8 @@ def measure_adapted(
             ),
         )
         variance += np.nan_to_num(shifted.shift_variance)
-    return replace(found, calibration_variance=variance)
+    variance[np.isnan(found.value)] = np.nan
+    return replace(found, calibration_variance=variance, outside=start.outside)
 
 
 def _extend(

@@ -176,3 +176,29 @@ def test_arrays_bring_it_back(fitted):
     arrays["trees/0"] = np.frombuffer(b"trees of another wood", dtype=np.uint8)
     with pytest.raises(ValueError, match="must be trees as text"):
         FeatureAwareCalibrator.from_arrays(arrays)
+
+
+def test_what_is_put_back_does_not_go_against_a_folds_labels(monkeypatch):
+    """Without trees nothing but chance is left to put back: about nothing."""
+    import calibration.feature_aware as module
+
+    monkeypatch.setattr(module, "_grow", lambda *_: None)
+    slopes = []
+    for seed in range(8):
+        score, label, X, _ = world(3_000, seed, gap=0.0)
+        calibrator = FeatureAwareCalibrator().fit(score, label, X)
+        before = cross_fit("spline", score, label).probabilities
+        moved, missed = [], []
+        for start, stop in calibrator.folds_:
+            own = slice(start, stop)
+            moved.append(np.mean(calibrator.out_of_fold_[own] - before[own]))
+            missed.append(np.mean(label[own] - before[own]))
+        slopes.append(np.dot(moved, missed) / np.dot(missed, missed))
+    assert abs(np.mean(slopes)) < 0.05
+
+
+def test_half_a_tree_is_refused(fitted):
+    arrays = fitted.to_arrays()
+    arrays["trees/1"] = arrays["trees/1"][: arrays["trees/1"].size // 2]
+    with pytest.raises(ValueError, match="as a whole"):
+        FeatureAwareCalibrator.from_arrays(arrays)

@@ -220,7 +220,7 @@ def test_the_error_of_adapting_is_part_of_the_interval():
         for a, b in ((0, 900), (900, 2_000), (0, 400), (400, 1_000))
     ]
     expected = (
-        np.array(phi)[:, None] ** 2 * adapted.calibration_variance
+        np.array(phi)[:, None] ** 2 * plain.calibration_variance
         + 0.16 * (adapted.value - plain.value) ** 2
     )
     # Where nothing is known, log odds and their slope may be off: finite differences.
@@ -369,3 +369,106 @@ def test_saved_and_loaded_it_says_the_same(fitted, method, tmp_path):
     with np.load(path, allow_pickle=False) as archive:
         sampled = any("sample" in name for name in archive.files)
     assert sampled == (method != "feature_aware")  # which keeps no row
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "match"),
+    [
+        ({"features": ["age", "y_true"]}, ValueError, "'y_true' is the label"),
+        ({"features": ["age", "age"]}, ValueError, "'age' comes twice"),
+        ({"features": {"age", "group"}}, TypeError, "must be a list"),
+        ({"features": iter(["age"])}, TypeError, "must be a list"),
+        ({"features": "age", "random_state": None}, ValueError, "`random_state` must"),
+        ({"features": "age", "random_state": -1}, ValueError, "`random_state` must"),
+        ({"features": "age", "random_state": 1.5}, ValueError, "`random_state` must"),
+    ],
+)
+def test_wrong_features_and_seeds_are_refused(options, error, match):
+    with pytest.raises(error, match=match):
+        PerformanceEstimator(chunk=3_000, **options).fit(REFERENCE)
+
+
+def test_names_from_a_frame_and_seeds_from_numpy_can_be_saved(tmp_path):
+    estimator = PerformanceEstimator(
+        chunk=3_000,
+        method="feature_aware",
+        features=REFERENCE[FEATURES].columns,
+        random_state=np.int64(3),
+    ).fit(REFERENCE)
+    estimator.save(tmp_path / "estimator.npz")
+    again = PerformanceEstimator.load(tmp_path / "estimator.npz")
+    assert again.features == tuple(FEATURES)
+    assert again.reference_.adapter.random_state == 3
+
+
+def test_beyond_the_scores_of_the_reference_their_overall_slope_goes_on(fitted):
+    """Where features tell nothing new, far scores are no worse off than the score's."""
+    frame = world(3_000, 6)
+    frame["y_pred_proba"] = expit(logit(frame["y_pred_proba"]) - 6.0)
+    found = fitted["auto"].estimate(frame)
+    adapter = fitted["auto"].reference_.adapter
+    assert 0.5 < adapter.outer_slope < 1.1
+    metrics = ["roc_auc", "brier_score"]
+    both = [
+        PerformanceEstimator(metrics, method, 3_000, features=FEATURES)
+        .fit(REFERENCE)
+        .estimate(frame)
+        for method in ("auto", "cbpe")
+    ]
+    for metric in metrics:
+        ours, plain = (estimates(one, metric)[0] for one in both)
+        assert ours == pytest.approx(plain, abs=0.05)
+    assert "extrapolated" in estimates(found, column="note")[0]
+
+
+def test_rows_of_an_earlier_epoch_are_read_by_its_estimator(fitted):
+    rows = SHIFTED.drop(columns=["y_true", "truth"])
+    one = Monitor(fitted["auto"], row_id="id")
+    other = Monitor(fitted["auto"], row_id="id")
+    for monitor in (one, other):
+        monitor.add_predictions(rows[:3_000])
+    one.rebase(fitted["cbpe"], from_chunk=2)  # not yet
+    for monitor in (one, other):
+        monitor.add_predictions(rows[3_000:6_000])
+    found = estimates(one.performance())
+    assert_array_equal(found, estimates(other.performance()))
+
+
+def test_a_chunk_once_far_outside_stays_noted(fitted):
+    far = SHIFTED.assign(age=SHIFTED["age"] + 300.0).drop(columns="y_true")
+    monitor = Monitor(fitted["auto"], row_id="id")
+    monitor.add_predictions(far[:100])
+    note = estimates(monitor.performance(), column="note")[0]
+    assert note.startswith("no density ratio: fewer than 200 rows")
+    monitor.add_predictions(far[100:2_900])
+    monitor.add_predictions(far[2_900:3_000])
+    assert estimates(monitor.performance(), column="note")[0].startswith("far outside")
+
+
+def test_the_note_always_names_a_feature():
+    rng = np.random.default_rng(7)
+    names = [f"x{i}" for i in range(20)]
+    frame = world(6_000, 8)[["y_pred_proba", "y_true"]]
+    frame = pd.concat(
+        [frame, pd.DataFrame(rng.normal(size=(6_000, 20)), columns=names)], axis=1
+    )
+    estimator = PerformanceEstimator(chunk=2_000, features=names).fit(frame)
+    far = frame[:2_000].copy()
+    far[names] += 1.5
+    note = estimates(estimator.estimate(far), column="note")[0]
+    assert "hardly found there, by x" in note
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_map_that_is_certain_somewhere_leaves_intervals_finite(method):
+    """Isotonic maps say 0 and 1 at the ends, where features say something else."""
+    frame = REFERENCE.assign(
+        y_true=np.where(REFERENCE["y_pred_proba"] < 0.1, 0, REFERENCE["y_true"])
+    )
+    estimator = PerformanceEstimator(
+        chunk=3_000, method=method, features=FEATURES, calibrator="isotonic"
+    ).fit(frame)
+    found = estimator.estimate(SHIFTED)
+    for metric in ("roc_auc", "accuracy"):
+        width = estimates(found, metric, "upper") - estimates(found, metric, "lower")
+        assert (width < 0.3).all()
