@@ -51,7 +51,7 @@ def compose_remarks(
     for g, c in enumerate(kept.chunk.tolist() if any(adapted) else ()):
         if adapted[c]:
             remarks[g].append(adapted[c])
-    sizes = np.diff(chunks.offsets)
+    sizes = delivered.n_rows  # of all rows by chunk, then of segments
     for g in np.flatnonzero(~chunks.complete[kept.chunk]).tolist():
         remarks[g].append(f"incomplete: {sizes[kept.chunk[g]]} of {chunks.asked} rows")
     if delivered is kept:

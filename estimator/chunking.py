@@ -69,6 +69,22 @@ class Chunks:
         order = np.arange(self.offsets[-1]) if self.rows is None else self.rows
         return np.split(order, self.offsets[1:-1])
 
+    def select(self, wanted: NDArray[np.int64]) -> "Chunks":
+        """Return these chunks alone, by the same rows."""
+        begin, stop = self.offsets[wanted], self.offsets[wanted + 1]
+        inside = [np.arange(a, b) for a, b in zip(begin, stop, strict=True)]
+        rows = np.concatenate([np.empty(0, dtype=np.int64), *inside])
+        return Chunks(
+            rows=rows if self.rows is None else self.rows[rows],
+            offsets=np.concatenate([[0], np.cumsum(stop - begin)]).astype(np.int64),
+            label=self.label[wanted],
+            start=self.start[wanted],
+            end=self.end[wanted],
+            complete=self.complete[wanted],
+            asked=self.asked,
+            timezone=self.timezone,
+        )
+
 
 def check_chunk(chunk: object, *, has_timestamp: bool) -> ChunkSpec:
     """Return what `make_chunks` takes; a value returned before passes through.

@@ -37,6 +37,7 @@ class Columns:
     Attributes
     ----------
     n_rows : int
+        Of the arrays, whatever the weights.
     score : ndarray of float64 or float32, shape (n_rows,)
         In [0, 1]; NaN where it, or the decision, is missing: an unusable row.
     decision : ndarray of bool, shape (n_rows,), or None
@@ -50,11 +51,15 @@ class Columns:
     labeled_at : ndarray of datetime64, shape (n_rows,), or None
         When the label came, on the clock of `timestamp`; NaT where nobody knows.
     missing_score, missing_decision : int
-        Unusable rows: without a score; with a score, but without a decision.
+        Unusable rows of the frame: without a score; with a score, but without a
+        decision.
     calibrated, inflation, outside : ndarray of float64, shape (n_rows,), or None
         Soft labels that features gave, NaN where none did, and how uncertain these are,
         as of `estimator.label_free.shift_adaptive.AdaptedRows`; None where no features
         are read.
+    weight : ndarray of float64, shape (n_rows,), or None
+        How many rows of the frame each stands for, a whole number from 1 on; None: one
+        each. A table of counts has them, a frame and the reference do not.
     """
 
     n_rows: int
@@ -70,10 +75,13 @@ class Columns:
     calibrated: NDArray[np.float64] | None = None
     inflation: NDArray[np.float64] | None = None
     outside: NDArray[np.float64] | None = None
+    weight: NDArray[np.float64] | None = None
 
     def __repr__(self) -> str:
         lost = self.missing_score + self.missing_decision
-        return f"<Columns: {self.n_rows} rows, {lost} unusable>"
+        n = self.n_rows if self.weight is None else int(self.weight.sum())
+        counted = "" if self.weight is None else f" counted in {self.n_rows}"
+        return f"<Columns: {n} rows{counted}, {lost} unusable>"
 
 
 def read_columns(

@@ -29,16 +29,31 @@ class Groups:
         "" for all rows, else ``"column=value"``.
     chunk : ndarray of int of shape (n_groups,)
         Position of the group's chunk.
+    weight : ndarray of float64, or None
+        How many rows of the frame each stands for, by row as in `Columns`; None: one
+        each.
     """
 
     parts: tuple[Part, ...]
     segment: NDArray[np.object_]
     chunk: NDArray[np.int64]
+    weight: NDArray[np.float64] | None = None
 
     @property
     def n_rows(self) -> NDArray[np.int64]:
-        """Rows in each group."""
-        return np.concatenate([np.diff(offsets) for _, offsets in self.parts])
+        """Rows of the frame in each group."""
+        if self.weight is None:
+            return np.concatenate([np.diff(offsets) for _, offsets in self.parts])
+        return self.total(self.weight).astype(np.int64)
+
+    def total(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Add up values, given by row, within each group; weights are not applied."""
+        sums = []
+        for rows, offsets in self.parts:
+            taken = values if rows is None else values[rows]
+            so_far = np.concatenate([[0.0], np.cumsum(taken)])
+            sums.append(so_far[offsets[1:]] - so_far[offsets[:-1]])
+        return np.concatenate(sums)
 
     def by_segment(self) -> list[tuple[str, slice]]:
         """Return each segment with the slice of its groups: one per chunk."""
@@ -52,6 +67,7 @@ class Groups:
             parts=tuple(keep_rows(rows, offsets, mask) for rows, offsets in self.parts),
             segment=self.segment,
             chunk=self.chunk,
+            weight=self.weight,
         )
 
 
@@ -83,4 +99,5 @@ def group_rows(columns: Columns, chunks: Chunks, known: Sequence[str] = ()) -> G
         parts=tuple(parts),
         segment=np.repeat(np.array(names, dtype=object), n_chunks),
         chunk=np.tile(np.arange(n_chunks), len(names)),
+        weight=columns.weight,
     )

@@ -643,6 +643,8 @@ def _part(snapshot: Snapshot, which: slice) -> tuple[Columns, Chunks]:
         return None if values is None else values[rows]
 
     score = columns.score[rows]
+    missing = np.isnan(score)
+    weight = cut(columns.weight)
     own = Columns(
         n_rows=score.size,
         calibrated=cut(columns.calibrated),
@@ -657,9 +659,10 @@ def _part(snapshot: Snapshot, which: slice) -> tuple[Columns, Chunks]:
             column: SegmentCodes(codes=found.codes[rows], values=found.values)
             for column, found in columns.segments.items()
         },
-        missing_score=int(np.isnan(score).sum()),
+        missing_score=int(missing.sum() if weight is None else weight[missing].sum()),
         missing_decision=0,
         labeled_at=cut(columns.labeled_at),
+        weight=weight,
     )
     return own, Chunks(
         rows=None,

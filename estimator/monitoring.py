@@ -108,7 +108,7 @@ def take_stock(
             position=position,
         )
     if wanted is not None:
-        chunks = _only(chunks, np.asarray(wanted, dtype=np.int64))
+        chunks = chunks.select(np.asarray(wanted, dtype=np.int64))
         remarks = [remarks[c] for c in wanted] if remarks else ()
     delivered = group_rows(columns, chunks, fitted.performance.segments)
     unusable = columns.missing_score + columns.missing_decision > 0
@@ -242,12 +242,14 @@ def arrivals_of(known: Knowledge, *, share: float = 0.95) -> pd.DataFrame:
     chunks = known.chunks
     offsets = chunks.offsets
     has_label = ~np.isnan(required(known.columns.label))
-    sizes = np.diff(offsets)
+    weight = known.columns.weight
 
     def per_chunk(values: NDArray[Any]) -> Floats:
+        values = values if weight is None else values * weight
         total: Floats = np.concatenate([[0.0], np.cumsum(values, dtype=np.float64)])
         return total[offsets[1:]] - total[offsets[:-1]]
 
+    sizes = known.delivered.n_rows[: len(chunks)]  # the first part: all rows
     n_labels = per_chunk(has_label).astype(np.int64)
     expected = np.full(len(chunks), np.nan)
     mature = np.full(len(chunks), np.datetime64("NaT"), dtype="M8[us]")
@@ -274,22 +276,6 @@ def arrivals_of(known: Knowledge, *, share: float = 0.95) -> pd.DataFrame:
             "expected_share": expected,
             "mature_at": mature_at,
         }
-    )
-
-
-def _only(chunks: Chunks, wanted: NDArray[np.int64]) -> Chunks:
-    """Return these chunks alone, by the rows of all."""
-    begin, stop = chunks.offsets[wanted], chunks.offsets[wanted + 1]
-    rows = [np.arange(a, b) for a, b in zip(begin, stop, strict=True)]
-    return Chunks(
-        rows=np.concatenate([np.empty(0, dtype=np.int64), *rows]),
-        offsets=np.concatenate([[0], np.cumsum(stop - begin)]).astype(np.int64),
-        label=chunks.label[wanted],
-        start=chunks.start[wanted],
-        end=chunks.end[wanted],
-        complete=chunks.complete[wanted],
-        asked=chunks.asked,
-        timezone=chunks.timezone,
     )
 
 

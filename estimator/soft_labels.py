@@ -135,6 +135,7 @@ def sum_soft_labels(
     rows: NDArray[np.int64] | None,
     offsets: NDArray[np.int64],
     decision: NDArray[np.bool_] | float,
+    weight: Floats | None = None,
     error_cells: ErrorCells = NO_ERROR,
     with_log_loss: bool = True,
     advance: Advance | None = None,
@@ -153,6 +154,8 @@ def sum_soft_labels(
         Rising bounds of the chunks.
     decision : ndarray of shape (n_rows,), or float
         Decision of each row, or the score from which a row is decided positive.
+    weight : ndarray of shape (n_rows,), optional
+        How many equal rows each stands for, a whole number; None: itself alone.
     error_cells : ErrorCells
         Error of the calibration map behind ``soft``.
     with_log_loss : bool
@@ -173,7 +176,8 @@ def sum_soft_labels(
         inner = bounds - begin
         taken = slice(begin, stop) if rows is None else rows[begin:stop]
         block_score = np.array(score[taken], dtype=np.float64)
-        if callable(soft) and not isinstance(decision, np.ndarray):
+        block_weight = None
+        if callable(soft) and not isinstance(decision, np.ndarray) and weight is None:
             # All that the kernel needs is a function of the score: sort only that.
             for chunks in _rectangles(block_score, inner):
                 chunks.sort(axis=1)
@@ -198,6 +202,8 @@ def sum_soft_labels(
                 if isinstance(decision, np.ndarray)
                 else block_score >= decision
             )
+            if weight is not None:
+                block_weight = weight[taken][order]
         log_odds = log_complement = _EMPTY
         if with_log_loss:
             clipped = np.clip(block_score, _LOG_LOSS_CLIP, 1.0 - _LOG_LOSS_CLIP)
@@ -209,6 +215,7 @@ def sum_soft_labels(
             block_score,
             np.ascontiguousarray(block_soft, dtype=np.float64),
             block_decision,
+            block_weight,
             log_odds,
             log_complement,
             inner,

@@ -3,7 +3,8 @@
 Every function takes one chunk: raw scores ``s``, soft labels ``z`` (a calibrated
 probability, an arrived label, or a mixture), decisions ``d``, and ``costs`` per cell
 for ``business_value``. A metric with a denominator of 0 is NaN, and so is all that
-follows from it. This file imports nothing that is held against it.
+follows from it. A weighted chunk has no twin of its own: ``repeated`` writes its rows
+out. This file imports nothing that is held against it.
 """
 
 import math
@@ -232,6 +233,12 @@ def rows_at_or_above(s):
 def clipped(s):
     eps = np.finfo(float).eps  # as sklearn.metrics.log_loss
     return np.clip(s, eps, 1 - eps)
+
+
+def repeated(weight, *columns):
+    """Return the rows that weighted ones stand for, one by one."""
+    times = np.asarray(weight).astype(int)
+    return tuple(np.repeat(column, times) for column in columns)
 
 
 def ratio(numerator, denominator):

@@ -4,7 +4,8 @@ Row ``i`` has calibrated log odds ``x`` and a label or NaN. With ``r`` the log r
 how likely a positive and a negative are still to be unlabelled, its soft label is the
 posterior ``expit(x + a + b u + r)`` while it waits, ``u = (x - centre) / scale``, and
 the label afterwards. ``(a, b)`` is its chunk's shift. A row's place is the flat index
-(stratum, age) of the delay model's tables.
+(stratum, age) of the delay model's tables. A row may stand for ``weight`` equal ones;
+with None each stands for itself.
 """
 
 import numpy as np
@@ -42,14 +43,27 @@ def find_places(
 
 
 @kernel
+def _times(weight: Floats | None, i: int) -> float:
+    """Return for how many rows row ``i`` stands."""
+    if weight is None:
+        return 1.0
+    return float(weight[i])
+
+
+@kernel
 def count_waiting(
-    label: Floats, soft: Floats, place: NDArray[np.int32], waiting: Floats
+    label: Floats,
+    soft: Floats,
+    place: NDArray[np.int32],
+    weight: Floats | None,
+    waiting: Floats,
 ) -> None:
     """Add each unlabelled row to ``waiting`` (2, n_places), by its soft label."""
     for i in range(label.size):
         if np.isnan(label[i]) and not np.isnan(soft[i]):
-            waiting[0, place[i]] += 1.0 - soft[i]
-            waiting[1, place[i]] += soft[i]
+            times = _times(weight, i)
+            waiting[0, place[i]] += times * (1.0 - soft[i])
+            waiting[1, place[i]] += times * soft[i]
 
 
 @kernel
@@ -83,6 +97,7 @@ def shift_information(
     scale: float,
     label: Floats,
     place: NDArray[np.int32],
+    weight: Floats | None,
     log_ratio: Floats,
     to_come: Floats,
     offsets: NDArray[np.int64],
@@ -111,22 +126,24 @@ def shift_information(
                 u = (x[i] - centre) / scale
                 eta = x[i] + a + b * u
                 p = 1.0 / (1.0 + np.exp(-eta))
-                weight = p * (1.0 - p)
-                z = label[i]
+                spread = p * (1.0 - p)
+                z, times = label[i], _times(weight, i)
                 if np.isnan(z):
                     r = log_ratio[place[i]]
                     z = p
                     if r != 0.0:
                         z = 1.0 / (1.0 + np.exp(-eta - r))
                     missing = z * (1.0 - z)
-                    weight -= missing
+                    spread -= missing
                     comes = z * to_come[1, place[i]] + (1.0 - z) * to_come[0, place[i]]
-                    awaited += missing * comes
-                g_a += z - p
-                g_b += (z - p) * u
-                j_aa += weight
-                j_ab += weight * u
-                j_bb += weight * u * u
+                    awaited += times * missing * comes
+                residual = times * (z - p)
+                spread *= times
+                g_a += residual
+                g_b += residual * u
+                j_aa += spread
+                j_ab += spread * u
+                j_bb += spread * u * u
             # The observed information of missing labels need not be positive.
             j_aa, j_ab, j_bb = _positive_part(j_aa, j_ab, j_bb)
             if step == n_steps:

@@ -4,7 +4,9 @@ Chunk ``c`` owns rows ``offsets[c]:offsets[c + 1]``, rising by score (callers so
 NumPy's vectorized sort beats numba's). A soft label ``z`` is a calibrated probability,
 an arrived label (0 or 1) or any mixture, so that estimated, reconciled and realized
 performance are one computation. Rows of equal score are read as one block, so row order
-cannot matter. The twin of this file, by loops over pairs, is ``tests/reference.py``.
+cannot matter. A row may stand for ``weight`` equal ones, as one of a table of counts
+does; numba compiles the kernels once for None, where each stands for itself, and once
+for weights. The twin of this file, by loops over pairs, is ``tests/reference.py``.
 
 Columns of ``sums`` (``d`` is the decision, ``v = z(1 - z)``, ``l`` a row's loss)::
 
@@ -43,6 +45,7 @@ def soft_label_sums(
     scores: Floats,
     soft: Floats,
     decisions: NDArray[np.bool_],
+    weights: Floats | None,
     log_odds: Floats,
     log_complement: Floats,
     offsets: NDArray[np.int64],
@@ -63,27 +66,61 @@ def soft_label_sums(
     cells = np.empty((6, cell_variance.size))
     for c in range(offsets.size - 1):
         own = slice(offsets[c], offsets[c + 1])
-        s, z, d = scores[own], soft[own], decisions[own]
+        s, z, d, w = scores[own], soft[own], decisions[own], _cut(weights, own)
         sums[c] = 0.0
         sums[c, 6:14] = np.nan
         jacobian[c] = 0.0
         scatter[c] = 0.0
-        negatives = _totals(s, z, d, sums[c])
+        negatives = _totals(s, z, d, w, sums[c])
         if log_odds.size > 0:
-            _log_loss(z, log_odds[own], log_complement[own], sums[c])
+            _log_loss(z, w, log_odds[own], log_complement[own], sums[c])
         if s.size == 0:
             continue
-        sums[c, 22] = np.searchsorted(s, score_range[0]) + (
-            s.size - np.searchsorted(s, score_range[1], side="right")
-        )
-        _ranks(s, z, negatives, sums[c])
+        first = np.searchsorted(s, score_range[0])
+        last = np.searchsorted(s, score_range[1], side="right")
+        sums[c, 22] = _count(w, 0, first) + _count(w, last, s.size)
+        _ranks(s, z, w, negatives, sums[c])
         odds = log_odds[own] if log_odds.size > 0 else log_odds
-        _influences(s, z, d, odds, negatives, cell_edges, cells, sums[c])
+        _influences(s, z, d, w, odds, negatives, cell_edges, cells, sums[c])
         _project(cells, cell_factor, cell_variance, jacobian[c], scatter[c])
 
 
 @kernel
-def _totals(s: Floats, z: Floats, d: NDArray[np.bool_], out: Floats) -> float:
+def _cut(weight: Floats | None, own: slice) -> Floats | None:
+    """Return the weights of some rows."""
+    if weight is None:
+        return None
+    return weight[own]
+
+
+@kernel
+def _times(weight: Floats | None, i: int) -> float:
+    """Return for how many rows row ``i`` stands."""
+    if weight is None:
+        return 1.0
+    return float(weight[i])
+
+
+@kernel
+def _count(weight: Floats | None, begin: int, stop: int) -> float:
+    """Return for how many rows those from ``begin`` to before ``stop`` stand."""
+    if weight is None:
+        return float(stop - begin)
+    return float(weight[begin:stop].sum())
+
+
+@kernel
+def _power(base: float, weight: Floats | None, i: int) -> float:
+    """Return the product of as many equal factors as row ``i`` stands for."""
+    if weight is None:
+        return base
+    return float(base ** weight[i])
+
+
+@kernel
+def _totals(
+    s: Floats, z: Floats, d: NDArray[np.bool_], w: Floats | None, out: Floats
+) -> float:
     """Sum what adds up by row: the confusion matrix and the Brier score.
 
     Returns the sum of 1 - z, which n less the sum of z would lose in rounding where
@@ -92,30 +129,31 @@ def _totals(s: Floats, z: Floats, d: NDArray[np.bool_], out: Floats) -> float:
     n_1 = z_0 = z_1 = v_0 = v_1 = negatives = 0.0
     brier = brier_squared = brier_label = 0.0
     for i in range(s.size):
-        one = 1.0 if d[i] else 0.0
+        times = _times(w, i)
+        one = times if d[i] else 0.0
         v = z[i] * (1.0 - z[i])
         n_1 += one
-        z_0 += (1.0 - one) * z[i]
+        z_0 += (times - one) * z[i]
         z_1 += one * z[i]
-        v_0 += (1.0 - one) * v
+        v_0 += (times - one) * v
         v_1 += one * v
-        negatives += 1.0 - z[i]
+        negatives += times * (1.0 - z[i])
         slope = 1.0 - 2.0 * s[i]
         row = s[i] * s[i] + z[i] * slope
-        brier += row
-        brier_squared += row * row
-        brier_label += v * slope * slope
-    out[0], out[1] = s.size - n_1, n_1
+        brier += times * row
+        brier_squared += times * (row * row)
+        brier_label += times * (v * slope * slope)
+    out[0], out[1] = _count(w, 0, s.size) - n_1, n_1
     out[2], out[3], out[4], out[5] = z_0, z_1, v_0, v_1
     out[14], out[15], out[16] = brier, brier_squared, brier_label
     # Products end where they can no longer matter: denormal numbers are slow.
     no_positive = no_negative = 1.0
     for i in range(s.size):
-        no_negative *= z[i]
+        no_negative *= _power(z[i], w, i)
         if no_negative < _NEGLIGIBLE:
             break
     for i in range(s.size - 1, -1, -1):
-        no_positive *= 1.0 - z[i]
+        no_positive *= _power(1.0 - z[i], w, i)
         if no_positive < _NEGLIGIBLE:
             break
     out[20], out[21] = no_positive, no_negative
@@ -123,19 +161,24 @@ def _totals(s: Floats, z: Floats, d: NDArray[np.bool_], out: Floats) -> float:
 
 
 @kernel
-def _log_loss(z: Floats, log_odds: Floats, log_complement: Floats, out: Floats) -> None:
+def _log_loss(
+    z: Floats, w: Floats | None, log_odds: Floats, log_complement: Floats, out: Floats
+) -> None:
     """Sum the log loss of each row: -ln(1 - s), less logit(s) where y = 1."""
     loss = loss_squared = loss_label = 0.0
     for i in range(z.size):
+        times = _times(w, i)
         row = -log_complement[i] - z[i] * log_odds[i]
-        loss += row
-        loss_squared += row * row
-        loss_label += z[i] * (1.0 - z[i]) * log_odds[i] * log_odds[i]
+        loss += times * row
+        loss_squared += times * (row * row)
+        loss_label += times * (z[i] * (1.0 - z[i]) * log_odds[i] * log_odds[i])
     out[17], out[18], out[19] = loss, loss_squared, loss_label
 
 
 @kernel
-def _ranks(s: Floats, z: Floats, negatives: float, out: Floats) -> None:
+def _ranks(
+    s: Floats, z: Floats, w: Floats | None, negatives: float, out: Floats
+) -> None:
     """Find ROC AUC and average precision, by blocks of equal score.
 
     ROC AUC is concordant pairs over pairs, a row never paired with itself. Average
@@ -145,24 +188,29 @@ def _ranks(s: Floats, z: Floats, negatives: float, out: Floats) -> None:
     n = s.size
     positives, self_pairs = out[2] + out[3], out[4] + out[5]
     below_0 = below_1 = concordant = precision = own = 0.0
+    left = rows = out[0] + out[1]  # left: at or above the block
     i = 0
     while i < n:
-        first, score = i, s[i]
-        block_0, block_1, block_self = 1.0 - z[i], z[i], z[i] * (1.0 - z[i])
+        score, times = s[i], _times(w, i)
+        block_0, block_1 = times * (1.0 - z[i]), times * z[i]
+        block_self, block = block_1 * (1.0 - z[i]), times
         i += 1
         while i < n and s[i] == score:
-            block_0 += 1.0 - z[i]
-            block_1 += z[i]
-            block_self += z[i] * (1.0 - z[i])
+            times = _times(w, i)
+            block_0 += times * (1.0 - z[i])
+            block_1 += times * z[i]
+            block_self += times * z[i] * (1.0 - z[i])
+            block += times
             i += 1
-        per_rank = 1.0 / (n - first)
+        per_rank = 1.0 / left
         concordant += block_1 * (below_0 + 0.5 * block_0)
         precision += block_1 * (positives - below_1) * per_rank
         own += block_self * per_rank
         below_0 += block_0
         below_1 += block_1
+        left -= block
     pairs = positives * negatives - self_pairs
-    if n > 1 and pairs > 1e-13 * positives * negatives:
+    if rows > 1.0 and pairs > 1e-13 * positives * negatives:
         out[6] = (concordant - 0.5 * self_pairs) / pairs
     if positives > 0.0:
         out[10] = (precision + own) / positives
@@ -173,6 +221,7 @@ def _influences(
     s: Floats,
     z: Floats,
     d: NDArray[np.bool_],
+    w: Floats | None,
     log_odds: Floats,
     negatives: float,
     cell_edges: Floats,
@@ -196,7 +245,8 @@ def _influences(
     auc_shift = auc_label = auc_row = squares = 0.0
     ap_shift = ap_label = ap_row = ap_psi = 0.0
     rows_0 = rows_1 = cell_auc = cell_ap = cell_brier = cell_loss = 0.0
-    won = lost = ahead = per_rank = score = 0.0
+    won = lost = ahead = per_rank = score = block = 0.0
+    left = rows = out[0] + out[1]  # left: at or above the block
     reached = spent = 0.0  # sums over rows at or below: z/K, (z T + v)/K²
     below_0 = below_1 = block_0 = block_1 = 0.0
     half = 0.5 - auc
@@ -208,13 +258,17 @@ def _influences(
         if k == i:  # the next block of equal scores begins
             below_0 += block_0
             below_1 += block_1
-            first, score = k, s[k]
-            block_0, block_1, own = 1.0 - z[k], z[k], z[k] * (1.0 - z[k])
+            left -= block
+            score, times = s[k], _times(w, k)
+            block_0, block_1 = times * (1.0 - z[k]), times * z[k]
+            own, block = block_1 * (1.0 - z[k]), times
             i += 1
             while i < n and s[i] == score:
-                block_0 += 1.0 - z[i]
-                block_1 += z[i]
-                own += z[i] * (1.0 - z[i])
+                times = _times(w, i)
+                block_0 += times * (1.0 - z[i])
+                block_1 += times * z[i]
+                own += times * z[i] * (1.0 - z[i])
+                block += times
                 i += 1
             if score > edge:
                 cells[0, cell], cells[1, cell] = rows_0, rows_1
@@ -224,7 +278,7 @@ def _influences(
                 while score > edge:
                     cell += 1
                     edge = cell_edges[cell] if cell < cell_edges.size else np.inf
-            per_rank = 1.0 / (n - first)
+            per_rank = 1.0 / left
             precision = (positives - below_1) * per_rank
             reached += block_1 * per_rank
             spent += (block_1 * precision + own * per_rank) * per_rank
@@ -234,20 +288,21 @@ def _influences(
             won = below_0 + 0.5 * block_0 - 0.5 - auc * (negatives - 1.0)
             lost = (positives - below_1) - 0.5 * block_1 - auc * positives
             ahead = precision + reached - ap
-        soft = z[k]
+        soft, times = z[k], _times(w, k)
         v = soft - soft * soft
         h = (won - lost) + 2.0 * half * soft
         psi = lost + soft * (h - half)
-        auc_shift += v * h * (uneven + 2.0 * soft)
-        auc_label += v * h * h
-        auc_row += psi * psi
-        squares += v * v
+        auc_row += times * (psi * psi)
+        squares += times * (v * v)
         h_ap = ahead + per_rank - 2.0 * per_rank * soft
         psi = soft * ahead + v * per_rank - spent
+        ap_psi += times * psi
+        ap_row += times * (psi * psi)
+        v *= times  # from here on of all the rows that this one stands for
+        auc_shift += v * h * (uneven + 2.0 * soft)
+        auc_label += v * h * h
         ap_shift += v * h_ap
         ap_label += v * h_ap * h_ap
-        ap_psi += psi
-        ap_row += psi * psi
         one = 1.0 if d[k] else 0.0
         rows_1 += v * one
         rows_0 += v * (1.0 - one)
@@ -272,7 +327,7 @@ def _influences(
         out[11] = -ap_shift * per_positive * per_positive
         out[12] = ap_label * per_positive * per_positive
         # Rounding may leave less than nothing, where all rows are alike.
-        ap_spread = max(ap_row - ap_psi * ap_psi / n, 0.0)
+        ap_spread = max(ap_row - ap_psi * ap_psi / rows, 0.0)
         out[13] = ap_spread * per_positive * per_positive
 
 

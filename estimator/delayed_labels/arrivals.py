@@ -60,13 +60,17 @@ def count_arrivals(
     code: NDArray[np.integer],
     band: NDArray[np.integer],
     seconds: Floats,
+    weight: Floats | None = None,
 ) -> Arrivals:
-    """Count labels by what they are and how long they took (0 if before the row)."""
+    """Count labels by what they are and how long they took (0 if before the row).
+
+    Each counts as many times as its ``weight`` says; None: once.
+    """
     shape = 2, len(values), N_BANDS, N_AGES
     cell = np.ravel_multi_index(
         (label.astype(np.int64), code, band, age_step(seconds.clip(0.0))), shape
     )
-    count = np.bincount(cell, minlength=int(np.prod(shape))).astype(np.float64)
+    count = np.bincount(cell, weight, int(np.prod(shape))).astype(np.float64)
     return Arrivals(values=values, count=count.reshape(shape))
 
 
@@ -124,6 +128,7 @@ def arrivals_by_column(
         "label": required(columns.label)[came],
         "band": np.searchsorted(bands, columns.score[came]),
         "seconds": seconds_waited(columns, came),
+        "weight": None if columns.weight is None else columns.weight[came],
     }
     none = np.zeros(came.size, dtype=np.int64)
     found: dict[Hashable | None, Arrivals] = {

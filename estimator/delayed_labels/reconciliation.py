@@ -59,7 +59,9 @@ class Evidence:
     vector : ndarray of shape (n_chunks, 2)
         Information times estimate.
     arrivals : dict of Arrivals
-        Their labels by how long they took; empty without times.
+        Their labels by how long they took; empty without times. Labels of rows that
+        do not say when they came are counted here, too: a table of counts keeps how
+        long labels took apart from its rows.
     """
 
     information: Floats
@@ -133,7 +135,8 @@ def reconcile(
     frame, learned
         What the reference taught.
     others : Evidence, optional
-        What chunks say that are not among these, by place among all.
+        What chunks say that are not among these, by place among all; its counts of
+        delays are believed for these, too.
     position : ndarray of shape (n_chunks,), optional
         Place of these chunks among all.
     """
@@ -142,11 +145,14 @@ def reconcile(
     offsets = chunks.offsets
     x = log_odds_of(unlabelled, score)
     n_chunks = len(chunks)
+    weight = columns.weight
     arrivals: dict[Hashable | None, Arrivals] = {}
-    if columns.timestamp is not None and columns.labeled_at is not None:
-        came = ~np.isnan(label) & ~np.isnan(score)
-        arrivals = arrivals_by_column(columns, learned.bands, came)
-        for before in (learned.arrivals, {} if others is None else others.arrivals):
+    told = {} if others is None else others.arrivals
+    if columns.timestamp is not None and (columns.labeled_at is not None or told):
+        if columns.labeled_at is not None:
+            came = ~np.isnan(label) & ~np.isnan(score)
+            arrivals = arrivals_by_column(columns, learned.bands, came)
+        for before in (learned.arrivals, told):
             for column, counts in before.items():
                 arrivals[column] = merge_arrivals(counts, arrivals.get(column))
         for column, segment in columns.segments.items():
@@ -173,10 +179,10 @@ def reconcile(
         if timed:
             counts = arrivals[by]
             waiting = np.zeros((2, len(counts.values) + 1, N_BANDS, N_AGES))
-            count_waiting(label, soft, place, waiting.reshape(2, -1))
+            count_waiting(label, soft, place, weight, waiting.reshape(2, -1))
             delays = fit_delays(by, learned.bands, counts, waiting)
         information, vector, completeness = _chunk_information(
-            x, label, place, delays, offsets, frame
+            x, label, place, weight, delays, offsets, frame
         )
         trust = completeness**_TEMPER
         all_information, all_vector = others.information.copy(), others.vector.copy()
@@ -187,7 +193,9 @@ def reconcile(
         soft = _soften(x, label, place, delays, offsets, frame, shift)
     covariance = path.covariance[at]
     if timed and learned.spread.any():
-        covariance += _who_waits(label, x, place % N_AGES, offsets, learned.spread)
+        covariance += _who_waits(
+            label, x, place % N_AGES, weight, offsets, learned.spread
+        )
     path = ShiftPath(mean=shift, covariance=covariance, weights=path.weights)
     return Reconciliation(
         soft=soft,
@@ -205,11 +213,14 @@ def _who_waits(
     label: Floats,
     x: Floats,
     age: NDArray[np.int32],
+    weight: Floats | None,
     offsets: NDArray[np.int64],
     spread: Floats,
 ) -> Floats:
     """Return how much each chunk's waiting rows may differ; (n_chunks, 2, 2)."""
-    waits = np.isnan(label) & ~np.isnan(x)
+    waits: NDArray[Any] = np.isnan(label) & ~np.isnan(x)
+    if weight is not None:
+        waits = waits * weight
 
     def per_chunk(values: NDArray[Any]) -> Floats:
         # A sum over no rows would be that of the next: ends are one past the last.
@@ -219,7 +230,7 @@ def _who_waits(
     rows = np.maximum(per_chunk(waits), 1.0)
     found = np.empty((offsets.size - 1, 2, 2))
     for i, j in ((0, 0), (0, 1), (1, 1)):
-        mean = per_chunk(np.where(waits, spread[age, i, j], 0.0)) / rows
+        mean = per_chunk(waits * spread[age, i, j]) / rows
         found[:, i, j] = found[:, j, i] = mean
     return found
 
@@ -235,6 +246,7 @@ def _chunk_information(
     x: Floats,
     label: Floats,
     place: Places,
+    weight: Floats | None,
     delays: DelayModel,
     offsets: NDArray[np.int64],
     frame: ShiftFrame,
@@ -254,6 +266,7 @@ def _chunk_information(
             frame.scale,
             label,
             place,
+            weight,
             log_ratio,
             to_come,
             offsets[block.start : block.stop + 1],

@@ -31,7 +31,7 @@ class Measurement:
     label_variance, calibration_variance, shift_variance, sampling_variance : ndarray
         V_lab, V_cal, V_shift and V_pop of :mod:`estimator.label_free.intervals`.
     outside : ndarray of shape (n_groups,)
-        Rows with a score outside of what the reference can vouch for.
+        Rows of the frame with a score outside of what the reference can vouch for.
     """
 
     value: Floats
@@ -75,6 +75,7 @@ def measure(
             rows=rows,
             offsets=offsets,
             decision=decision,
+            weight=groups.weight,
             error_cells=error_cells,
             with_log_loss=with_log_loss,
             advance=advance,

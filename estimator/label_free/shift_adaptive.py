@@ -378,12 +378,8 @@ def measure_adapted(
     found = of_rows(soft=adapted.calibrated, advance=advance)
     start = of_rows(soft=plain, error_cells=error_cells, advance=advance)
     way = np.nan_to_num(found.value - start.value)
-    phi, outside = (
-        np.concatenate(
-            [_mean_by_group(values, rows, offsets) for rows, offsets in groups.parts]
-        )
-        for values in (adapted.inflation, adapted.outside)
-    )
+    phi = _mean_by_group(adapted.inflation, groups)
+    outside = _mean_by_group(adapted.outside, groups)
     # The map's error where the map is: a map that is certain has none, and elsewhere
     # nothing could be told of it.
     variance = np.nan_to_num(start.calibration_variance) * phi[:, None] ** 2
@@ -557,11 +553,7 @@ def _learn_weight(
     return float(np.clip(best, 0.0, 1.0)), deviation
 
 
-def _mean_by_group(
-    values: Floats, rows: NDArray[np.int64] | None, offsets: NDArray[np.int64]
-) -> Floats:
-    taken = values if rows is None else values[rows]
-    total = np.concatenate([[0.0], np.cumsum(taken)])
-    sums = total[offsets[1:]] - total[offsets[:-1]]
-    mean: Floats = sums / np.maximum(np.diff(offsets), 1)
+def _mean_by_group(values: Floats, groups: Groups) -> Floats:
+    weighted = values if groups.weight is None else values * groups.weight
+    mean: Floats = groups.total(weighted) / np.maximum(groups.n_rows, 1)
     return mean

@@ -1,6 +1,7 @@
 """The kernels of late labels against a few lines of NumPy and numerical derivatives."""
 
 import numpy as np
+import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.optimize import minimize
 from scipy.special import expit
@@ -12,6 +13,7 @@ from estimator._kernels.late_labels import (
     soften,
 )
 from estimator.delayed_labels.arrivals import N_AGES, STEPS_PER_DOUBLING, age_step
+from tests.reference import repeated
 
 CENTRE, SCALE = -0.5, 1.3
 OFFSETS = np.array([0, 400, 400, 700])
@@ -41,12 +43,12 @@ def log_likelihood(shift, x, label, place):
     return np.log(np.where(waits, mixture, of_label)).sum()
 
 
-def information(x, label, place, n_steps=8):
-    n = OFFSETS.size - 1
+def information(x, label, place, n_steps=8, weight=None, offsets=OFFSETS):
+    n = offsets.size - 1
     out = np.zeros((n, 2, 2)), np.zeros((n, 2)), np.zeros(n)
     shift_information(
-        x, CENTRE, SCALE, label, place, LOG_RATIO, TO_COME, OFFSETS, n_steps, PRECISION,
-        *out,
+        x, CENTRE, SCALE, label, place, weight, LOG_RATIO, TO_COME, offsets, n_steps,
+        PRECISION, *out,
     )  # fmt: skip
     return out
 
@@ -106,6 +108,17 @@ def test_rows_that_wait_without_regard_to_class_say_nothing():
     assert_allclose(vector, alone[1], atol=1e-9)
 
 
+@pytest.mark.parametrize("n_steps", [0, 8])
+def test_a_weighted_row_informs_like_that_many_equal_rows(n_steps):
+    x, label, place = rows(1)
+    weight = np.random.default_rng(2).integers(1, 6, x.size).astype(float)
+    offsets = np.concatenate([[0], np.cumsum(weight)]).astype(np.int64)[OFFSETS]
+    found = information(x, label, place, n_steps, weight)
+    expected = information(*repeated(weight, x, label, place), n_steps, offsets=offsets)
+    for ours, theirs in zip(found, expected, strict=True):
+        assert_allclose(ours, theirs, rtol=1e-10, atol=1e-10)
+
+
 def test_information_is_never_negative():
     for seed in range(20):
         x, label, place = rows(seed, share=0.02)
@@ -143,7 +156,20 @@ def test_waiting_rows_count_in_both_classes():
     soft = np.full(label.size, 0.3)
     soft[7] = np.nan
     waiting = np.zeros((2, 3))
-    count_waiting(label, soft, place, waiting)
+    count_waiting(label, soft, place, None, waiting)
     there = np.isnan(label) & ~np.isnan(soft)
     rows_by_place = np.bincount(place[there], minlength=3)
     assert_allclose(waiting, [0.7 * rows_by_place, 0.3 * rows_by_place])
+
+
+def test_weighted_rows_wait_as_that_many():
+    _, label, place = rows()
+    rng = np.random.default_rng(3)
+    soft, weight = rng.random(label.size), rng.integers(1, 6, label.size)
+    soft[7] = np.nan
+    waiting = np.zeros((2, 3))
+    count_waiting(label, soft, place, weight.astype(float), waiting)
+    there = np.isnan(label) & ~np.isnan(soft)
+    soft, place = repeated(weight[there], soft[there], place[there])
+    expected = [np.bincount(place, values, 3) for values in (1.0 - soft, soft)]
+    assert_allclose(waiting, expected)

@@ -51,6 +51,22 @@ rows = st.integers(2, 30).flatmap(
     )
 )
 
+weighted_rows = rows.flatmap(
+    lambda chunk: st.tuples(
+        st.just(chunk),
+        hnp.arrays(np.float64, chunk[0].size, elements=st.integers(1, 4).map(float)),
+    )
+)
+THREE_CELLS = ErrorCells(
+    edges=np.array([0.25, 0.6]),
+    log_odds=np.zeros(3),
+    information=np.ones(3),
+    factor=np.array([[0.3, 2.0, 0.7], [-1.0, 0.1, 1.1]]),
+    has_factor=True,
+    variance=np.array([0.5, 0.2, 0.9]),
+    score_range=np.array([0.15, 0.8]),
+)
+
 
 def run(score, soft, decision, offsets=None, **options):
     bounds = np.array([0, score.size] if offsets is None else offsets)
@@ -59,14 +75,25 @@ def run(score, soft, decision, offsets=None, **options):
     )
 
 
-def moments(name, *chunk):
-    return compute_moments((METRICS[name],), run(*chunk).sums)
+def moments(name, *chunk, **options):
+    return compute_moments((METRICS[name],), run(*chunk, **options).sums)
 
 
 @pytest.mark.parametrize("name", METRIC_NAMES)
 @given(chunk=rows)
 def test_value_and_variances_equal_the_loops_over_pairs(name, chunk):
-    found = moments(name, *chunk)
+    assert_equal_to_the_loops(name, moments(name, *chunk), chunk)
+
+
+@pytest.mark.parametrize("name", METRIC_NAMES)
+@given(weighted=weighted_rows)
+def test_weighted_rows_equal_the_loops_over_all_they_stand_for(name, weighted):
+    chunk, weight = weighted
+    found = moments(name, *chunk, weight=weight)
+    assert_equal_to_the_loops(name, found, reference.repeated(weight, *chunk))
+
+
+def assert_equal_to_the_loops(name, found, chunk):
     arguments = (name, *chunk, COSTS)
     plug_in = reference.plug_in(*arguments)
     # Log loss at a score of 0 or 1 is of the order of 36, a business value of 1000.
@@ -91,25 +118,27 @@ def test_value_and_variances_equal_the_loops_over_pairs(name, chunk):
 @pytest.mark.parametrize("name", METRIC_NAMES)
 @given(chunk=rows)
 def test_channels_are_the_response_to_a_shift_of_the_map(name, chunk):
+    sums = run(*chunk, error_cells=THREE_CELLS)
+    assert_response_to_a_shift(name, sums, chunk)
+
+
+@pytest.mark.parametrize("name", METRIC_NAMES)
+@given(weighted=weighted_rows)
+def test_channels_of_weighted_rows_are_those_of_all_they_stand_for(name, weighted):
+    chunk, weight = weighted
+    sums = run(*chunk, error_cells=THREE_CELLS, weight=weight)
+    assert_response_to_a_shift(name, sums, reference.repeated(weight, *chunk))
+
+
+def assert_response_to_a_shift(name, sums, chunk):
     score, soft, decision = chunk
-    edges = np.array([0.25, 0.6])
-    shift = np.array([[0.3, -1.0], [2.0, 0.1], [0.7, 1.1]])
-    cells = ErrorCells(
-        edges=edges,
-        log_odds=np.zeros(3),
-        information=np.ones(3),
-        factor=np.ascontiguousarray(shift.T),
-        has_factor=True,
-        variance=np.array([0.5, 0.2, 0.9]),
-        score_range=np.array([0.0, 1.0]),
-    )
-    sums = run(score, soft, decision, error_cells=cells)
+    shift = THREE_CELLS.factor.T
     channels = compute_moments((METRICS[name],), sums.sums).channels[0, 0]
     h = reference.influence(name, score, soft, decision, COSTS)
     if np.isnan(h).any():
         return
     to_log_odds = soft * (1 - soft)  # 0 where the label has arrived
-    cell = np.searchsorted(edges, score)
+    cell = np.searchsorted(THREE_CELLS.edges, score)
     scale = np.abs(h).max() + 1.0
     assert_allclose(
         channels @ sums.jacobian[0],
@@ -121,7 +150,7 @@ def test_channels_are_the_response_to_a_shift_of_the_map(name, chunk):
     scatter = channels**2 @ sums.scatter[0, :6]
     scatter += 2 * channels[0] * channels[1] * sums.scatter[0, 6]
     assert_allclose(
-        scatter, by_cell**2 @ cells.variance, rtol=1e-9, atol=1e-12 * scale**2
+        scatter, by_cell**2 @ THREE_CELLS.variance, rtol=1e-9, atol=1e-12 * scale**2
     )
 
 
@@ -183,6 +212,42 @@ def test_sorting_the_score_alone_gives_the_same_as_sorting_rows():
         score, np.sqrt(score), rows=None, offsets=offsets, decision=score >= 0.5
     )
     assert_allclose(by_score.sums, by_row.sums, rtol=1e-12)
+
+
+@given(weighted=weighted_rows)
+def test_chances_of_a_missing_class_and_rows_outside_count_weights(weighted):
+    (score, soft, decision), weight = weighted
+    sums = run(score, soft, decision, error_cells=THREE_CELLS, weight=weight).sums[0]
+    score, soft = reference.repeated(weight, score, soft)
+    assert_allclose(sums[20], np.prod(1.0 - soft), rtol=1e-10, atol=1e-29)
+    assert_allclose(sums[21], np.prod(soft), rtol=1e-10, atol=1e-29)
+    assert sums[22] == np.sum((score < 0.15) | (score > 0.8))
+
+
+@pytest.mark.parametrize("decision", [0.5, "given"])
+@pytest.mark.parametrize("soft", [np.sqrt, "given"])
+def test_weights_go_with_their_rows_however_these_are_sorted(soft, decision):
+    rng = np.random.default_rng(1)
+    n = 100_000  # several blocks, and threads
+    score, weight = rng.random(n).round(3), rng.integers(1, 4, n).astype(float)
+    decision = rng.random(n) < score if decision == "given" else decision
+    soft = rng.random(n) if soft == "given" else soft
+    rows = rng.permutation(n)[:90_000]
+    offsets = np.array([0, 10, 40_000, 40_000, 89_999, 90_000])
+    found = sum_soft_labels(
+        score, soft, rows=rows, offsets=offsets, decision=decision, weight=weight,
+        error_cells=THREE_CELLS,
+    )  # fmt: skip
+    expected = sum_soft_labels(
+        score, soft, rows=np.repeat(rows, weight[rows].astype(int)), decision=decision,
+        offsets=np.append(0, np.cumsum(weight[rows])).astype(np.int64)[offsets],
+        error_cells=THREE_CELLS,
+    )  # fmt: skip
+    for name in ("sums", "jacobian", "scatter"):
+        # Chances below 1e-30 count as none.
+        assert_allclose(
+            getattr(found, name), getattr(expected, name), rtol=1e-9, atol=1e-29
+        )
 
 
 def test_threads_and_blocks_change_nothing():
