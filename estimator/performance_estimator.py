@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import replace
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, Final, Literal, Self
@@ -181,7 +182,7 @@ class PerformanceEstimator(BaseEstimator):  # type: ignore[misc]
             and what to do. A fitted estimator stays as it was.
         """
         metrics, specs = self.check_parameters()
-        columns = self._read(reference, "reference")
+        columns = self._read(reference, "reference", self.labeled_at)
         chunks = self._chunks(columns, self.chunk)
         features, n_steps = None, N_STEPS
         if self.is_adaptive:
@@ -395,17 +396,38 @@ class PerformanceEstimator(BaseEstimator):  # type: ignore[misc]
             )
             raise ValueError(msg)
 
-    def read_production(self, frame: Any) -> Columns:
-        """Read and check a frame of predictions, of the reference's kind."""
-        columns = self._read(frame, "production")
-        _check_same_clock(self.reference_.performance, columns)
+    def read_production(
+        self, frame: Any, *, with_arrivals: bool = False, in_utc: bool = False
+    ) -> Columns:
+        """Read and check a frame of predictions, of the reference's kind.
+
+        Parameters
+        ----------
+        frame : DataFrame (pandas, polars) or pyarrow Table
+        with_arrivals : bool, default=False
+            Whether to read when the labels in it came, too.
+        in_utc : bool, default=False
+            Whether its times are UTC, though they do not say so.
+        """
+        columns = self._read(
+            frame, "production", labeled_at=self.labeled_at if with_arrivals else None
+        )
+        reference = self.reference_.performance
+        if in_utc:
+            columns = replace(columns, timezone=reference.timezone or "UTC")
+        _check_same_clock(reference, columns)
         return columns
 
     def decisions(self, columns: Columns) -> NDArray[np.bool_] | float:
         """Return the rows' decisions, or the score from which a row is positive."""
         return self.decision_threshold if columns.decision is None else columns.decision
 
-    def _read(self, frame: Any, name: Literal["reference", "production"]) -> Columns:
+    def _read(
+        self,
+        frame: Any,
+        name: Literal["reference", "production"],
+        labeled_at: Hashable | None = None,
+    ) -> Columns:
         return read_columns(
             frame,
             name=name,
@@ -414,7 +436,7 @@ class PerformanceEstimator(BaseEstimator):  # type: ignore[misc]
             y_pred=self.y_pred,
             y_true=self.y_true,
             segments=self._segment_columns(),
-            labeled_at=self.labeled_at if name == "reference" else None,
+            labeled_at=labeled_at,
             label_required=name == "reference",
         )
 
