@@ -6,13 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from estimator.degradation.verdict import Degradation
-from estimator.presentation.stages import (
-    affected_runs,
-    coverage,
-    fitted_values,
-    is_final,
-    is_reconciled,
-)
+from estimator.presentation.panel import read_panel, value_range
+from estimator.presentation.stages import affected_runs, fitted_values
 from estimator.results import Performance
 
 Floats = NDArray[np.float64]
@@ -47,27 +42,14 @@ def performance_svg(
         ``affected``, ``fitted``) the page colours; each chunk has a ``<title>`` that
         browsers show on hover.
     """
-    of = np.flatnonzero(performance.segment == segment)
-    k = performance.metrics.index(metric)
-
-    def column(name: str) -> Floats:
-        values: Floats = getattr(performance, name)[of, k].astype(np.float64)
-        return values
-
-    value, lower, upper = column("value"), column("lower"), column("upper")
-    estimated, realized = column("estimated"), column("realized")
-    thresholds = column("lower_threshold"), column("upper_threshold")
-    final = is_final(performance)[of]
-    known = np.where(final, realized, np.nan)
-    # Unfinished realized values are a selection: they must not stretch the scale.
-    drawn = np.concatenate([estimated, known, value, lower, upper, *thresholds])
-    drawn = drawn[np.isfinite(drawn)]
-    low, high = (drawn.min(), drawn.max()) if drawn.size else (0.0, 1.0)
+    panel = read_panel(performance, metric, segment)
+    of, n_reference, reconciled = panel.rows, panel.n_reference, panel.reconciled
+    value, lower, upper = panel.value, panel.lower, panel.upper
+    estimated, realized = panel.estimated, panel.realized
+    drawn = value_range([panel])
+    low, high = drawn or (0.0, 1.0)
     margin = 0.06 * (high - low) or 0.01
-    low, high = (
-        low - margin * (3.0 if is_reconciled(performance) else 1.0),
-        high + margin,
-    )
+    low, high = low - margin * (3.0 if reconciled else 1.0), high + margin
     step = (_WIDTH - _LEFT - _RIGHT) / max(of.size, 1)
 
     def x(i: float) -> float:
@@ -89,8 +71,7 @@ def performance_svg(
         )
         return f'<g class="{name}"><path d="{path}"/>{dots}</g>' if path else ""
 
-    is_reference = performance.period[of] == "reference"
-    n_reference = int(is_reference.sum())
+    is_reference = np.arange(of.size) < n_reference
     parts = [
         f'<rect class="reference" x="{_LEFT}" y="{_TOP}" '
         f'width="{n_reference * step:.1f}" height="{_HEIGHT - _TOP - _BOTTOM}"/>'
@@ -106,7 +87,7 @@ def performance_svg(
         f'width="{step:.1f}" height="{y(lower[i]) - y(upper[i]):.1f}"/>'
         for i in np.flatnonzero(np.isfinite(lower) & ~is_reference).tolist()
     ]
-    for threshold in thresholds:
+    for threshold in panel.thresholds:
         path = "".join(
             f"M{x(i) - step / 2:.1f} {y(v):.1f}h{step:.1f}"
             for i, v in enumerate(threshold)
@@ -114,29 +95,28 @@ def performance_svg(
         )
         if path:
             parts.append(f'<path class="threshold" d="{path}"/>')
-    parts.append(line(known, "realized"))
-    in_sight = np.isfinite(realized) & ~final & (realized >= low) & (realized <= high)
+    parts.append(line(panel.known, "realized"))
+    in_sight = (panel.so_far >= low) & (panel.so_far <= high)
     parts += [
         f'<circle class="so-far" cx="{x(i):.1f}" cy="{y(realized[i]):.1f}" r="2.2"/>'
         for i in np.flatnonzero(in_sight).tolist()
     ]
-    reconciled = is_reconciled(performance)
     parts.append(line(estimated, "before" if reconciled else "estimated"))
     if reconciled:
         parts.append(line(np.where(is_reference, np.nan, value), "reconciled"))
         parts += [
             f'<rect class="labels" x="{x(i) - step / 2:.1f}" width="{step:.1f}" '
             f'y="{_HEIGHT - _BOTTOM - 6 * share:.1f}" height="{6 * share:.1f}"/>'
-            for i, share in enumerate(coverage(performance)[of].tolist())
+            for i, share in enumerate(panel.coverage.tolist())
             if share
         ]
     if verdict is not None and (verdict.kind != "stable" or verdict.improved):
         parts.append(line(fitted_values(performance, of, verdict), "fitted"))
     parts += [
         f'<circle class="alert" cx="{x(i):.1f}" cy="{y(value[i]):.1f}" r="5"/>'
-        for i in np.flatnonzero(column("alert")).tolist()
+        for i in np.flatnonzero(panel.alert).tolist()
     ]
-    for v in (drawn.min(), drawn.max()) if drawn.size else (low, high):
+    for v in drawn or (low, high):
         parts.append(f'<text x="{_LEFT - 6}" y="{y(v) + 4:.1f}" text-anchor="end">')
         parts.append(f"{v:.4g}</text>")
     parts.append(f'<text class="name" x="{_LEFT}" y="12">{escape(metric)}</text>')

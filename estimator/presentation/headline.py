@@ -1,0 +1,155 @@
+"""What stands on top: the worst that is known of a model, in one sentence."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import numpy as np
+
+from estimator.degradation.verdict import Degradation
+from estimator.presentation.formats import chunk_label
+from estimator.results import Performance
+
+Tone = Literal["bad", "watch", "good", "none"]
+Verdicts = Mapping[str, Mapping[str, Degradation]]
+
+TONES: Final[tuple[Tone, ...]] = ("none", "good", "watch", "bad")
+# Said beside the colour, for those who do not see it.
+TONE_WORDS: Final[dict[Tone, str]] = {
+    "bad": "Declined",
+    "watch": "To watch",
+    "good": "Stable",
+    "none": "No verdict",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Headline:
+    """The sentence on top.
+
+    Attributes
+    ----------
+    tone : {"bad", "watch", "good", "none"}
+        Worse than it was; has been, or a segment is, or the newest chunk alarms; none
+        of it; nothing to judge by.
+    text : str
+    details : tuple of str
+        What else the reader must know.
+    metric : str
+        The metric that it is about, "" if all.
+    """
+
+    tone: Tone
+    text: str
+    details: tuple[str, ...] = ()
+    metric: str = ""
+
+
+def severity(verdict: Degradation) -> tuple[int, float]:
+    """Rank a verdict: 2 if worse now, 1 if it has been, 0; then by size.
+
+    The size is in typical standard errors, which makes metrics comparable.
+    """
+    if verdict.kind == "stable":
+        return 0, 0.0
+    error = verdict.standard_errors[np.isfinite(verdict.standard_errors)]
+    typical = float(np.median(error)) if error.size else 0.0
+    known = np.isfinite(verdict.magnitude) and typical > 0.0
+    size = abs(verdict.magnitude) / typical if known else 0.0
+    return 1 + bool(verdict.affected[-1]), float(size)
+
+
+def tone_of(verdict: Degradation | None) -> Tone:
+    """Return the tone of one verdict."""
+    if verdict is None:
+        return "none"
+    return ("good", "watch", "bad")[severity(verdict)[0]]
+
+
+def newest_alerts(performance: Performance, segment: str = "") -> tuple[str, ...]:
+    """Return the metrics that alarm in the newest analysis chunk."""
+    of = (performance.segment == segment) & (performance.period == "analysis")
+    if not of.any():
+        return ()
+    newest = int(np.flatnonzero(of)[-1])
+    return tuple(
+        metric
+        for metric, alert in zip(
+            performance.metrics, performance.alert[newest], strict=True
+        )
+        if alert
+    )
+
+
+def compose_headline(performance: Performance, verdicts: Verdicts) -> Headline:
+    """Say the worst that is known of a model.
+
+    Parameters
+    ----------
+    performance : Performance
+    verdicts : mapping of str to mapping of str to Degradation
+        By segment ("" is all rows), by metric; may be empty.
+    """
+    overall = performance.segment == ""
+    analysis = np.flatnonzero(overall & (performance.period == "analysis"))
+    if not analysis.size:
+        n = int(overall.sum())
+        text = f"No chunk to judge yet, after {n} of the reference"
+        return Headline(tone="none", text=text)
+    alarming = newest_alerts(performance)
+    newest = chunk_label(performance.chunk[analysis[-1]])
+    alerts = f"Alert in the newest chunk, {newest}: {_listed(alarming)}"
+    own = verdicts.get("", {})
+    if not own:
+        if alarming:
+            return Headline(tone="watch", text=alerts)
+        return Headline(tone="none", text=f"No alert in the newest chunk, {newest}")
+    metric, worst = max(own.items(), key=lambda item: severity(item[1]))
+    tone = tone_of(worst)
+    details = []
+    if tone == "good":
+        least = min(own.values(), key=lambda verdict: verdict.probability)
+        if len(own) == 1:
+            text, rest = split_sentence(least)
+            details.append(rest)
+        else:
+            every = "Both" if len(own) == 2 else f"All {len(own)}"
+            text, metric = f"{every} metrics are stable", ""
+            _, rest = split_sentence(least)
+            details.append(f"the least sure, {least.metric}: {rest}")
+        if alarming:
+            tone = "watch"
+            details.append(alerts)
+    else:
+        text, rest = split_sentence(worst)
+        details.append(rest)
+    segment = _worst_segment(verdicts)
+    if segment and tone != "bad":  # else it is one of many that fell
+        tone = "watch"
+        details.append(segment)
+    return Headline(tone=tone, text=text, details=tuple(details), metric=metric)
+
+
+def split_sentence(verdict: Degradation) -> tuple[str, str]:
+    """Return what happened, and how sure that is and why."""
+    what, _, sure = str(verdict).partition("; probability ")
+    return what, f"probability {sure}"
+
+
+def _worst_segment(verdicts: Verdicts) -> str:
+    """Say the worst of the segments, "" if none is worse than it was."""
+    found = [
+        (severity(verdict), segment, verdict)
+        for segment, own in verdicts.items()
+        for verdict in own.values()
+        if segment
+    ]
+    if not found:
+        return ""
+    (rank, _), segment, verdict = max(found, key=lambda item: item[0])
+    what, sure = split_sentence(verdict)
+    return f"worst segment, {segment}: {what}; {sure}" if rank == 2 else ""
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    return ", ".join(names)

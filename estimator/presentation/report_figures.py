@@ -1,0 +1,209 @@
+"""Figures of the report page: a chart with its head, its readout and the key to all."""
+
+from collections.abc import Mapping
+from html import escape
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from estimator.degradation.verdict import Degradation
+from estimator.metrics import METRICS
+from estimator.presentation.formats import MISSING, interval_text, number_text
+from estimator.presentation.headline import Verdicts, tone_of
+from estimator.presentation.panel import Panel, read_panel
+from estimator.presentation.report_chart import axis_range, chart_svg
+from estimator.presentation.report_table import Numbers, about_chunk, cells
+from estimator.results import Performance
+
+MARKS: Final = {"bad": "▼", "watch": "◆", "good": "●", "none": "○"}
+_TALL, _NORMAL, _SMALL = 230, 160, 86
+
+_LINE = '<path class="{0}" d="M0 7H26"/>'
+_DOTTED = _LINE + '<path class="{0} dots" d="M13 7h0"/>'
+_BOX = '<rect class="{0}" width="26" height="14"/>'
+_SYMBOL = '<use href="#{0}" class="{1}" x="13" y="7"/>'
+# What is in a chart, its name, and the class by which one knows that it is there.
+_KEY: Final = (
+    (_DOTTED.format("estimated"), "estimated", 'class="estimated'),
+    (_LINE.format("before"), "estimated, without labels", 'class="before'),
+    (_DOTTED.format("reconciled"), "reconciled with labels", 'class="reconciled'),
+    (_BOX.format("band"), "{level} prediction interval", 'class="band'),
+    (_DOTTED.format("realized"), "realized", 'class="realized'),
+    (
+        _SYMBOL.format("ring", "so-far"),
+        "realized so far (arrow: out of sight)",
+        'class="so-far',
+    ),
+    (_LINE.format("threshold"), "threshold", 'class="threshold'),
+    (_SYMBOL.format("alert", "alert"), "alert", 'class="alert'),
+    (_BOX.format("affected"), "affected", 'class="affected'),
+    (_LINE.format("fitted"), "fitted shape", 'class="fitted'),
+)
+
+
+def chart_id(performance: Performance, metric: str) -> str:
+    """Return the id by which the page links to a metric's chart."""
+    return f"metric-{performance.metrics.index(metric)}"
+
+
+def figures_html(
+    numbers: Numbers, verdicts: Mapping[str, Degradation], first: str
+) -> str:
+    """Return a figure per metric over all rows, the ``first`` large.
+
+    Parameters
+    ----------
+    numbers : Numbers
+    verdicts : mapping of str to Degradation
+        By metric; may lack some.
+    first : str
+        Metric to begin with.
+    """
+    names = sorted(numbers.performance.metrics, key=lambda metric: metric != first)
+    return "".join(
+        _figure(numbers, metric, verdicts.get(metric), _NORMAL if i else _TALL)
+        for i, metric in enumerate(names)
+    )
+
+
+def key_html(drawn: str, level: float) -> str:
+    """Explain what occurs in the drawn charts."""
+    band = "reconciles" if 'class="reconciled' in drawn else "chart"
+    entries = "".join(
+        f'<span><svg class="{band}" aria-hidden="true">{shape}</svg>'
+        f"{name.format(level=f'{100 * level:.4g} %')}</span>"
+        for shape, name, sign in _KEY
+        if sign in drawn
+    )
+    return f'<div class="key">{entries}</div>'
+
+
+def multiples_html(
+    numbers: Numbers, verdicts: Verdicts, metric: str, segments: tuple[str, ...]
+) -> str:
+    """Return a small figure per segment of one metric, all on the same scale."""
+    performance = numbers.performance
+    panels = {name: read_panel(performance, metric, name) for name in segments}
+    scale = axis_range(panels.values())
+    figures = "".join(
+        _multiple(
+            numbers, metric, name, panel, verdicts.get(name, {}).get(metric), scale
+        )
+        for name, panel in panels.items()
+    )
+    return f'<h3>{escape(metric)}</h3><div class="multiples">{figures}</div>'
+
+
+def _figure(
+    numbers: Numbers, metric: str, verdict: Degradation | None, height: int
+) -> str:
+    performance, panel = numbers.performance, numbers.panels[metric]
+    k, n = performance.metrics.index(metric), panel.rows.size
+    svg = chart_svg(
+        performance,
+        panel,
+        name=f"{metric} over {n} chunks",
+        verdict=verdict,
+        height=height,
+        scale=axis_range([panel]),
+        places=np.arange(n),
+        labels=performance.chunk[panel.rows].tolist(),
+        n_reference=panel.n_reference,
+        strip=_has_labels(panel),
+    )
+    name = ' class="reconciles"' if panel.reconciled else ""
+    tone = tone_of(verdict)
+    mark = f'<span class="{tone}"><i class="mark" aria-hidden="true">{MARKS[tone]}</i>'
+    return (
+        f'<figure{name} id="{chart_id(performance, metric)}" data-n="{k}">'
+        f"<figcaption>{mark}</span><h3>{escape(metric)}</h3>{_direction(metric)}"
+        f'</figcaption><div class="plot">{svg}</div>{_readout(numbers, metric)}'
+        "</figure>"
+    )
+
+
+def _has_labels(panel: Panel) -> bool:
+    """Whether labels of the analysis have begun to come."""
+    return bool((panel.coverage[panel.n_reference :] > 0.0).any())
+
+
+def _direction(metric: str) -> str:
+    found = METRICS.get(metric)
+    if found is None or found.higher_is_better is not False:
+        return ""
+    return "<small>lower is better</small>"
+
+
+def _readout(numbers: Numbers, metric: str) -> str:
+    """Say the newest chunk's numbers; the script puts others in their place."""
+    i = numbers.panels[metric].rows.size - 1
+    label, about = about_chunk(numbers, i)
+    told = (
+        f'<div class="wide"><dt>chunk</dt><dd><b>{label}</b></dd><dd>{about}</dd></div>'
+    )
+    told += "".join(
+        f'<div class="{"wide" if column == "note" else "slot"}"><dt>{column}</dt>'
+        f'<dd class="{name}">{html}</dd></div>'
+        for column, (html, name) in zip(
+            numbers.columns, cells(numbers, metric, i), strict=True
+        )
+    )
+    return f'<dl class="readout" aria-live="polite">{told}</dl>'
+
+
+def _multiple(
+    numbers: Numbers,
+    metric: str,
+    segment: str,
+    panel: Panel,
+    verdict: Degradation | None,
+    scale: tuple[float, float],
+) -> str:
+    performance = numbers.performance
+    axis = numbers.panels[metric]
+    places = _places(performance, axis, panel)
+    digits = numbers.digits[metric]
+    said = [""] * axis.rows.size
+    for i, place in enumerate(places.tolist()):
+        said[place] = _value_text(panel, i, digits)
+    svg = chart_svg(
+        performance,
+        panel,
+        name=f"{metric} of {segment} over {panel.rows.size} chunks",
+        verdict=verdict,
+        height=_SMALL,
+        scale=scale,
+        places=places,
+        labels=performance.chunk[axis.rows].tolist(),
+        n_reference=axis.n_reference,
+        strip=_has_labels(axis),
+        small=True,
+    )
+    name = "small reconciles" if panel.reconciled else "small"
+    newest, _ = about_chunk(numbers, axis.rows.size - 1)
+    what = "" if verdict is None else verdict.kind.replace("_", " ")
+    tone = tone_of(verdict)
+    return (
+        f'<figure class="{name}" data-n="{performance.metrics.index(metric)}" '
+        f'data-values="{"|".join(said)}"><figcaption><b>{escape(segment)}</b>'
+        f'<small class="{tone}"><i class="mark" aria-hidden="true">'
+        f"{MARKS[tone] if what else ''}</i> {what}</small></figcaption>"
+        f'<div class="plot">{svg}</div><dl class="readout" aria-live="off">'
+        f"<div><dt>chunk</dt><dd>{newest}</dd></div>"
+        f"<div><dt>value</dt><dd>{said[-1] or MISSING}</dd></div></dl></figure>"
+    )
+
+
+def _value_text(panel: Panel, i: int, digits: int) -> str:
+    value = number_text(float(panel.value[i]), digits)
+    interval = interval_text(float(panel.lower[i]), float(panel.upper[i]), digits)
+    told = value if interval in (value, MISSING) else f"{value} ({interval})"
+    return f"{told}, alert" if panel.alert[i] else told
+
+
+def _places(performance: Performance, axis: Panel, panel: Panel) -> NDArray[np.int64]:
+    """Return where a segment's chunks stand among all: it may lack some."""
+    keys = list(zip(performance.period, performance.chunk, strict=True))
+    place = {keys[row]: i for i, row in enumerate(axis.rows.tolist())}
+    return np.array([place[keys[row]] for row in panel.rows.tolist()], dtype=np.int64)
