@@ -13,7 +13,7 @@ PIP_INSTALL := -m pip --quiet --quiet install
 .PHONY: demo test check kernels wheel floors notebooks bench clean help
 
 help:
-	@echo "make demo       install, simulate a lender, estimate, draw demo/performance.png"
+	@echo "make demo       install, live through a simulated lender's months, night by night"
 	@echo "make test       install, run all tests"
 	@echo "make check      ruff, ruff format, mypy --strict"
 	@echo "make kernels    the kernels' tests in plain Python (no JIT)"
@@ -73,6 +73,7 @@ bench: $(VENV)/.test-installed
 	@echo "==> benchmarks that need no data from elsewhere (benchmarks/README.md has all)"
 	@$(BIN)/python -m benchmarks.speed
 	@$(BIN)/python -m benchmarks.coverage
+	@$(BIN)/python -m benchmarks.crashes
 
 clean:
 	rm -rf $(VENV) build dist demo .pytest_cache .mypy_cache .ruff_cache .hypothesis

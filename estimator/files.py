@@ -1,10 +1,14 @@
 """Writing a file whole or not at all."""
 
 import os
+import re
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+
+_TEMPORARY = re.compile(r"\.[0-9a-f]{32}(\.\w+){0,2}")
 
 
 @contextmanager
@@ -38,3 +42,13 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what `replacing` has left where its process was killed.
+
+    Only for a folder in which nobody else is writing.
+    """
+    for file in folder.iterdir():
+        if _TEMPORARY.fullmatch(file.name):
+            file.unlink(missing_ok=True)

@@ -22,6 +22,7 @@ from estimator.operations.estimation import (
     EstimationJob,
     run_estimation,
 )
+from estimator.operations.nightly_commands import report, run, status
 from estimator.operations.terminal import format_performance, format_verdicts
 from estimator.progress import Progress
 
@@ -59,6 +60,10 @@ class BadData(click.ClickException):
 @click.version_option(__version__, message="%(prog)s %(version)s")
 def main() -> None:
     """Tell how good a classifier is in production before the labels arrive."""
+
+
+for command in (run, status, report):
+    main.add_command(command)
 
 
 @main.command(epilog=EXAMPLE)
@@ -241,61 +246,41 @@ def demo(
 ) -> None:
     """Try it on a simulated lender's scoring model.
 
-    Writes reference.parquet, production.parquet and labels.parquet, then runs
-    `deadreckon estimate` on them.
+    Its months go by night by night: predictions and late labels arrive as files, and
+    `deadreckon run` does what it would do under cron. Ends with the page to look at.
     """
-    from estimator.operations.sources import require_pyarrow, write_frame
-    from estimator.simulation import FEATURES, simulate_credit_default
+    from estimator.operations.job import RAN
+    from estimator.operations.nightly_commands import print_status
+    from estimator.operations.sources import require_pyarrow
+    from estimator.simulation import simulate_credit_default
 
-    reference = output_dir / "reference.parquet"
-    analysis = output_dir / "production.parquet"
-    targets = output_dir / "labels.parquet"
-    chart = output_dir / "performance.png"
     with reported_errors():
-        require_pyarrow(reference)
+        require_pyarrow(output_dir / "reference.parquet")
+        from estimator.operations.demo import live_through, nights, write_beginning
+
         world = simulate_credit_default(
             scenario,
             n_weeks=weeks,
             applications_per_week=applications,
             random_state=seed,
         )
-        output_dir.mkdir(parents=True, exist_ok=True)
-        frames = (world.reference, world.production, world.labels)
-        for frame, path in zip(frames, (reference, analysis, targets), strict=True):
-            write_frame(frame, path)
+        config = write_beginning(world, output_dir)
+    days = nights(world)
     message(
-        f"A simulated lender, {scenario}: {len(world.reference):,} labelled loans in "
-        f"{reference}, {len(world.production):,} scored applications in {analysis}, "
-        f"their labels in {targets}."
+        f"A simulated lender, {scenario}: {len(world.reference):,} labelled loans as "
+        f"the reference, {len(world.production):,} applications in {len(days)} nights "
+        f"from {days[0]:%Y-%m-%d} on, labels weeks late."
     )
     if world.onset is not None:
         message(f"Its performance declines from {world.onset:%Y-%m-%d} on.")
-    parameters = {
-        "timestamp": "timestamp",
-        "y_pred": "y_pred",
-        "chunk": "W",
-        "metrics": ("roc_auc", "accuracy"),
-        "features": FEATURES,
-    }
-    again = [
-        *("deadreckon", "estimate", "--reference", str(reference)),
-        *("--analysis", str(analysis), "--targets", str(targets), "--id", "id"),
-        *("--timestamp", "timestamp", "--y-pred", "y_pred"),
-        *("--features", ",".join(FEATURES), "--verdict"),
-        *("--chart", str(chart)),
-    ]
-    run_job(
-        EstimationJob(
-            reference=reference,
-            analysis=analysis,
-            targets=targets,
-            row_id="id",
-            parameters=parameters,
-            chart=chart,
-            verdict=True,
-        ),
-        closing=f"Again: {shlex.join(again)}",
-    )
+    with reported_errors(), Progress(len(days), sys.stderr) as progress:
+        for day, code in live_through(world, config, progress):
+            if code != RAN:
+                message(f"The night of {day:%Y-%m-%d} ended with exit code {code}.")
+                sys.exit(code)
+    print_status(config)
+    message(f"Again: deadreckon run {shlex.quote(str(output_dir / 'nightly.toml'))}")
+    message(f"Look at {output_dir / 'report' / 'index.html'}")
 
 
 @main.command()
@@ -340,7 +325,7 @@ def warm_up() -> None:
     message(f"Kernels are compiled ({time.perf_counter() - begun:.1f} s).")
 
 
-def run_job(job: EstimationJob, *, as_csv: bool = False, closing: str = "") -> None:
+def run_job(job: EstimationJob, *, as_csv: bool = False) -> None:
     """Run a job for a reader at a terminal: table, remarks, one line of summary."""
     with reported_errors(), Progress(N_STAGES, sys.stderr) as progress:
         outcome = run_estimation(job, progress)
@@ -354,8 +339,6 @@ def run_job(job: EstimationJob, *, as_csv: bool = False, closing: str = "") -> N
         click.echo(f"\n{sentences}", err=as_csv)
     for remark in outcome.remarks:
         message(f"{remark}.")
-    if closing:
-        message(closing)
     written = {
         "chart": job.chart,
         "table": job.output,

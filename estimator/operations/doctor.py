@@ -29,6 +29,8 @@ OPTIONAL = {
     "duckdb": "job",
     "pydantic": "job",
     "sqlalchemy": "job",
+    "prometheus-client": "job",
+    "urllib3": "job",
     "psycopg": "postgres",
     "pyspark": "spark",
     "dask": "dask",

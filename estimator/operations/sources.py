@@ -237,10 +237,19 @@ def _check_same_kind(left: "pd.Series", right: "pd.Series", row_id: str) -> None
         raise ValueError(msg)
 
 
-def _check_columns(
-    path: Path, names: list[str], columns: list[str], optional: list[str]
+def check_columns(
+    where: Path | str,
+    names: Sequence[str],
+    columns: Sequence[str],
+    optional: Sequence[str],
 ) -> list[str]:
-    """Return what to read: ``columns``, and those of ``optional`` that are there."""
+    """Return what to read: ``columns``, and those of ``optional`` that are there.
+
+    Raises
+    ------
+    ValueError
+        If a column is missing, or there twice.
+    """
     missing = [name for name in columns if name not in names]
     if missing:
         nearest = {
@@ -252,7 +261,7 @@ def _check_columns(
         ]
         shown = ", ".join(names[:20]) + (", …" if len(names) > 20 else "")
         msg = (
-            f"{path} has no column {' and no '.join(hints)}. "
+            f"{where} has no column {' and no '.join(hints)}. "
             f"Name one that it has: {shown}."
         )
         raise ValueError(msg)
@@ -260,7 +269,7 @@ def _check_columns(
     twice = [name for name in wanted if names.count(name) > 1]
     if twice:
         msg = (
-            f"{path}: column names must be unique, but `{twice[0]}` is there "
+            f"{where}: column names must be unique, but `{twice[0]}` is there "
             f"{names.count(twice[0])} times. Rename or drop one."
         )
         raise ValueError(msg)
@@ -296,7 +305,7 @@ def _read_parquet(
 ) -> "pd.DataFrame":
     with _parquet_file(path) as file:
         names = list(file.schema_arrow.names)
-        wanted = _check_columns(path, names, columns, optional)
+        wanted = check_columns(path, names, columns, optional)
         # A pandas index in the metadata would come along though nobody named it.
         table = file.read(columns=wanted)
         frame: pd.DataFrame = table.to_pandas(ignore_metadata=True)
@@ -307,7 +316,7 @@ def _read_csv(path: Path, columns: list[str], optional: list[str]) -> "pd.DataFr
     import pandas as pd
 
     names = _csv_header(path)
-    wanted = _check_columns(path, names, columns, optional)
+    wanted = check_columns(path, names, columns, optional)
     if ending(path) == ".csv":
         _check_last_line(path, len(names))
     try:

@@ -318,29 +318,36 @@ def test_chart_without_matplotlib_says_what_to_install(files, tmp_path, monkeypa
     assert 'pip install "deadreckon[plot]"' in result.stderr
 
 
-def test_demo_writes_its_world_and_says_how_to_repeat_it(tmp_path):
-    pytest.importorskip("matplotlib")
+def test_demo_lives_through_its_nights_and_says_where_the_page_is(tmp_path):
     demo = tmp_path / "demo"
-    size = ("--weeks", "6", "--applications", "300")
-    result = run("demo", "--scenario", "cyclical", "--output-dir", demo, *size)
-    assert entries(demo) == [
-        *("labels.parquet", "performance.png", "production.parquet"),
-        "reference.parquet",
-    ]
-    assert "realized" in result.stdout
-    assert f"chart written to {demo / 'performance.png'}" in result.stderr
+    size = ("--weeks", "5", "--applications", "300", "--output-dir", demo)
+    result = run("demo", "--scenario", "cyclical", *size)
+    assert len(list((demo / "predictions").iterdir())) == 35
+    page = (demo / "report" / "lender.html").read_text(encoding="utf-8")
+    assert "2025-02-03" in page
+    assert result.stderr.splitlines()[-1] == f"Look at {demo / 'report' / 'index.html'}"
+    assert "lender, as of 2025-02-09" in result.stdout
+    assert "roc_auc" in result.stdout
+    assert run("run", demo / "nightly.toml", code=99).stdout == ""
+    # A second demonstration takes the place of the first.
+    assert run("demo", "--scenario", "cyclical", *size).stdout == result.stdout
 
-    again = next(x for x in result.stderr.splitlines() if x.startswith("Again: "))
-    repeated = run(*again.removeprefix("Again: deadreckon ").split())
-    assert repeated.stdout == result.stdout
+
+def test_demo_leaves_folders_of_others_alone(tmp_path):
+    (tmp_path / "predictions").mkdir()
+    (tmp_path / "predictions" / "mine.parquet").write_bytes(b"precious")
+    result = run("demo", "--output-dir", tmp_path, "--weeks", "1", code=2)
+    assert "holds something else" in result.stderr
+    assert (tmp_path / "predictions" / "mine.parquet").read_bytes() == b"precious"
 
 
 def test_warm_up():
     assert "compiled" in run("warm-up").stderr
 
 
-def test_later_commands_are_not_there_yet():
-    assert set(main.commands) == {"demo", "doctor", "estimate", "warm-up"}
+def test_commands():
+    nightly = {"run", "status", "report"}
+    assert set(main.commands) == {"demo", "doctor", "estimate", "warm-up"} | nightly
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["estimate", "--help"]])

@@ -1,0 +1,74 @@
+"""A verdict as JSON: what is needed to draw it again, and to say its sentence."""
+
+import math
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from estimator.degradation.location import Interval
+from estimator.degradation.series import plain
+from estimator.degradation.verdict import Degradation
+
+_ARRAYS = {"values": "f8", "standard_errors": "f8", "fitted": "f8", "affected": "?"}
+_PLACES = (
+    "onset",
+    "end",
+    "onset_interval",
+    "end_interval",
+    "period",
+    "period_interval",
+)
+
+
+def to_json(verdict: Degradation) -> dict[str, Any]:
+    """Return what `from_json` makes a verdict of: numbers, texts, lists of them.
+
+    Chunks are to be named by labels, texts or numbers, as `Performance` has them.
+    """
+    saved: dict[str, Any] = {}
+    for field in fields(Degradation):
+        value = getattr(verdict, field.name)
+        if isinstance(value, np.ndarray):
+            value = [_plain(one) for one in value.tolist()]
+        saved[field.name] = _plain(value)
+    return saved
+
+
+def from_json(saved: dict[str, Any]) -> Degradation:
+    """Return the verdict that `to_json` took apart."""
+    known = dict(saved)
+    for name, kind in _ARRAYS.items():
+        # None is NaN in an array of floats.
+        known[name] = np.array(known[name], dtype=kind)
+    chunks = np.empty(len(known["chunks"]), dtype=object)
+    chunks[:] = known["chunks"]
+    known["chunks"] = chunks
+    for name in _PLACES:  # an open end stays None
+        known[name] = _built(known[name])
+    known["magnitude"] = _number(known["magnitude"])
+    low, high = map(_number, _built(known["magnitude_interval"]))
+    known["magnitude_interval"] = Interval(low, high)
+    return Degradation(**known)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Interval):
+        return {"low": _plain(value.low), "high": _plain(value.high)}
+    if isinstance(value, pd.Timedelta):
+        return {"seconds": value.total_seconds()}
+    value = plain(value)
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def _built(value: Any) -> Any:
+    if isinstance(value, dict) and "seconds" in value:
+        return pd.Timedelta(seconds=value["seconds"])
+    if isinstance(value, dict):
+        return Interval(_built(value["low"]), _built(value["high"]))
+    return value
+
+
+def _number(value: Any) -> float:
+    return float("nan") if value is None else float(value)

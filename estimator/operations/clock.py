@@ -1,0 +1,71 @@
+"""Moments as users write them, as the data have them, and as the store keeps them.
+
+The store counts microseconds since 1970: in UTC where the data have a time zone, else
+in their wall-clock time.
+"""
+
+import numpy as np
+import pandas as pd
+
+from estimator._datetimes import TimeZone
+from estimator.operations.estimation import ConfigurationError
+
+_DAY = pd.Timedelta(days=1)
+_LAST = pd.Timedelta(microseconds=1)
+
+
+def parse_moment(text: str) -> pd.Timestamp:
+    """Read a date, which is its last microsecond, or a time.
+
+    Raises
+    ------
+    ConfigurationError
+        If it is neither.
+
+    Examples
+    --------
+    >>> parse_moment("2026-03-01"), parse_moment("2026-03-01T06:00")
+    (Timestamp('2026-03-01 23:59:59.999999'), Timestamp('2026-03-01 06:00:00'))
+    """
+    try:
+        moment = pd.to_datetime([text], format="ISO8601")[0]
+    except (ValueError, TypeError) as error:
+        msg = (
+            "--as-of must be an ISO date or time, such as 2026-03-01 or "
+            f"2026-03-01T06:00, got {text!r}."
+        )
+        raise ConfigurationError(msg) from error
+    if len(text.strip()) <= len("2026-03-01"):
+        moment += _DAY - _LAST
+    return moment.as_unit("us")
+
+
+def on_data_clock(moment: pd.Timestamp, timezone: TimeZone) -> pd.Timestamp:
+    """Return a moment without zone, as the store and DuckDB compare it.
+
+    Raises
+    ------
+    ConfigurationError
+        If it has a time zone, and the data have none.
+    """
+    if timezone is None and moment.tzinfo is not None:
+        msg = f"--as-of must have no time zone, as the data have none, got {moment}."
+        raise ConfigurationError(msg)
+    if timezone is None:
+        return moment
+    if moment.tzinfo is None:
+        moment = moment.tz_localize(timezone)
+    return moment.tz_convert("UTC").tz_localize(None)
+
+
+def shown(microseconds: int, timezone: TimeZone) -> pd.Timestamp:
+    """Return a moment of the store as the data would show it."""
+    moment = pd.Timestamp(microseconds, unit="us")
+    if timezone is None:
+        return moment
+    return moment.tz_localize("UTC").tz_convert(timezone)
+
+
+def ticks(moment: pd.Timestamp) -> int:
+    """Return a moment on the data's clock as the store keeps it."""
+    return int(moment.to_datetime64().astype("M8[us]").astype(np.int64))

@@ -1,0 +1,91 @@
+"""The demonstration: a simulated lender's months, lived through night by night."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+
+from estimator.files import replacing
+from estimator.operations.config import NightlyConfig, load_config
+from estimator.operations.estimation import ConfigurationError
+from estimator.operations.job import run_job
+from estimator.operations.sources import write_frame
+from estimator.progress import Progress
+from estimator.simulation import CreditDefaultWorld
+
+CONFIG = """\
+# What `deadreckon run` does at night; `deadreckon run --schema` has all keys.
+
+[job]
+store = "deadreckon.db"
+report = "report"
+
+[models.lender]
+reference = "reference.parquet"
+predictions = "predictions/*.parquet"
+labels = "labels/*.parquet"
+row_id = "id"
+
+[models.lender.estimator]
+chunk = "W"
+timestamp = "timestamp"
+labeled_at = "labeled_at"
+y_pred = "y_pred"
+metrics = ["roc_auc", "accuracy"]
+"""
+
+
+def write_beginning(world: CreditDefaultWorld, folder: Path) -> NightlyConfig:
+    """Write the reference and the configuration; forget an earlier demonstration.
+
+    Raises
+    ------
+    ConfigurationError
+        If the folder holds something else.
+    """
+    path = folder / "nightly.toml"
+    folder.mkdir(parents=True, exist_ok=True)
+    ours = path.is_file() and path.read_text(encoding="utf-8") == CONFIG
+    if not ours and any(folder.iterdir()):
+        msg = (
+            f"`--output-dir` must be empty or hold an earlier demonstration, but "
+            f"{folder} holds something else. Name another folder."
+        )
+        raise ConfigurationError(msg)
+    for name in ("predictions", "labels", "report"):
+        shutil.rmtree(folder / name, ignore_errors=True)
+        (folder / name).mkdir()
+    for file in folder.glob("deadreckon.db*"):
+        file.unlink()
+    write_frame(world.reference, folder / "reference.parquet")
+    with replacing(path) as temporary:
+        temporary.write_text(CONFIG, encoding="utf-8")
+    return load_config(path)
+
+
+def nights(world: CreditDefaultWorld) -> list[pd.Timestamp]:
+    """Return the days of production, each with a night at its end."""
+    days = world.production["timestamp"].dt.normalize()
+    return list(pd.date_range(days.min(), days.max()))
+
+
+def live_through(
+    world: CreditDefaultWorld, config: NightlyConfig, progress: Progress
+) -> Iterator[tuple[pd.Timestamp, int]]:
+    """Let each day's predictions and labels arrive, and run the job; yield its code."""
+    arrivals = {
+        "predictions": (world.production, world.production["timestamp"]),
+        "labels": (world.labels, world.labels["labeled_at"]),
+    }
+    by_day = {
+        name: dict(iter(frame.groupby(time.dt.normalize())))
+        for name, (frame, time) in arrivals.items()
+    }
+    for day in nights(world):
+        with progress.stage(f"the night of {day:%Y-%m-%d}"):
+            for name, rows in by_day.items():
+                if day in rows:
+                    folder = config.path.parent / name
+                    write_frame(rows[day], folder / f"{day:%Y-%m-%d}.parquet")
+            yield day, run_job(config)

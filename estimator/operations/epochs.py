@@ -1,0 +1,157 @@
+"""Estimators of a model: fitted once on each reference, then kept in the store."""
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from estimator.monitor import Epoch
+from estimator.operations.config import FileLocation, ModelSettings, SqlLocation
+from estimator.operations.estimation import ConfigurationError, DataError
+from estimator.operations.feed import find_pieces, literal
+from estimator.operations.model_sources import columns_of
+from estimator.operations.sources import read_frame
+from estimator.operations.staging import describe_location, stage
+from estimator.performance_estimator import PerformanceEstimator
+
+if TYPE_CHECKING:
+    import duckdb
+
+REFERENCE = "reference"
+
+
+def fit_epochs(
+    engine: "duckdb.DuckDBPyConnection",
+    settings: ModelSettings,
+    stored: Mapping[str, tuple[str, bytes]],
+) -> tuple[tuple[Epoch, ...], dict[str, tuple[str, bytes]]]:
+    """Return the estimators, fitted where the stored ones are of something else.
+
+    Parameters
+    ----------
+    stored : dict of (str, bytes)
+        By first chunk, the fingerprint and the file of each estimator.
+
+    Returns
+    -------
+    epochs : tuple of Epoch
+    fitted : dict
+        What is to be stored, in the form of ``stored``.
+
+    Raises
+    ------
+    DataError
+        If a reference cannot be read, or not learned from.
+    """
+    sources = {"": settings.reference}
+    sources |= {one.from_chunk: one.reference for one in settings.retrained}
+    fitted = {}
+    for first, location in sources.items():
+        fingerprint = _fingerprint(engine, settings, location)
+        found = stored.get(first)
+        if found is None or found[0] != fingerprint:
+            found = fingerprint, _to_bytes(_fit(engine, settings, location))
+        fitted[first] = found
+    # What was fitted now is read back as well: so every night has the same.
+    return load_epochs(fitted), fitted
+
+
+def load_epochs(stored: Mapping[str, tuple[str, bytes]]) -> tuple[Epoch, ...]:
+    """Return the estimators as they were stored, the earliest first."""
+    return tuple(
+        Epoch(estimator=_from_bytes(data), from_chunk=first or None)
+        for first, (_, data) in sorted(stored.items())
+    )
+
+
+def _fingerprint(
+    engine: "duckdb.DuckDBPyConnection",
+    settings: ModelSettings,
+    location: FileLocation | SqlLocation,
+) -> str:
+    """Return a text that differs if the estimator would."""
+    where: Any
+    if isinstance(location, FileLocation):
+        pieces = find_pieces(engine, location, REFERENCE)
+        if not pieces:
+            patterns = ", ".join(location.patterns)
+            msg = (
+                f"reference: no file matches {patterns}. It is the labelled period "
+                "that is learned from; correct the pattern."
+            )
+            raise ConfigurationError(msg)
+        where = pieces
+    else:
+        where = [describe_location(location), location.query]
+    text = json.dumps([settings.parameters, where], default=str, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _fit(
+    engine: "duckdb.DuckDBPyConnection",
+    settings: ModelSettings,
+    location: FileLocation | SqlLocation,
+) -> PerformanceEstimator:
+    parameters = settings.parameters
+    columns = [*columns_of(parameters), parameters["timestamp"]]
+    columns.append(parameters.get("y_true", "y_true"))
+    labeled_at = parameters.get("labeled_at")
+    optional = [] if labeled_at is None else [labeled_at]
+    try:
+        frame = _read(engine, location, columns, optional)
+        estimator = PerformanceEstimator(**parameters)
+        estimator.fit(frame)
+    except FileNotFoundError as error:
+        raise ConfigurationError(str(error)) from error
+    except (ValueError, TypeError) as error:
+        if isinstance(error, DataError):
+            raise
+        msg = f"reference: {error}"
+        raise DataError(msg) from error
+    return estimator
+
+
+def _read(
+    engine: "duckdb.DuckDBPyConnection",
+    location: FileLocation | SqlLocation,
+    columns: list[str],
+    optional: list[str],
+) -> pd.DataFrame:
+    if isinstance(location, SqlLocation):
+        times = {columns[-2], *optional}
+        stage(
+            engine,
+            location,
+            "#reference",
+            name=REFERENCE,
+            columns={name: "time" if name in times else "other" for name in columns},
+            optional=dict.fromkeys(optional, "time"),
+        )
+        staged: pd.DataFrame = engine.sql('FROM "#reference"').df()
+        return staged
+    parts = []
+    for path in find_pieces(engine, location, REFERENCE):
+        if "://" in path:
+            parts.append(engine.sql(f"FROM {literal(path)}").df())
+        else:
+            parts.append(read_frame(path, columns, optional=optional))
+    frame: pd.DataFrame = pd.concat(parts, ignore_index=True)
+    return frame
+
+
+def _to_bytes(estimator: PerformanceEstimator) -> bytes:
+    with tempfile.TemporaryDirectory(prefix="deadreckon-") as folder:
+        path = Path(folder) / "estimator.npz"
+        estimator.save(path)
+        return path.read_bytes()
+
+
+def _from_bytes(data: bytes) -> PerformanceEstimator:
+    with tempfile.TemporaryDirectory(prefix="deadreckon-") as folder:
+        path = Path(folder) / "estimator.npz"
+        path.write_bytes(data)
+        return PerformanceEstimator.load(path)

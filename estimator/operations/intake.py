@@ -1,0 +1,303 @@
+"""What DuckDB is asked: rows by hour, labelled rows by hour, whole chunks of rows."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from estimator.operations.estimation import DataError
+from estimator.operations.feed import (
+    AT,
+    ID,
+    LABEL,
+    TIME,
+    Feed,
+    literal,
+    quoted,
+    readable,
+    scan,
+)
+
+if TYPE_CHECKING:
+    import duckdb
+    import numpy as np
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+_SHOWN = 5  # ids in an error message
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Hours:
+    """Rows by hour.
+
+    Attributes
+    ----------
+    hour : ndarray of datetime64[us], shape (n_hours,)
+        Rising; in UTC, or wall-clock time.
+    count : ndarray of int64, shape (n_hours,)
+    """
+
+    hour: "NDArray[np.datetime64]"
+    count: "NDArray[np.int64]"
+
+    @property
+    def n_rows(self) -> int:
+        """Rows of all hours."""
+        return int(self.count.sum())
+
+
+def count_hours(
+    engine: "duckdb.DuckDBPyConnection",
+    predictions: Feed,
+    *,
+    pieces: Collection[str] | None = None,
+    after: Any = None,
+    until: Any = None,
+) -> Hours:
+    """Count predictions by the hour of their time.
+
+    Parameters
+    ----------
+    pieces : collection of str, optional
+        Only of these files.
+    after, until : datetime, optional
+        Only of times in (after, until].
+
+    Raises
+    ------
+    DataError
+        If a row has no time or no id, or cannot be read.
+    """
+    time, identity = quoted(TIME), quoted(ID)
+    condition = _between(TIME, after, until, or_missing=True)
+    found = _numpy(
+        engine,
+        predictions,
+        f"""SELECT date_trunc('hour', {time}) AS "hour", count(*) AS "rows",
+            count(*) - count({identity}) AS "without id"
+            FROM {scan(predictions, pieces)} WHERE {condition}
+            GROUP BY 1 ORDER BY 1""",
+    )
+    hour = _filled(found["hour"]).astype("M8[us]")
+    for what, role, n_missing in (
+        ("time", TIME, _total(found["rows"][_is_nat(hour)])),
+        ("id", ID, _total(found["without id"])),
+    ):
+        if n_missing:
+            msg = (
+                f"predictions ({predictions.where}): every row must have a {what} "
+                f"(`{predictions.roles[role]}`), but {n_missing:,} have none. Write "
+                "them with it, or leave them out."
+            )
+            raise DataError(msg)
+    return Hours(hour=hour, count=found["rows"].astype("i8"))
+
+
+def count_labeled_hours(
+    engine: "duckdb.DuckDBPyConnection",
+    predictions: Feed,
+    labels: Feed,
+    *,
+    pieces: Collection[str] | None = None,
+    after: Any = None,
+    until: Any = None,
+) -> tuple[Hours, int]:
+    """Count predictions that have labels in some files, or from some time, by hour.
+
+    Returns
+    -------
+    hours : Hours
+        Of the predictions, which are of any time up to ``until``.
+    n_labels : int
+        How many such labels there are, whether or not a prediction is known.
+    """
+    at = (
+        _between(AT, after, until, or_missing=after is None)
+        if AT in labels.roles
+        else "true"
+    )
+    chosen = f"""(SELECT {quoted(ID)} FROM {scan(labels, pieces)}
+        WHERE {quoted(LABEL)} IS NOT NULL AND {at})"""
+    n_labels = _numpy(engine, labels, f'SELECT count(*) AS "n" FROM {chosen}')["n"]
+    found = _numpy(
+        engine,
+        labels,
+        f"""SELECT date_trunc('hour', {quoted(TIME)}) AS "hour", count(*) AS "rows"
+            FROM {scan(predictions)} WHERE {_between(TIME, None, until)}
+            AND {quoted(ID)} IN {chosen} GROUP BY 1 ORDER BY 1""",
+    )
+    hours = Hours(
+        hour=_filled(found["hour"]).astype("M8[us]"), count=found["rows"].astype("i8")
+    )
+    return hours, int(n_labels[0])
+
+
+def read_rows(
+    engine: "duckdb.DuckDBPyConnection",
+    predictions: Feed,
+    labels: Feed | None,
+    *,
+    spans: Sequence[tuple[Any, Any]],
+    until: Any = None,
+) -> "pa.Table":
+    """Read the predictions of some times, each with its label.
+
+    A row delivered twice counts once. Of two labels of a row the later arrival counts,
+    at equal times the larger; one that nobody knows the time of is the earliest.
+
+    Parameters
+    ----------
+    spans : sequence of (datetime, datetime or None)
+        Of predictions: [begin, end), or open.
+    until : datetime, optional
+        Only predictions and labels up to this time.
+
+    Returns
+    -------
+    pyarrow.Table
+        Columns under the user's names; times in UTC, without a zone.
+
+    Raises
+    ------
+    DataError
+        If the rows of an id differ, or something cannot be read.
+    """
+    identity, time = quoted(ID), quoted(TIME)
+    inside = " OR ".join(_span(time, begin, end) for begin, end in spans)
+    with readable(predictions.name, predictions.where):
+        engine.execute(
+            f"""CREATE OR REPLACE TEMP TABLE "#rows" AS SELECT *
+                FROM {scan(predictions)}
+                WHERE ({inside}) AND {_between(TIME, None, until)}"""
+        )
+        n_rows, n_ids = engine.execute(
+            f'SELECT count(*), count(DISTINCT {identity}) FROM "#rows"'
+        ).fetchall()[0]
+        if n_ids < n_rows:
+            _drop_repeats(engine, predictions)
+    source = predictions if labels is None else labels
+    columns = [f"r.{time} AS {quoted(predictions.roles[TIME])}"]
+    columns += [f"r.{quoted(column)}" for column in predictions.others]
+    label, at = quoted(LABEL), quoted(AT)
+    joined = '"#rows" r'
+    came = "true"
+    if labels is not None:
+        _pick_labels(engine, labels, until)
+        joined += f' LEFT JOIN "#labels" l ON r.{identity} = l.{identity}'
+        owner = "l"
+    else:
+        owner = "r"
+        if AT in predictions.roles and until is not None:
+            came = f"coalesce(r.{at} <= {_moment(until)}, true)"
+    if LABEL in source.roles:
+        value = f"CASE WHEN {came} THEN {owner}.{label} END"
+        columns.append(f"{value} AS {quoted(source.roles[LABEL])}")
+    if AT in source.roles:
+        columns.append(f"{owner}.{at} AS {quoted(source.roles[AT])}")
+    with readable(predictions.name, predictions.where):
+        query = f"SELECT {', '.join(columns)} FROM {joined}"
+        return engine.sql(query).to_arrow_table()
+
+
+def _drop_repeats(engine: "duckdb.DuckDBPyConnection", predictions: Feed) -> None:
+    identity = quoted(ID)
+    engine.execute(
+        'CREATE OR REPLACE TEMP TABLE "#once" AS SELECT DISTINCT * FROM "#rows"'
+    )
+    differing = engine.execute(
+        f"""SELECT {identity}, count(*) FROM "#once" GROUP BY 1 HAVING count(*) > 1
+            ORDER BY 1 LIMIT {_SHOWN}"""
+    ).fetchall()
+    if differing:
+        shown = ", ".join(repr(row[0]) for row in differing)
+        msg = (
+            f"predictions ({predictions.where}): a row delivered again must be the "
+            f"same, but rows of one `{predictions.roles[ID]}` differ (ids: {shown}). "
+            "Nothing was stored. Give new predictions new ids."
+        )
+        raise DataError(msg)
+    engine.execute('DROP TABLE "#rows"; ALTER TABLE "#once" RENAME TO "#rows"')
+
+
+def _pick_labels(engine: "duckdb.DuckDBPyConnection", labels: Feed, until: Any) -> None:
+    """Make a table of the label that counts for each of the rows."""
+    identity, label, at = quoted(ID), quoted(LABEL), quoted(AT)
+    timed = AT in labels.roles
+    came = _between(AT, None, until, or_missing=True) if timed else "true"
+    with readable(labels.name, labels.where):
+        # Files tell the range of ids in their parts: most need not be opened.
+        ends = engine.execute(
+            f'SELECT min({identity}), max({identity}) FROM "#rows"'
+        ).fetchall()[0]
+        if None not in ends:
+            low, high = map(_constant, ends)
+            came += f" AND {identity} BETWEEN {low} AND {high}"
+        engine.execute(
+            f"""CREATE OR REPLACE TEMP TABLE "#labels" AS SELECT *
+                FROM {scan(labels)} WHERE {label} IS NOT NULL AND {came}
+                AND {identity} IN (SELECT {identity} FROM "#rows")"""
+        )
+        n_labels, n_ids = engine.execute(
+            f'SELECT count(*), count(DISTINCT {identity}) FROM "#labels"'
+        ).fetchall()[0]
+        if n_ids < n_labels:
+            order = f"{at} DESC NULLS LAST, " if timed else ""
+            engine.execute(
+                f"""CREATE OR REPLACE TEMP TABLE "#once" AS
+                    SELECT DISTINCT ON ({identity}) * FROM "#labels"
+                    ORDER BY {identity}, {order}{label} DESC"""
+            )
+            engine.execute(
+                'DROP TABLE "#labels"; ALTER TABLE "#once" RENAME TO "#labels"'
+            )
+
+
+def _numpy(
+    engine: "duckdb.DuckDBPyConnection", feed: Feed, query: str
+) -> dict[str, Any]:
+    with readable(feed.name, feed.where):
+        found: dict[str, Any] = engine.execute(query).fetchnumpy()
+    return found
+
+
+def _between(role: str, after: Any, until: Any, *, or_missing: bool = False) -> str:
+    name = quoted(role)
+    parts = []
+    if after is not None:
+        parts.append(f"{name} > {_moment(after)}")
+    if until is not None:
+        parts.append(f"{name} <= {_moment(until)}")
+    inside = " AND ".join(parts) or "true"
+    return f"({inside} OR {name} IS NULL)" if or_missing else f"({inside})"
+
+
+def _span(name: str, begin: Any, end: Any) -> str:
+    before = "" if end is None else f" AND {name} < {_moment(end)}"
+    return f"({name} >= {_moment(begin)}{before})"
+
+
+def _filled(values: Any) -> Any:
+    """Return times with NaT where DuckDB has masked them."""
+    import numpy as np
+
+    return (
+        values.filled(np.datetime64("NaT")) if np.ma.isMaskedArray(values) else values
+    )
+
+
+def _is_nat(values: Any) -> Any:
+    import numpy as np
+
+    return np.isnat(values)
+
+
+def _total(values: Any) -> int:
+    return int(values.sum()) if len(values) else 0
+
+
+def _constant(value: int | str) -> str:
+    return literal(value) if isinstance(value, str) else str(value)
+
+
+def _moment(value: Any) -> str:
+    return f"TIMESTAMP {literal(str(value))}"

@@ -1,0 +1,336 @@
+"""One model's night: what has come, which chunks it touches, what is to be said now.
+
+Chunks that new rows or labels touch are read again as a whole, and counted. Everything
+else follows from the counts of all chunks, by the same functions as in a `Monitor`: so
+what is said depends on what the sources hold, and not on the nights before.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import reduce
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from calibration._threads import for_each
+from estimator._datetimes import TimeZone
+from estimator.assembly import concatenate_periods
+from estimator.degradation import announcements, verdict_file
+from estimator.degradation.announcements import Announcements
+from estimator.degradation.per_metric import judge_performance
+from estimator.degradation.series import plain
+from estimator.degradation.verdict import Degradation
+from estimator.delayed_labels.count_table import CountTable
+from estimator.delayed_labels.count_table_file import table_from_bytes
+from estimator.delayed_labels.tabulated import lay_out
+from estimator.monitor import Epoch
+from estimator.monitoring import attribution_of, performance_of, take_stock
+from estimator.operations.clock import on_data_clock, shown, ticks
+from estimator.operations.config import JobSettings, ModelSettings
+from estimator.operations.epochs import fit_epochs
+from estimator.operations.estimation import ConfigurationError
+from estimator.operations.feed import open_engine
+from estimator.operations.model_sources import (
+    as_datetime,
+    open_feeds,
+    touched_hours,
+)
+from estimator.operations.notify import VerdictChange
+from estimator.operations.published import restated, result_rows
+from estimator.operations.store import (
+    ModelState,
+    Night,
+    Store,
+    load_counts,
+    load_results,
+    load_state,
+    load_verdicts,
+)
+from estimator.operations.touched import (
+    count_touched,
+    epoch_of,
+    find_spans,
+    periods_of,
+)
+from estimator.progress import Progress
+from estimator.results import Performance
+
+if TYPE_CHECKING:
+    pass
+
+N_STAGES = 5
+
+Verdicts = dict[str, dict[str, Degradation]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Findings:
+    """What a run has found out about a model.
+
+    Attributes
+    ----------
+    night : Night
+        What to store.
+    n_touched : int
+        Chunks that are new, or have new rows or labels; 0: nothing is new.
+    n_restated : int
+        Results that differ from those stored.
+    remarks : tuple of str
+        What was odd, for the log.
+    """
+
+    night: Night
+    n_touched: int
+    n_restated: int = 0
+    remarks: tuple[str, ...] = ()
+
+
+def run_night(
+    store: Store | None,
+    job: JobSettings,
+    settings: ModelSettings,
+    *,
+    until: pd.Timestamp | None,
+    progress: Progress,
+) -> Findings:
+    """Find out what a model's sources have to tell; store nothing.
+
+    Parameters
+    ----------
+    store : Store or None
+        What earlier runs left; None: nothing.
+    until : Timestamp, optional
+        Count only rows and labels up to this time, on the data's clock.
+
+    Raises
+    ------
+    DataError
+        If a source does not hold what it should.
+    ConfigurationError
+        If ``until`` lies before what the store knows.
+    """
+    state = ModelState() if store is None else load_state(store, settings.name)
+    with open_engine(job.memory_limit, job.threads) as engine:
+        with progress.stage("looking for what is new"):
+            since = _since(state, settings)
+            feeds = open_feeds(engine, settings, since)
+        with progress.stage("fitting on the reference"):
+            epochs, fitted = fit_epochs(engine, settings, state.estimators)
+            changed = _fingerprints(fitted) != _fingerprints(state.estimators)
+            timezone = epochs[-1].estimator.reference_.performance.timezone
+            if until is not None:
+                until = on_data_clock(until, timezone)
+                _check_until(until, state, timezone)
+        counts = {} if store is None else load_counts(store, settings.name)
+        remarks: list[str] = []
+        with progress.stage("reading and counting"):
+            hours = None  # all of them
+            if not changed:
+                hours, remarks = touched_hours(engine, feeds, state, until)
+            spans = find_spans(engine, feeds, epochs, hours, since, until)
+            touched, lost = count_touched(
+                engine, feeds, epochs, spans, until, state, counts
+            )
+    remarks += lost
+    night = Night(
+        as_of=state.as_of,
+        until=None if until is None else ticks(until),
+        pieces=feeds.pieces,
+        estimators=fitted,
+        announced=state.announced,
+    )
+    if not touched and not changed:
+        return Findings(night=night, n_touched=0, remarks=tuple(remarks))
+    with progress.stage("estimating"):
+        # Those just counted are read back as well: so every night has the same.
+        known = {**counts, **touched}
+        tables = {label: table_from_bytes(data) for label, data in known.items()}
+        if not tables:
+            return Findings(night=night, n_touched=0, remarks=tuple(remarks))
+        analysis, attribution = evaluate(epochs, list(tables.values()))
+    with progress.stage("judging"):
+        as_of = max(
+            *(table.last for table in tables.values()),
+            *(table.latest_label or table.last for table in tables.values()),
+        )
+        as_of = max(as_of, night.until or as_of)
+        reference = epochs[-1].estimator.reference_.performance
+        performance = concatenate_periods(reference, analysis)
+        verdicts = judge(epochs, performance, attribution)
+    knowledge = (
+        sum(table.n_rows for table in tables.values()),
+        sum(table.n_labels for table in tables.values()),
+    )
+    stored = [] if store is None else load_results(store, settings.name)
+    results, history = restated(result_rows(analysis, as_of), stored, whole=changed)
+    told = {} if store is None else load_verdicts(store, settings.name)
+    announced, changes = _announce(settings.name, state, verdicts, knowledge)
+    night = replace(
+        night,
+        as_of=as_of,
+        afresh=changed,
+        announced=announced,
+        chunks=[
+            {
+                "chunk": label,
+                "n_rows": tables[label].n_rows,
+                "n_labels": tables[label].n_labels,
+                "counts": data,
+            }
+            for label, data in touched.items()
+        ],
+        results=results,
+        history=history,
+        verdicts=_verdict_rows(verdicts, told, as_of),
+        messages=[json.dumps(asdict(change)) for change in changes],
+    )
+    return Findings(
+        night=night,
+        n_touched=len(touched),
+        n_restated=len(history) if changed else len(results),
+        remarks=tuple(remarks),
+    )
+
+
+def _fingerprints(stored: Mapping[str, tuple[str, bytes]]) -> dict[str, str]:
+    return {first: fingerprint for first, (fingerprint, _) in stored.items()}
+
+
+def evaluate(
+    epochs: Sequence[Epoch], tables: Sequence[CountTable]
+) -> tuple[Performance, pd.DataFrame]:
+    """Return performance and attribution of all chunks, from their counts alone."""
+    newest = epochs[-1].estimator
+    arrivals = [
+        table.latest_label for table in tables if table.latest_label is not None
+    ]
+    # Until when labels are known to have been looked for: who waits has waited so long.
+    now = max(arrivals) if arrivals else None
+    spec = periods_of(newest)
+    timezone = newest.reference_.performance.timezone
+    parts, attributions = [], []
+    for i, epoch in enumerate(epochs):
+        own = [table for table in tables if epoch_of(epochs, table.label) == i]
+        if not own:
+            continue
+        laid = lay_out(own, spec, timezone, now)
+        known = take_stock(
+            epoch.estimator,
+            laid.columns,
+            laid.chunks,
+            None if now is None else np.datetime64(now, "us"),
+            remarks=laid.remarks,
+            others=laid.evidence if any(table.n_labels for table in own) else None,
+        )
+        earlier = epoch is not epochs[-1]
+        parts.append(performance_of(epoch.estimator, known, earlier=earlier))
+        attributions.append(attribution_of(epoch.estimator, known))
+    return reduce(concatenate_periods, parts), pd.concat(attributions)
+
+
+def judge(
+    epochs: Sequence[Epoch],
+    performance: Performance,
+    attribution: pd.DataFrame | None,
+) -> Verdicts:
+    """Return the verdicts on reference and analysis, by segment and metric."""
+    found: Verdicts = {segment: {} for segment in performance.segments}
+
+    def judge_segment(segment: str) -> None:
+        found[segment] = judge_performance(
+            performance,
+            segment=segment,
+            since=epochs[-1].from_chunk,
+            attribution=attribution,
+        )
+
+    for_each(performance.segments, judge_segment)
+    return found
+
+
+def _check_until(until: pd.Timestamp, state: ModelState, timezone: TimeZone) -> None:
+    if state.as_of is not None and ticks(until) < state.as_of:
+        msg = (
+            f"--as-of must not lie before {shown(state.as_of, timezone)}, up to which "
+            f"the store knows already, got {shown(ticks(until), timezone)}. Ask what "
+            "was believed then with `deadreckon status --as-of`, or fill another store."
+        )
+        raise ConfigurationError(msg)
+
+
+def _since(state: ModelState, settings: ModelSettings) -> pd.Timestamp | None:
+    if settings.lookback is None or state.as_of is None:
+        return None
+    return as_datetime(state.as_of) - settings.lookback
+
+
+def _announce(
+    model: str,
+    state: ModelState,
+    verdicts: Verdicts,
+    knowledge: tuple[int, int],
+) -> tuple[dict[tuple[str, str], str], list[VerdictChange]]:
+    """Return what is announced now, and what of it is new."""
+    announced = dict(state.announced)
+    changes = []
+    for segment, by_metric in verdicts.items():
+        for metric, verdict in by_metric.items():
+            text = announced.get((segment, metric))
+            before = (
+                Announcements()
+                if text is None
+                else announcements.from_json(json.loads(text))
+            )
+            newest = plain(verdict.chunks[-1])
+            after = before.update(verdict, newest, knowledge)
+            announced[segment, metric] = json.dumps(announcements.to_json(after))
+            if len(after.history) > len(before.history):
+                changes.append(
+                    VerdictChange(
+                        model=model,
+                        segment=segment,
+                        metric=metric,
+                        kind=verdict.kind,
+                        previous=before.announced,
+                        chunk=str(newest),
+                        sentence=str(verdict),
+                        probability=verdict.probability,
+                    )
+                )
+    return announced, changes
+
+
+def _verdict_rows(
+    verdicts: Verdicts,
+    stored: Mapping[tuple[str, str], Mapping[str, Any]],
+    as_of: int,
+) -> list[dict[str, Any]]:
+    """Return rows of verdicts that say something else than those stored."""
+    rows = []
+    for segment, by_metric in verdicts.items():
+        for metric, verdict in by_metric.items():
+            detail = json.dumps(verdict_file.to_json(verdict))
+            old = stored.get((segment, metric))
+            revision, since = 1, as_of
+            if old is not None:
+                if old["detail"] == detail:
+                    continue
+                onset = json.loads(old["detail"])["onset"]
+                same = (old["kind"], onset) == (verdict.kind, plain(verdict.onset))
+                revision = old["revision"] + (not same)
+                since = old["as_of"] if same else as_of
+            rows.append(
+                {
+                    "segment": segment,
+                    "metric": metric,
+                    "revision": revision,
+                    "as_of": since,
+                    "kind": verdict.kind,
+                    "probability": verdict.probability,
+                    "sentence": str(verdict),
+                    "detail": detail,
+                }
+            )
+    return rows

@@ -1,0 +1,273 @@
+"""The commands of the nightly job: ``run``, ``status`` and ``report``."""
+
+import json
+import logging
+import signal
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from estimator.operations.estimation import ConfigurationError, DataError
+from estimator.operations.terminal import format_performance, format_verdicts
+from estimator.progress import Progress
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from estimator.operations.config import NightlyConfig
+
+EX_DATAERR, EX_TEMPFAIL = 65, 75  # sysexits.h
+TERMINATED = 128 + signal.SIGTERM
+SHOWN_CHUNKS = 10
+CONFIG = click.argument(
+    "config", type=click.Path(path_type=Path), metavar="CONFIG.toml"
+)
+AS_OF = click.option(
+    "--as-of", metavar="TIME", help="Look back: what was believed then."
+)
+EXIT_CODES = """\b
+Exit codes:
+  0   ran
+  10  warning: a decline, or an alert in a segment  (only with --fail-on warning)
+  20  alert: beyond a threshold in the newest chunk  (only with --fail-on)
+  1   crash: disk, database, network, or a bug
+  2   wrong usage or configuration
+  65  bad data; the old results stay
+  75  another run works on the store
+  99  nothing new
+Of several models the gravest counts.
+"""
+
+
+@click.command(epilog=EXIT_CODES)
+@CONFIG
+@click.option("--check", is_flag=True, help="Look at the configuration, touch nothing.")
+@click.option("--dry-run", is_flag=True, help="Say what would change, change nothing.")
+@click.option(
+    "--as-of",
+    metavar="TIME",
+    help="Count only rows and labels up to this time, as for a backfill: an ISO date "
+    "or time on the data's clock; a date is its end.",
+)
+@click.option(
+    "--fail-on",
+    type=click.Choice(["warning", "alert"]),
+    help="Exit with 10 or 20 from this gravity on.",
+)
+@click.option(
+    "--log-format",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="json: one object a line, also where nothing is wrong.",
+)
+@click.option(
+    "--schema",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=lambda context, _, asked: _print_schema(context, asked=asked),
+    help="Print the configuration's JSON schema, for editors.",
+)
+@click.option("--verbose", "-v", is_flag=True, help="Say what was done, also to a log.")
+def run(
+    *,
+    config: Path,
+    check: bool,
+    dry_run: bool,
+    as_of: str | None,
+    fail_on: Any,
+    log_format: str,
+    verbose: bool,
+) -> None:
+    """Run the nightly job that a configuration file describes.
+
+    Reads new predictions and late labels, estimates, reconciles, judges, stores, draws
+    the pages, notifies, and leaves. Safe to run again at any time: what is stored
+    depends on the data alone.
+    """
+    shown = verbose or dry_run or sys.stderr.isatty()
+    with _spoken(log_format, informed=shown or log_format == "json"):
+        settings = _load(config)
+        if check:
+            click.echo(f"{config} is sound: {_models(settings)}.", err=True)
+            return
+        with _guarded(settings), _tidy_end():
+            from estimator.operations.job import n_stages, run_job
+
+            with Progress(n_stages(settings), sys.stderr) as progress:
+                code = run_job(
+                    settings,
+                    until=_moment(as_of),
+                    dry_run=dry_run,
+                    fail_on=fail_on,
+                    progress=progress,
+                )
+        if shown and settings.job.report is not None and not dry_run:
+            click.echo(f"Pages: {settings.job.report / 'index.html'}", err=True)
+    sys.exit(code)
+
+
+@click.command()
+@CONFIG
+@AS_OF
+@click.option("--model", help="Only this one.")
+def status(*, config: Path, as_of: str | None, model: str | None) -> None:
+    """Say what was last said of each model."""
+    settings = _load(config)
+    with _guarded(settings):
+        print_status(settings, as_of, model)
+
+
+def print_status(
+    settings: "NightlyConfig", as_of: str | None = None, model: str | None = None
+) -> None:
+    """Print verdicts and the newest chunks of each model."""
+    for overview in _overviews(settings, as_of, model):
+        click.echo(f"{overview.name}, as of {overview.as_of:%Y-%m-%d %H:%M}")
+        sentences = format_verdicts(overview.verdicts)
+        if sentences:
+            click.echo(sentences)
+        frame = overview.performance.to_frame()
+        overall = frame[frame["segment"] == ""]
+        analysis = overall[overall["period"] == "analysis"]
+        newest = analysis["chunk"].unique()[-SHOWN_CHUNKS:]
+        recent = (overall["period"] == "reference") | overall["chunk"].isin(newest)
+        click.echo(f"\n{format_performance(overall[recent])}\n")
+
+
+@click.command()
+@CONFIG
+@AS_OF
+@click.option(
+    "--output-dir",
+    type=click.Path(path_type=Path),
+    help="Folder of the pages.  [default: as configured]",
+)
+def report(*, config: Path, as_of: str | None, output_dir: Path | None) -> None:
+    """Draw the pages again from what is stored."""
+    settings = _load(config)
+    folder = output_dir or settings.job.report
+    if folder is None:
+        msg = (
+            f"{config} names no folder for the pages. Give --output-dir, or add "
+            '`report = "report"` to [job].'
+        )
+        raise click.UsageError(msg)
+    with _guarded(settings):
+        from estimator.operations.job import write_pages
+
+        overviews = list(_overviews(settings, as_of, None))
+        written = write_pages(settings, overviews, folder)
+    click.echo(f"{len(written)} pages; open {folder / 'index.html'}", err=True)
+
+
+def _overviews(
+    settings: "NightlyConfig", as_of: str | None, model: str | None
+) -> Iterator[Any]:
+    from estimator.operations.overview import load_overview
+    from estimator.operations.store import open_store
+
+    moment = _moment(as_of)
+    if model is not None and model not in settings.models:
+        msg = f"There is no model {model!r} in {settings.path}; {_models(settings)}."
+        raise click.UsageError(msg)
+    with open_store(settings.job.store, create=False) as store:
+        for name in [model] if model else settings.models:
+            overview = load_overview(store, settings, name, moment)
+            if overview is None:
+                when = "" if as_of is None else f" by {as_of}"
+                click.echo(f"{name}: nothing has been said{when}.", err=True)
+            else:
+                yield overview
+
+
+def _moment(text: str | None) -> "pd.Timestamp | None":
+    from estimator.operations.clock import parse_moment
+
+    return None if text is None else parse_moment(text)
+
+
+def _load(path: Path) -> "NightlyConfig":
+    from estimator.operations.config import load_config
+
+    try:
+        return load_config(path)
+    except (ConfigurationError, ModuleNotFoundError) as error:
+        raise click.UsageError(str(error)) from error
+
+
+def _models(settings: "NightlyConfig") -> str:
+    n = len(settings.models)
+    return f"{n} model{'' if n == 1 else 's'}: {', '.join(settings.models)}"
+
+
+@contextmanager
+def _guarded(settings: "NightlyConfig") -> Iterator[None]:
+    """Turn errors into one line and an exit code; no secret is in either."""
+    from estimator.operations.store import StoreLocked
+
+    try:
+        yield
+    except click.ClickException:
+        raise
+    except StoreLocked as error:
+        _leave(settings.redact(str(error)), EX_TEMPFAIL)
+    except DataError as error:
+        _leave(settings.redact(str(error)), EX_DATAERR)
+    except (ConfigurationError, ModuleNotFoundError) as error:
+        raise click.UsageError(settings.redact(str(error))) from error
+    except OSError as error:
+        _leave(settings.redact(str(error)), 1)
+    except Exception:  # a bug is told as it is, but for secrets
+        _leave(settings.redact(traceback.format_exc()), 1)
+
+
+@contextmanager
+def _tidy_end() -> Iterator[None]:
+    """Let SIGTERM, as a scheduler sends it, end the job with everything put away."""
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _leave(text: str, code: int) -> None:
+    logging.getLogger("deadreckon").error(text, extra={"exit_code": code})
+    sys.exit(code)
+
+
+@contextmanager
+def _spoken(log_format: str, *, informed: bool) -> Iterator[None]:
+    """Send the log to stderr for the time of a command."""
+    log = logging.getLogger("deadreckon")
+    handler = logging.StreamHandler(sys.stderr)
+    if log_format == "json":
+        from estimator.operations.notify import JsonLines
+
+        handler.setFormatter(JsonLines())
+    before = log.level, log.propagate
+    log.setLevel(logging.INFO if informed else logging.WARNING)
+    log.propagate = False
+    log.addHandler(handler)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(before[0])
+        log.propagate = before[1]
+
+
+def _print_schema(context: click.Context, *, asked: bool) -> None:
+    if not asked:
+        return
+    from estimator.operations.config import config_schema
+
+    click.echo(json.dumps(config_schema(), indent=2))
+    context.exit()

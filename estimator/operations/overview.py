@@ -1,0 +1,167 @@
+"""What the store says of a model: the result, the verdicts, and how grave they are."""
+
+import json
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from estimator.degradation import verdict_file
+from estimator.degradation.verdict import Degradation
+from estimator.operations import store as storing
+from estimator.operations.clock import on_data_clock, shown, ticks
+from estimator.operations.config import NightlyConfig
+from estimator.operations.epochs import load_epochs
+from estimator.operations.exposition import MetricGauges, ModelGauges
+from estimator.operations.night import Verdicts, judge
+from estimator.operations.published import performance_of_rows
+from estimator.operations.store import Store
+from estimator.presentation.report import Report
+from estimator.results import Performance
+
+# Kinds of decline that are over, or none.
+CALM = ("stable", "recovered")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelOverview:
+    """What was last said of a model.
+
+    Attributes
+    ----------
+    name : str
+    performance : Performance
+        Reference and analysis.
+    verdicts : dict
+        By segment, then by metric.
+    as_of : Timestamp
+        Up to when rows and labels were known.
+    """
+
+    name: str
+    performance: Performance
+    verdicts: Verdicts
+    as_of: pd.Timestamp
+
+
+def load_overview(
+    store: Store, config: NightlyConfig, name: str, as_of: pd.Timestamp | None = None
+) -> ModelOverview | None:
+    """Return what was last said of a model, or what was at some time; None if nothing.
+
+    Verdicts of an earlier time are given anew on what was believed then, and name no
+    cause.
+    """
+    state = storing.load_state(store, name)
+    if state.as_of is None:
+        return None
+    epochs = load_epochs(state.estimators)
+    reference = epochs[-1].estimator.reference_.performance
+    moment = None
+    if as_of is not None:
+        moment = ticks(on_data_clock(as_of, reference.timezone))
+    rows = storing.load_results(store, name, moment)
+    if not rows:
+        return None
+    performance = performance_of_rows(rows, reference)
+    if moment is None:
+        stored = storing.load_verdicts(store, name)
+        verdicts = {
+            segment: {
+                metric: verdict_file.from_json(json.loads(row["detail"]))
+                for metric in performance.metrics
+                if (row := stored.get((segment, metric))) is not None
+            }
+            for segment in performance.segments
+        }
+    else:
+        verdicts = judge(epochs, performance, None)
+    known = state.as_of if moment is None else max(row["as_of"] for row in rows)
+    return ModelOverview(
+        name=name,
+        performance=performance,
+        verdicts=verdicts,
+        as_of=shown(known, reference.timezone),
+    )
+
+
+def report_of(overview: ModelOverview) -> Report:
+    """Return what the model's page shows."""
+    return Report(
+        title=overview.name,
+        performance=overview.performance,
+        verdicts=overview.verdicts,
+        as_of=f"{overview.as_of:%Y-%m-%d %H:%M}",
+    )
+
+
+def severity_of(overview: ModelOverview) -> Literal["calm", "warning", "alert"]:
+    """Say how grave things are.
+
+    ``alert``: a metric over all rows is beyond its threshold in the newest complete
+    chunk. ``warning``: so it is in a segment, or a verdict names a decline that is not
+    over.
+    """
+    performance = overview.performance
+    newest = _newest(performance)
+    if any(performance.alert[i].any() for i, segment in newest if segment == ""):
+        return "alert"
+    declines = any(
+        verdict.kind not in CALM
+        for by_metric in overview.verdicts.values()
+        for verdict in by_metric.values()
+    )
+    if declines or any(performance.alert[i].any() for i, _ in newest):
+        return "warning"
+    return "calm"
+
+
+def gauges_of(overview: ModelOverview, last_success: float) -> ModelGauges:
+    """Return what the metrics endpoint shows; times in seconds of Unix time."""
+    performance = overview.performance
+    found = []
+    for i, segment in _newest(performance):
+        by_metric = overview.verdicts.get(segment, {})
+        for k, metric in enumerate(performance.metrics):
+            verdict = by_metric.get(metric)
+            found.append(
+                MetricGauges(
+                    segment=segment,
+                    metric=metric,
+                    value=float(performance.value[i, k]),
+                    lower=float(performance.lower[i, k]),
+                    upper=float(performance.upper[i, k]),
+                    alert=bool(performance.alert[i, k]),
+                    chunk_start_timestamp=_seconds(performance.start[i]),
+                    labels_ratio=float(
+                        performance.n_labels[i] / max(performance.n_rows[i], 1)
+                    ),
+                    **_said(verdict),
+                )
+            )
+    return ModelGauges(
+        model=overview.name,
+        last_success_timestamp=last_success,
+        data_as_of_timestamp=overview.as_of.timestamp(),
+        metrics=tuple(found),
+    )
+
+
+def _said(verdict: Degradation | None) -> dict[str, Any]:
+    if verdict is None:
+        return {}
+    return {"kind": verdict.kind, "probability": verdict.probability}
+
+
+def _newest(performance: Performance) -> list[tuple[int, str]]:
+    """Return the row of each segment's newest chunk that has rows, with the segment."""
+    filled = (performance.period == "analysis") & (performance.n_rows > 0)
+    found = {}
+    for i in np.flatnonzero(filled).tolist():
+        found[str(performance.segment[i])] = i
+    return [(i, segment) for segment, i in found.items()]
+
+
+def _seconds(moment: np.datetime64) -> float:
+    return float(moment.astype("M8[us]").astype(np.int64)) * 1e-6

@@ -1,0 +1,165 @@
+"""Results as rows of the store, and rows as the result that charts are drawn of."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from estimator.assembly import concatenate_periods
+from estimator.operations.schema import NUMBERS
+from estimator.results import Performance
+
+Key = tuple[str, str, str]  # segment, chunk, metric
+# What was believed is kept anew where it has moved by more than this share of the
+# prediction interval's half-width: a chunk of which some labels never come moves a
+# little every night, for ever.
+WORTH_KEEPING = 0.01
+_FACTS = ("start", "end", "n_rows", "n_labels", "alert", "note")
+
+
+def result_rows(analysis: Performance, as_of: int) -> list[dict[str, Any]]:
+    """Return one row per segment, chunk and metric; NaN as None.
+
+    Parameters
+    ----------
+    analysis : Performance
+        Of the analysis period alone.
+    as_of : int
+        The latest time that it knows of, in microseconds since 1970.
+    """
+    ends = {name: _microseconds(getattr(analysis, name)) for name in ("start", "end")}
+    numbers = {name: getattr(analysis, name) for name in NUMBERS}
+    return [
+        {
+            "segment": str(analysis.segment[g]),
+            "chunk": str(analysis.chunk[g]),
+            "metric": metric,
+            "as_of": as_of,
+            "start": ends["start"][g],
+            "end": ends["end"][g],
+            "n_rows": int(analysis.n_rows[g]),
+            "n_labels": int(analysis.n_labels[g]),
+            **{name: _known(values[g, k]) for name, values in numbers.items()},
+            "alert": bool(analysis.alert[g, k]),
+            "note": str(analysis.note[g, k]),
+        }
+        for g in range(len(analysis))
+        for k, metric in enumerate(analysis.metrics)
+    ]
+
+
+def restated(
+    rows: Sequence[dict[str, Any]],
+    stored: Sequence[dict[str, Any]],
+    *,
+    whole: bool = False,
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return the rows that differ from those stored, and those worth remembering.
+
+    Both with their revision: one more than that of the row that they replace. The
+    first list holds the others, too, if ``whole``.
+    """
+    before = {_key(row): row for row in stored}
+    changed, remembered = [], []
+    for row in rows:
+        old = before.get(_key(row))
+        if old is not None and all(
+            old[name] == row[name] for name in (*_FACTS, *NUMBERS)
+        ):
+            if whole:
+                changed.append({name: old[name] for name in ("revision", *row)})
+            continue
+        new = {**row, "revision": 1 if old is None else old["revision"] + 1}
+        changed.append(new)
+        if old is None or _has_moved(old, new):
+            remembered.append(new)
+    return changed, remembered
+
+
+def _key(row: Mapping[str, Any]) -> Key:
+    return row["segment"], row["chunk"], row["metric"]
+
+
+def _has_moved(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+    if any(old[name] != new[name] for name in (*_FACTS, "realized")):
+        return True
+    if any((old[name] is None) != (new[name] is None) for name in NUMBERS):
+        return True
+    if old["value"] is None:
+        return False
+    least = WORTH_KEEPING * 0.5 * (new["upper"] - new["lower"])
+    return any(abs(new[n] - old[n]) > least for n in ("value", "lower", "upper"))
+
+
+def performance_of_rows(
+    rows: Sequence[Mapping[str, Any]], reference: Performance
+) -> Performance:
+    """Put a result together from the store's rows, after the reference's chunks."""
+    if not rows:
+        return reference
+    metrics = reference.metrics
+    by_key = {_key(row): row for row in rows if row["metric"] in metrics}
+    segments = list(dict.fromkeys(reference.segments))
+    segments += sorted({segment for segment, _, _ in by_key} - set(segments))
+    chunks = _in_time({chunk for _, chunk, _ in by_key})
+    groups = [
+        (segment, chunk)
+        for segment in segments
+        for chunk in chunks
+        if (segment, chunk, metrics[0]) in by_key
+    ]
+    first = [by_key[segment, chunk, metrics[0]] for segment, chunk in groups]
+
+    def numbers(name: str) -> NDArray[np.float64]:
+        return np.array(
+            [[by_key[s, c, metric][name] for metric in metrics] for s, c in groups],
+            dtype=np.float64,
+        ).reshape(len(groups), len(metrics))
+
+    def each(name: str, kind: Any) -> NDArray[Any]:
+        values = [[by_key[s, c, metric][name] for metric in metrics] for s, c in groups]
+        return np.array(values, dtype=kind).reshape(len(groups), len(metrics))
+
+    analysis = Performance(
+        metrics=metrics,
+        level=reference.level,
+        segment=np.array([segment for segment, _ in groups], dtype=object),
+        period=np.full(len(groups), "analysis", dtype=object),
+        chunk=np.array([chunk for _, chunk in groups], dtype=object),
+        start=_moments(row["start"] for row in first),
+        end=_moments(row["end"] for row in first),
+        timezone=reference.timezone,
+        n_rows=np.array([row["n_rows"] for row in first], dtype=np.int64),
+        n_labels=np.array([row["n_labels"] for row in first], dtype=np.int64),
+        alert=each("alert", np.bool_),
+        note=each("note", object),
+        **{name: numbers(name) for name in NUMBERS},
+    )
+    return concatenate_periods(reference, analysis)
+
+
+def _in_time(chunks: set[str]) -> list[str]:
+    labels = sorted(chunks)
+    if not labels:
+        return []
+    times = pd.to_datetime(labels, format="ISO8601", utc=True)
+    return [labels[i] for i in np.argsort(times, kind="stable").tolist()]
+
+
+def _known(value: np.float64) -> float | None:
+    return None if np.isnan(value) else float(value)
+
+
+def _microseconds(moments: NDArray[Any]) -> list[int | None]:
+    found = moments.astype("M8[us]")
+    missing = np.isnat(found)
+    ticks = found.view(np.int64).tolist()
+    return [None if gone else tick for gone, tick in zip(missing, ticks, strict=True)]
+
+
+def _moments(ticks: Any) -> NDArray[np.datetime64]:
+    nat = np.iinfo(np.int64).min
+    values = [nat if tick is None else tick for tick in ticks]
+    return np.array(values, dtype=np.int64).view("M8[us]")

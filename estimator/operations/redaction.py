@@ -1,0 +1,154 @@
+"""Variables of the environment in a configuration, and nothing told of their values."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+from urllib.parse import quote, quote_plus, unquote
+
+_VARIABLE = re.compile(r"\$\$\{|\$\{(?P<name>[A-Za-z_]\w*)\}|\$\{", re.ASCII)
+_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
+_PASSWORDS = (
+    re.compile(r"://[^:/@]*:([^@]+)@"),
+    re.compile(r"://[^:/@]*:(.+)@", re.DOTALL),  # with "@" in it, unquoted
+    re.compile(r"[?&][^=&]*(?:pass|secret|token|key|sig|cred)[^=&]*=([^&]+)", re.I),
+)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Redaction:
+    """Hides what must not be told.
+
+    Attributes
+    ----------
+    variables : mapping of str to str
+        ``${VAR}``, by each form in which its value may turn up.
+    passwords : frozenset of str
+        Hidden by ``***`` where no letter or digit adjoins: ``postgres`` may be one.
+    """
+
+    variables: Mapping[str, str] = field(default_factory=dict)
+    passwords: frozenset[str] = frozenset()
+
+    def redact(self, text: str) -> str:
+        """Return ``text`` with "${VAR}" or "***" in place of each secret.
+
+        Examples
+        --------
+        >>> Redaction({"hunter2": "${PASSWORD}"}).redact("no hunter2 at db")
+        'no ${PASSWORD} at db'
+        """
+        # Variables first: a password may begin before one, and end within it.
+        if self.variables:
+            longest_first = sorted(self.variables, key=len, reverse=True)
+            pattern = "|".join(map(re.escape, longest_first))
+            text = re.sub(pattern, lambda hit: self.variables[hit[0]], text)
+        for password in sorted(self.passwords, key=len, reverse=True):
+            text = re.sub(rf"(?<!\w){re.escape(password)}(?!\w)", "***", text)
+        return text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Discreet:
+    """Settings whose repr tells no secret."""
+
+    redaction: Redaction = field(default=Redaction(), compare=False)
+
+    def __repr__(self) -> str:
+        shown = ", ".join(
+            f"{one.name}={getattr(self, one.name)!r}"
+            for one in fields(self)
+            if one.name != "redaction"
+        )
+        return self.redaction.redact(f"{type(self).__name__}({shown})")
+
+
+def below(place: str, part: str | int) -> str:
+    """Return the dotted place of a key, or of a position in a list.
+
+    Examples
+    --------
+    >>> below(below("models", "credit.v2"), 0)
+    'models."credit.v2"[0]'
+    """
+    if isinstance(part, int):
+        return f"{place}[{part}]"
+    key = part if _BARE_KEY.fullmatch(part) else json.dumps(part)
+    return f"{place}.{key}" if place else key
+
+
+def find_variables(
+    document: Mapping[str, Any], environ: Mapping[str, str]
+) -> tuple[dict[str, str], list[str]]:
+    """Return the values of ``${VAR}`` in a document, and what is wrong with others."""
+    variables, problems = {}, []
+    for place, text in _texts(document):
+        for hit in _VARIABLE.finditer(text):
+            name = hit["name"]
+            if hit[0] == "$${":
+                continue
+            if name is None:
+                problems.append(
+                    f'`{place}` has a "${{" that no variable\'s name and "}}" follow. '
+                    'Write ${NAME}, or "$${" for a literal "${".'
+                )
+            elif not environ.get(name, "").strip():
+                state = "empty" if name in environ else "not set"
+                problems.append(
+                    f"`{place}` needs the environment variable {name}, which is "
+                    f"{state}. Set it for the job."
+                )
+            else:
+                variables[name] = environ[name]
+    return variables, problems
+
+
+def fill_in(node: Any, variables: Mapping[str, str]) -> Any:
+    """Return a copy of a document with ``${VAR}`` replaced, and ``$${`` by ``${``."""
+    if isinstance(node, dict):
+        return {key: fill_in(value, variables) for key, value in node.items()}
+    if isinstance(node, list):
+        return [fill_in(value, variables) for value in node]
+    if not isinstance(node, str):
+        return node
+    return _VARIABLE.sub(
+        lambda hit: "${" if hit[0] == "$${" else variables.get(hit["name"], hit[0]),
+        node,
+    )
+
+
+def redaction_of(
+    written: dict[str, Any], filled: dict[str, Any], variables: Mapping[str, str]
+) -> Redaction:
+    """Return what hides variables, passwords in URLs and the webhook of a document."""
+    hidden: dict[str, str] = {}
+    for name, value in variables.items():
+        hidden |= dict.fromkeys(_forms(value), f"${{{name}}}")
+    secrets: set[str] = set()
+    for place, text in [*_texts(written), *_texts(filled)]:
+        secrets.update(*(pattern.findall(text) for pattern in _PASSWORDS))
+        if place == "notify.webhook":
+            secrets.add(text)
+    told = {secret for secret in secrets if _VARIABLE.fullmatch(secret)}
+    return Redaction(hidden, frozenset().union(*map(_forms, secrets - told)))
+
+
+def _texts(node: Any, place: str = "") -> Iterator[tuple[str, str]]:
+    """Yield the place and the text of every text in a document."""
+    if isinstance(node, str):
+        yield place, node
+    elif isinstance(node, dict | list):
+        pairs = node.items() if isinstance(node, dict) else enumerate(node)
+        for part, value in pairs:
+            yield from _texts(value, below(place, part))
+
+
+def _forms(secret: str) -> set[str]:
+    """Return the secret as URLs and `repr` write it."""
+    # Beside both kinds of quotes, repr escapes the single ones.
+    escaped = repr(f"{secret}'\"")[1:-4]
+    forms = {secret, unquote(secret), escaped, escaped.replace(r"\'", "'")}
+    forms |= {quote(secret, safe=safe) for safe in ("", "/", " +")}
+    forms.add(quote_plus(secret))
+    return {form for form in forms if form.strip(" ./")}

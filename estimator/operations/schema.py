@@ -1,0 +1,171 @@
+"""The store's tables, and the numbered steps that brought them to where they are.
+
+Steps only go forward, and a published one is never edited: a change is a further step,
+and the tables below say what is true after the last.
+"""
+
+from collections.abc import Callable
+
+import sqlalchemy as sa
+
+PREFIX = "deadreckon_"  # a database may be shared with others
+metadata = sa.MetaData()
+
+
+def _table(name: str, *columns: sa.Column[object]) -> sa.Table:
+    return sa.Table(PREFIX + name, metadata, *columns)
+
+
+def _key(name: str) -> "sa.Column[object]":
+    return sa.Column(name, sa.String, primary_key=True)
+
+
+def _text(name: str) -> "sa.Column[object]":
+    return sa.Column(name, sa.Text, nullable=False)
+
+
+def _whole(name: str, *, optional: bool = False) -> "sa.Column[object]":
+    return sa.Column(name, sa.BigInteger, nullable=optional)
+
+
+NUMBERS = (
+    "value",
+    "lower",
+    "upper",
+    "expected_lower",
+    "expected_upper",
+    "standard_error",
+    "calibration_error",
+    "estimated",
+    "realized",
+    "lower_threshold",
+    "upper_threshold",
+    "breach_probability",
+)
+RESULT_KEY = ("model", "segment", "chunk", "metric")
+
+
+def _result_columns() -> "list[sa.Column[object]]":
+    return [
+        _whole("as_of"),
+        # First and last row; missing for a period without rows.
+        _whole("start", optional=True),
+        _whole("end", optional=True),
+        _whole("n_rows"),
+        _whole("n_labels"),
+        *(sa.Column(name, sa.Double) for name in NUMBERS),  # NaN is stored as NULL
+        sa.Column("alert", sa.Boolean, nullable=False),
+        _text("note"),
+    ]
+
+
+version = _table("schema", sa.Column("version", sa.Integer, primary_key=True))
+
+# Times are microseconds since 1970, in UTC or in the data's own wall-clock time.
+model = _table(
+    "model",
+    _key("model"),
+    _whole("as_of", optional=True),  # the latest time that results know of
+    _whole("until", optional=True),  # --as-of of the last run, if it had one
+)
+estimator = _table(
+    "estimator",
+    _key("model"),
+    _key("from_chunk"),  # "" is the beginning
+    _text("fingerprint"),  # of parameters and reference
+    sa.Column("data", sa.LargeBinary, nullable=False),
+)
+piece = _table(  # files that have been read, and in which version
+    "piece", _key("model"), _key("feed"), _key("path"), _text("version")
+)
+chunk = _table(  # what is kept of the rows: counts, no row
+    "chunk",
+    _key("model"),
+    _key("chunk"),
+    _whole("n_rows"),
+    _whole("n_labels"),
+    sa.Column("counts", sa.LargeBinary, nullable=False),
+)
+result = _table(
+    "result",
+    *(_key(name) for name in RESULT_KEY),
+    _whole("revision"),
+    *_result_columns(),
+)
+result_history = _table(
+    "result_history",
+    *(_key(name) for name in RESULT_KEY),
+    sa.Column("revision", sa.BigInteger, primary_key=True, autoincrement=False),
+    *_result_columns(),
+)
+verdict = _table(  # a revision a kind or onset; the newest moves with the data
+    "verdict",
+    _key("model"),
+    _key("segment"),
+    _key("metric"),
+    sa.Column("revision", sa.BigInteger, primary_key=True, autoincrement=False),
+    _whole("as_of"),  # since when this is said
+    _text("kind"),
+    sa.Column("probability", sa.Double, nullable=False),
+    _text("sentence"),
+    _text("detail"),  # the whole verdict as JSON
+)
+announced = _table(
+    "announced", _key("model"), _key("segment"), _key("metric"), _text("state")
+)
+message = _table(  # what is to be told; what has been told stays as the record of it
+    "message",
+    sa.Column("id", sa.Integer, primary_key=True),
+    _text("model"),
+    _whole("as_of"),
+    _text("content"),
+    sa.Column("sent", sa.Boolean, nullable=False),
+)
+run = _table(
+    "run",
+    sa.Column("id", sa.Integer, primary_key=True),
+    _text("model"),
+    _text("started"),  # by this machine's clock, ISO 8601 in UTC
+    _text("ended"),
+    sa.Column("exit_code", sa.Integer, nullable=False),
+    _text("summary"),
+)
+
+
+def _create_tables(connection: sa.Connection) -> None:
+    metadata.create_all(connection)
+
+
+# Step n brings a store from version n to n + 1. Once there is a second step, the first
+# must create the tables as they were then: freeze it.
+STEPS: tuple[Callable[[sa.Connection], None], ...] = (_create_tables,)
+
+
+class NewerStore(ValueError):
+    """The store was written by a later version of deadreckon."""
+
+
+def migrate(connection: sa.Connection) -> None:
+    """Bring the store to the newest version, in the transaction of the connection.
+
+    Raises
+    ------
+    NewerStore
+        If a later version of deadreckon wrote it.
+    """
+    version.create(connection, checkfirst=True)
+    found = connection.execute(sa.select(version.c.version)).scalar()
+    current = 0 if found is None else int(found)
+    if current > len(STEPS):
+        msg = (
+            f"The store is of version {current}, written by a later version of "
+            f"deadreckon; this one knows versions up to {len(STEPS)}. Upgrade "
+            "deadreckon."
+        )
+        raise NewerStore(msg)
+    if current == len(STEPS):
+        return
+    for step in STEPS[current:]:
+        step(connection)
+    connection.execute(sa.delete(version))
+    connection.execute(sa.insert(version).values(version=len(STEPS)))

@@ -1,0 +1,224 @@
+"""Rows of another database, copied into a temporary table of DuckDB's.
+
+Only the columns that are needed, and only the time that is looked back to.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from estimator.operations.estimation import DataError
+
+if TYPE_CHECKING:
+    import duckdb
+    import pandas as pd
+    import sqlalchemy as sa
+
+    from estimator.operations.config import SqlLocation
+
+ROWS_AT_A_TIME = 100_000
+
+
+class SourceUnavailable(ConnectionError):
+    """A database does not answer; nothing is wrong with the data."""
+
+
+def describe_location(location: "SqlLocation") -> str:
+    """Return where rows come from, without a password."""
+    import sqlalchemy as sa
+
+    url = sa.make_url(location.url).render_as_string(hide_password=True)
+    return f"{url}, {location.table or 'query'}"
+
+
+def stage(
+    engine: "duckdb.DuckDBPyConnection",
+    location: "SqlLocation",
+    table: str,
+    *,
+    name: str,
+    columns: Mapping[str, str],
+    optional: Mapping[str, str] | None = None,
+    since: "pd.Timestamp | None" = None,
+    by: str | None = None,
+) -> None:
+    """Copy rows into ``table``.
+
+    Parameters
+    ----------
+    columns : dict of str to str
+        By column, what it is: "id", "time" or "other".
+    optional : dict of str to str
+        Further columns, which may be absent.
+    since : Timestamp, optional
+        Only rows whose column ``by`` is at least this, or missing. In UTC.
+
+    Raises
+    ------
+    SourceUnavailable
+        If the database does not answer.
+    DataError
+        If it answers that there is no such table or column, or the query is wrong.
+    """
+    import sqlalchemy as sa
+
+    where = describe_location(location)
+    with _spoken_for(name, where):
+        source = sa.create_engine(location.url)
+        try:
+            with source.connect() as connection:
+                relation = _relation(connection, location)
+                kinds = dict(columns)
+                present = {column.name for column in relation.columns}
+                if optional and location.table is not None:
+                    kinds |= {c: k for c, k in optional.items() if c in present}
+                _copy(engine, connection, relation, table, kinds, since, by)
+        finally:
+            source.dispose()
+
+
+def _relation(connection: "sa.Connection", location: "SqlLocation") -> "sa.FromClause":
+    import sqlalchemy as sa
+
+    if location.table is not None:
+        schema, _, table = location.table.rpartition(".")
+        return sa.Table(
+            table, sa.MetaData(), schema=schema or None, autoload_with=connection
+        )
+    statement = sa.text(location.query or "")
+    probe = sa.text(f"SELECT * FROM ({location.query}) AS q WHERE 1 = 0")
+    names = connection.execute(probe).keys()
+    return statement.columns(*(sa.column(name) for name in names)).subquery("q")
+
+
+def _copy(
+    engine: "duckdb.DuckDBPyConnection",
+    connection: "sa.Connection",
+    relation: "sa.FromClause",
+    table: str,
+    kinds: Mapping[str, str],
+    since: "pd.Timestamp | None",
+    by: str | None,
+) -> None:
+    import pandas as pd
+    import sqlalchemy as sa
+
+    missing = [name for name in kinds if name not in relation.columns]
+    # What is not there is told by whoever looks at the columns of the table.
+    wanted = [name for name in kinds if name not in missing]
+    query = sa.select(*(relation.columns[name] for name in wanted))
+    if since is not None and by in wanted:
+        column = relation.columns[by]
+        query = query.where(
+            sa.or_(column >= _bound(connection, column, since), column.is_(None))
+        )
+    streamed = connection.execution_options(
+        stream_results=True, max_row_buffer=ROWS_AT_A_TIME
+    )
+    made = False
+    frames = pd.read_sql_query(query, streamed, chunksize=ROWS_AT_A_TIME)
+    types: dict[str, Any] = {}
+    for frame in frames:
+        typed = _typed(frame, kinds, types)
+        engine.register("#staged", typed)
+        if made:
+            engine.execute(f'INSERT INTO "{table}" SELECT * FROM "#staged"')
+        else:
+            engine.execute(f'CREATE OR REPLACE TABLE "{table}" AS FROM "#staged"')
+        engine.unregister("#staged")
+        made = True
+    if not made:
+        empty = _typed(pd.DataFrame({name: [] for name in wanted}), kinds, types)
+        engine.register("#staged", empty)
+        engine.execute(f'CREATE OR REPLACE TABLE "{table}" AS FROM "#staged"')
+        engine.unregister("#staged")
+
+
+def _bound(connection: "sa.Connection", column: Any, since: "pd.Timestamp") -> Any:
+    """Return a moment as the database compares it, a day early to be sure."""
+    import sqlalchemy as sa
+
+    early = since - _day()
+    if connection.dialect.name == "sqlite":  # has no times: they are texts
+        return sa.literal(early.strftime("%Y-%m-%d"), sa.String)
+    zoned = getattr(column.type, "timezone", False)
+    return (early.tz_localize("UTC") if zoned else early).to_pydatetime()
+
+
+def _day() -> Any:
+    import pandas as pd
+
+    return pd.Timedelta(days=1)
+
+
+def _typed(
+    frame: "pd.DataFrame", kinds: Mapping[str, str], types: dict[str, Any]
+) -> "pd.DataFrame":
+    """Give columns the types of the first rows, which the table will have."""
+    import pandas as pd
+
+    typed = {}
+    for name in map(str, frame):
+        values = frame[name]
+        if kinds[name] == "time":
+            typed[name] = _times(values)
+            continue
+        if name not in types:
+            types[name] = _type_of(values, kinds[name])
+        typed[name] = values.astype(types[name])
+    return pd.DataFrame(typed)
+
+
+def _type_of(values: "pd.Series[Any]", kind: str) -> Any:
+    from pandas.api.types import is_integer_dtype, is_object_dtype, is_string_dtype
+
+    if kind == "id":
+        return "int64" if is_integer_dtype(values) else "string"
+    if not (is_object_dtype(values) or is_string_dtype(values)):
+        return values.dtype
+    known = values.dropna()
+    # Decimals come as objects.
+    return "float64" if known.size and not isinstance(known.iloc[0], str) else "string"
+
+
+def _times(values: "pd.Series[Any]") -> "pd.Series[Any]":
+    import pandas as pd
+
+    if not pd.api.types.is_datetime64_any_dtype(values):
+        values = pd.to_datetime(values, format="ISO8601")
+    if isinstance(values.dtype, pd.DatetimeTZDtype):
+        in_utc: pd.Series[Any] = values.dt.tz_convert("UTC")
+        return in_utc.astype("datetime64[us, UTC]")
+    return values.astype("datetime64[us]")
+
+
+@contextmanager
+def _spoken_for(name: str, where: str) -> Iterator[None]:
+    """Turn what a database says into an error that says which."""
+    import sqlalchemy.exc
+
+    try:
+        yield
+    except (sqlalchemy.exc.OperationalError, sqlalchemy.exc.InterfaceError) as error:
+        first = _first_line(error)
+        if first.startswith("no such"):  # SQLite's word for a missing table or column
+            raise DataError(_unreadable(name, where, first)) from error
+        msg = (
+            f"{name}: the database {where} does not answer ({first}). Nothing was "
+            "stored; the next run takes up from here."
+        )
+        raise SourceUnavailable(msg) from error
+    except (sqlalchemy.exc.SQLAlchemyError, ValueError, TypeError) as error:
+        raise DataError(_unreadable(name, where, _first_line(error))) from error
+
+
+def _unreadable(name: str, where: str, reason: str) -> str:
+    return (
+        f"{name} ({where}) cannot be read: {reason}. Nothing was stored. Correct the "
+        "source, or what the configuration names."
+    )
+
+
+def _first_line(error: BaseException) -> str:
+    original = getattr(error, "orig", None) or error
+    return (str(original).strip().splitlines() or [type(error).__name__])[0].rstrip(".")

@@ -1,0 +1,449 @@
+"""Where results are kept: SQLite by default, PostgreSQL by URL.
+
+What a run has to say of a model is written in one transaction: after a crash the store
+is as it was before, or as it should be after.
+"""
+
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from estimator.operations import schema
+from estimator.operations.estimation import ConfigurationError
+
+BUSY_SECONDS = 30.0
+WENT_WELL = (0, 99)  # exit codes: it ran, or there was nothing new
+_ROWS_AT_A_TIME = 500
+# "deadreckon" among the advisory locks of a PostgreSQL database.
+_ADVISORY_LOCK = 0x6465_6164_7265_636B
+
+
+class StoreLocked(RuntimeError):
+    """Another run works on the store."""
+
+
+class StoreUnavailable(ConnectionError):
+    """The store cannot be reached, read or written; nothing is wrong with the data."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Store:
+    """A database of results.
+
+    Attributes
+    ----------
+    engine : sqlalchemy.Engine
+    where : str
+        For messages; without a password.
+    """
+
+    engine: sa.Engine
+    where: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelState:
+    """What earlier runs have left of a model.
+
+    Attributes
+    ----------
+    as_of, until : int or None
+        Latest time that results know of; ``--as-of`` of the last run. Microseconds.
+    pieces : dict of dict of str
+        By feed, the files that were read, each with its version.
+    estimators : dict of (str, bytes)
+        By first chunk, the fingerprint and the file of the estimator.
+    sizes : dict of (int, int)
+        By chunk, its rows and labels.
+    announced : dict
+        By segment and metric, announcements as JSON text.
+    """
+
+    as_of: int | None = None
+    until: int | None = None
+    pieces: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    estimators: Mapping[str, tuple[str, bytes]] = field(default_factory=dict)
+    sizes: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    announced: Mapping[tuple[str, str], str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Night:
+    """All that a run changes of a model; rows as the schema has them, without model.
+
+    Attributes
+    ----------
+    as_of, until, pieces, estimators, announced
+        As in `ModelState`, in full.
+    chunks : list of dict
+        Chunks whose counts are new.
+    results, history : list of dict
+        Rows that differ from those stored, and which to keep as what was believed.
+    afresh : bool
+        Whether ``results`` are all there are: others go.
+    verdicts : list of dict
+    messages : list of str
+        To be told to whoever listens.
+    """
+
+    as_of: int | None
+    until: int | None
+    pieces: Mapping[str, Mapping[str, str]]
+    estimators: Mapping[str, tuple[str, bytes]]
+    announced: Mapping[tuple[str, str], str]
+    chunks: Sequence[dict[str, Any]] = ()
+    results: Sequence[dict[str, Any]] = ()
+    history: Sequence[dict[str, Any]] = ()
+    afresh: bool = False
+    verdicts: Sequence[dict[str, Any]] = ()
+    messages: Sequence[str] = ()
+
+
+@contextmanager
+def open_store(url: str, *, create: bool = True) -> Iterator[Store]:
+    """Open a store, and bring its tables up to date.
+
+    Parameters
+    ----------
+    url : str
+        Of SQLite or PostgreSQL, as SQLAlchemy has them.
+    create : bool, default=True
+        Whether to make it if it is not there; else it is an error.
+
+    Raises
+    ------
+    ConfigurationError
+        If there is none and none is to be made, or it is of a later version.
+    StoreUnavailable
+        If it does not answer, or cannot be written.
+    """
+    parsed = sa.make_url(url)
+    where = parsed.render_as_string(hide_password=True)
+    if parsed.get_backend_name() == "sqlite":
+        where = str(parsed.database)
+        _check_file(Path(where), create=create)
+    engine = _engine(parsed)
+    try:
+        with answering(where):
+            with engine.begin() as connection:
+                if create or not _is_current(connection):
+                    schema.migrate(connection)
+            yield Store(engine=engine, where=where)
+    except schema.NewerStore as error:
+        raise ConfigurationError(f"{where}: {error}") from error  # noqa: EM102
+    finally:
+        engine.dispose()
+
+
+def exists(url: str) -> bool:
+    """Whether there is a store to read; a server's is taken to be there."""
+    parsed = sa.make_url(url)
+    if parsed.get_backend_name() != "sqlite":
+        return True
+    return Path(str(parsed.database)).is_file()
+
+
+def _check_file(path: Path, *, create: bool) -> None:
+    if not create and not path.is_file():
+        msg = f"There is no store {path} yet. `deadreckon run` makes it."
+        raise ConfigurationError(msg)
+    if not path.parent.is_dir():
+        msg = f"`store`: there is no folder {path.parent}. Create it first."
+        raise ConfigurationError(msg)
+
+
+def _is_current(connection: sa.Connection) -> bool:
+    """Whether nothing is to be migrated, by reading alone."""
+    if not sa.inspect(connection).has_table(schema.version.name):
+        return False
+    found = connection.execute(sa.select(schema.version.c.version)).scalar()
+    return found == len(schema.STEPS)
+
+
+def _engine(url: sa.URL) -> sa.Engine:
+    if url.get_backend_name() != "sqlite":
+        return sa.create_engine(url, pool_pre_ping=True)
+    engine = sa.create_engine(url, connect_args={"timeout": BUSY_SECONDS})
+
+    # The driver would begin transactions late, and not at all for tables.
+    @sa.event.listens_for(engine, "connect")
+    def configure(connection: Any, _: Any) -> None:
+        connection.isolation_level = None
+        connection.execute("PRAGMA journal_mode = WAL")  # readers do not wait
+
+    @sa.event.listens_for(engine, "begin")
+    def begin(connection: sa.Connection) -> None:
+        connection.exec_driver_sql("BEGIN")
+
+    return engine
+
+
+@contextmanager
+def answering(where: str) -> Iterator[None]:
+    """Turn what a database says of itself into one clear error."""
+    try:
+        yield
+    except sa.exc.DBAPIError as error:
+        original = error.orig or error
+        first = (str(original).strip().splitlines() or [type(original).__name__])[0]
+        msg = (
+            f"The store {where} cannot be used ({first.rstrip('.')}). What it held is "
+            "as it was. Mend that and run again."
+        )
+        raise StoreUnavailable(msg) from error
+
+
+@contextmanager
+def lease(store: Store) -> Iterator[None]:
+    """Keep other runs away from the store, until the block, or the process, ends.
+
+    On PostgreSQL an advisory lock, on SQLite a locked file beside the store's: both are
+    given back by the system when the process dies.
+
+    Raises
+    ------
+    StoreLocked
+        If another run has it.
+    """
+    if store.engine.dialect.name == "sqlite":
+        with _locked_file(Path(f"{store.engine.url.database}.lock")):
+            yield
+        return
+    with store.engine.connect() as connection:
+        key = {"key": _ADVISORY_LOCK}
+        query = sa.text("SELECT pg_try_advisory_lock(:key)")
+        if not connection.execute(query, key).scalar():
+            raise StoreLocked(_locked(store.where))
+        connection.commit()  # the lock is the session's: no transaction stays open
+        try:
+            yield
+        finally:
+            connection.execute(sa.text("SELECT pg_advisory_unlock(:key)"), key)
+
+
+@contextmanager
+def _locked_file(path: Path) -> Iterator[None]:
+    # SQLite's own locks: they work wherever its databases do.
+    with closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as connection:
+        try:
+            connection.execute("BEGIN EXCLUSIVE")
+        except sqlite3.OperationalError as error:
+            if "locked" in str(error):
+                raise StoreLocked(_locked(str(path.with_suffix("")))) from error
+            msg = f"{path} cannot be locked ({error}). Is the folder writable?"
+            raise StoreUnavailable(msg) from error
+        yield
+
+
+def _locked(where: str) -> str:
+    return f"Another run works on the store {where}. Try again when it is done."
+
+
+def load_state(store: Store, model: str) -> ModelState:
+    """Return what earlier runs have left of a model; of a new one, nothing."""
+    with answering(store.where), store.engine.connect() as connection:
+        found = connection.execute(
+            sa.select(schema.model).where(schema.model.c.model == model)
+        ).one_or_none()
+        if found is None:
+            return ModelState()
+        pieces: dict[str, dict[str, str]] = {}
+        for row in _rows(connection, schema.piece, model):
+            pieces.setdefault(row.feed, {})[row.path] = row.version
+        sizes = sa.select(
+            schema.chunk.c.chunk, schema.chunk.c.n_rows, schema.chunk.c.n_labels
+        ).where(schema.chunk.c.model == model)
+        return ModelState(
+            as_of=found.as_of,
+            until=found.until,
+            pieces=pieces,
+            estimators={
+                row.from_chunk: (row.fingerprint, row.data)
+                for row in _rows(connection, schema.estimator, model)
+            },
+            sizes={
+                row.chunk: (row.n_rows, row.n_labels)
+                for row in connection.execute(sizes)
+            },
+            announced={
+                (row.segment, row.metric): row.state
+                for row in _rows(connection, schema.announced, model)
+            },
+        )
+
+
+def load_counts(store: Store, model: str) -> dict[str, bytes]:
+    """Return the counts of all chunks of a model."""
+    table = schema.chunk.c
+    query = sa.select(table.chunk, table.counts).where(table.model == model)
+    with answering(store.where), store.engine.connect() as connection:
+        return {row.chunk: row.counts for row in connection.execute(query)}
+
+
+def load_results(
+    store: Store, model: str, as_of: int | None = None
+) -> list[dict[str, Any]]:
+    """Return the results of a model, or what was believed at some time."""
+    with answering(store.where), store.engine.connect() as connection:
+        if as_of is None:
+            return [row._asdict() for row in _rows(connection, schema.result, model)]
+        history = schema.result_history
+        query = (
+            sa.select(history)
+            .where(history.c.model == model, history.c.as_of <= as_of)
+            .order_by(history.c.revision)
+        )
+        newest = {
+            tuple(getattr(row, name) for name in schema.RESULT_KEY): row._asdict()
+            for row in connection.execute(query)
+        }
+        return list(newest.values())
+
+
+def load_verdicts(
+    store: Store, model: str, as_of: int | None = None
+) -> dict[tuple[str, str], dict[str, Any]]:
+    """Return the newest verdict by segment and metric, or that of some time."""
+    table = schema.verdict
+    query = sa.select(table).where(table.c.model == model).order_by(table.c.revision)
+    if as_of is not None:
+        query = query.where(table.c.as_of <= as_of)
+    with answering(store.where), store.engine.connect() as connection:
+        return {
+            (row.segment, row.metric): row._asdict()
+            for row in connection.execute(query)
+        }
+
+
+def save_night(store: Store, model: str, night: Night) -> None:
+    """Write all that a run changes of a model, or nothing."""
+    with answering(store.where), store.engine.begin() as connection:
+        own = {"model": model}
+        head = {**own, "as_of": night.as_of, "until": night.until}
+        _upsert(connection, schema.model, [head])
+        pieces = [
+            {"feed": feed, "path": path, "version": version}
+            for feed, found in night.pieces.items()
+            for path, version in found.items()
+        ]
+        estimators = [
+            {"from_chunk": first, "fingerprint": fingerprint, "data": data}
+            for first, (fingerprint, data) in night.estimators.items()
+        ]
+        _replace(connection, schema.piece, model, pieces)
+        _replace(connection, schema.estimator, model, estimators)
+        states = [
+            {"segment": segment, "metric": metric, "state": state}
+            for (segment, metric), state in night.announced.items()
+        ]
+        if night.afresh:
+            _replace(connection, schema.result, model, [])
+        changed: dict[sa.Table, Sequence[dict[str, Any]]] = {
+            schema.announced: states,
+            schema.chunk: night.chunks,
+            schema.result: night.results,
+            schema.result_history: night.history,
+            schema.verdict: night.verdicts,
+        }
+        for table, rows in changed.items():
+            _upsert(connection, table, [{**own, **row} for row in rows])
+        _insert(
+            connection,
+            schema.message,
+            [
+                {**own, "as_of": night.as_of or 0, "content": text, "sent": False}
+                for text in night.messages
+            ],
+        )
+
+
+def log_run(
+    store: Store, model: str, *, started: str, ended: str, exit_code: int, summary: str
+) -> None:
+    """Write down that there was a run."""
+    with answering(store.where), store.engine.begin() as connection:
+        connection.execute(
+            sa.insert(schema.run).values(
+                model=model,
+                started=started,
+                ended=ended,
+                exit_code=exit_code,
+                summary=summary,
+            )
+        )
+
+
+def last_success(store: Store, model: str) -> str | None:
+    """Return when the last run of a model ended that went well, in ISO 8601."""
+    table = schema.run.c
+    query = sa.select(sa.func.max(table.ended)).where(
+        table.model == model, table.exit_code.in_(WENT_WELL)
+    )
+    with answering(store.where), store.engine.connect() as connection:
+        found: str | None = connection.execute(query).scalar()
+    return found
+
+
+def unsent_messages(store: Store) -> list[tuple[int, dict[str, Any]]]:
+    """Return what is still to be told, oldest first, each with its number."""
+    table = schema.message
+    query = sa.select(table).where(~table.c.sent).order_by(table.c.id)
+    with answering(store.where), store.engine.connect() as connection:
+        return [(row.id, json.loads(row.content)) for row in connection.execute(query)]
+
+
+def mark_sent(store: Store, numbers: Sequence[int]) -> None:
+    """Note that messages have been told."""
+    table = schema.message
+    with answering(store.where), store.engine.begin() as connection:
+        connection.execute(
+            sa.update(table).where(table.c.id.in_(numbers)).values(sent=True)
+        )
+
+
+def _rows(connection: sa.Connection, table: sa.Table, model: str) -> sa.Result[Any]:
+    return connection.execute(sa.select(table).where(table.c.model == model))
+
+
+def _replace(
+    connection: sa.Connection,
+    table: sa.Table,
+    model: str,
+    rows: Sequence[dict[str, Any]],
+) -> None:
+    """Put these rows in the place of all that there are of a model."""
+    connection.execute(sa.delete(table).where(table.c.model == model))
+    _insert(connection, table, [{"model": model, **row} for row in rows])
+
+
+def _insert(
+    connection: sa.Connection, table: sa.Table, rows: Sequence[dict[str, Any]]
+) -> None:
+    if rows:
+        connection.execute(sa.insert(table), list(rows))
+
+
+def _upsert(
+    connection: sa.Connection, table: sa.Table, rows: Sequence[dict[str, Any]]
+) -> None:
+    """Insert rows, or replace those that have the same key."""
+    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
+    statement: Any = dialect.insert(table)
+    key = [column.name for column in table.primary_key]
+    statement = statement.on_conflict_do_update(
+        index_elements=key,
+        set_={
+            column.name: statement.excluded[column.name]
+            for column in table.columns
+            if column.name not in key
+        },
+    )
+    for begin in range(0, len(rows), _ROWS_AT_A_TIME):
+        connection.execute(statement, list(rows[begin : begin + _ROWS_AT_A_TIME]))

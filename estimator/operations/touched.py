@@ -1,0 +1,218 @@
+"""The chunks that new rows fall into: read again as a whole, and counted."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from estimator._edges import Edges
+from estimator._periods import Period
+from estimator.chunking import check_chunk, make_chunks
+from estimator.delayed_labels.count_table import CountTable, count_rows
+from estimator.delayed_labels.count_table_file import table_to_bytes
+from estimator.monitor import Epoch
+from estimator.operations.estimation import DataError
+from estimator.operations.intake import count_hours, read_rows
+from estimator.operations.model_sources import Feeds
+from estimator.operations.store import ModelState
+from estimator.performance_estimator import PerformanceEstimator
+from estimator.unlabelled import adapt_columns, features_of
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow as pa
+
+# Rows that are in memory at a time; a chunk with more is read whole.
+ROWS_AT_A_TIME = 3_000_000
+_HOUR = np.timedelta64(3_600_000_000 - 1, "us")
+# A clock that differs by less may be of another time zone.
+_CLOCK_SLACK = pd.Timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """A chunk's period: [begin, end), open where ``end`` is None."""
+
+    label: str
+    begin: pd.Timestamp
+    end: pd.Timestamp | None
+    n_rows: int
+
+
+def periods_of(estimator: PerformanceEstimator) -> Period | Edges:
+    """Return how time is cut into chunks; the configuration allows nothing else."""
+    spec = check_chunk(estimator.chunk, has_timestamp=True)
+    if not isinstance(spec, Period | Edges):
+        msg = f"`chunk` must be periods of time, got {spec!r}."
+        raise TypeError(msg)
+    return spec
+
+
+def epoch_of(epochs: Sequence[Epoch], label: str) -> int:
+    """Return the place of the estimator whose chunk it is."""
+    return max(
+        i
+        for i, epoch in enumerate(epochs)
+        if epoch.from_chunk is None or str(epoch.from_chunk) <= label
+    )
+
+
+def find_spans(
+    engine: "duckdb.DuckDBPyConnection",
+    feeds: Feeds,
+    epochs: Sequence[Epoch],
+    hours: Any,
+    since: pd.Timestamp | None,
+    until: pd.Timestamp | None,
+) -> list[Span]:
+    """Return the chunks that rows of these hours (None: of all) belong to."""
+    if hours is not None and not hours.size:
+        return []
+    every = count_hours(engine, feeds.predictions, until=until)
+    if not every.n_rows:
+        return []
+    _check_clock(every.hour[-1], until, feeds)
+    spec = periods_of(epochs[-1].estimator)
+    timezone = epochs[-1].estimator.reference_.performance.timezone
+    first, last = every.hour[0], every.hour[-1] + _HOUR
+    if isinstance(spec, Period):
+        limit = max(10_000, every.n_rows)
+        begin, labels = spec.between(first, last, timezone, limit)
+    else:
+        begin, labels = spec.between(first, last, timezone)
+        if first < spec.values[0]:
+            msg = (
+                f"predictions ({feeds.predictions.where}): rows must not lie before "
+                f"the first of the edges in `chunk` ({spec.values[0]}), but some do. "
+                "Name an earlier edge."
+            )
+            raise DataError(msg)
+    begin = begin.astype("M8[us]")
+    end = [*begin[1:].tolist(), None]
+    wanted = np.zeros(begin.size, dtype=np.bool_)
+    hours = every.hour if hours is None else hours
+    low = np.searchsorted(begin, hours, side="right") - 1
+    high = np.searchsorted(begin, hours + _HOUR, side="right") - 1
+    for a, b in zip(low.clip(0).tolist(), high.tolist(), strict=True):
+        wanted[a : b + 1] = True
+    if since is not None:
+        wanted &= begin >= since.to_datetime64()
+    total = np.concatenate([[0], np.cumsum(every.count)])
+    at = np.append(np.searchsorted(every.hour, begin), every.hour.size)
+    return [
+        Span(
+            label=labels[c],
+            begin=pd.Timestamp(begin[c]),
+            end=None if end[c] is None else pd.Timestamp(end[c]),
+            n_rows=int(total[at[c + 1]] - total[at[c]]),
+        )
+        for c in np.flatnonzero(wanted).tolist()
+    ]
+
+
+def _check_clock(newest: Any, until: pd.Timestamp | None, feeds: Feeds) -> None:
+    now = pd.Timestamp(datetime.now(UTC)).tz_localize(None)
+    if until is None and pd.Timestamp(newest) > now + _CLOCK_SLACK:
+        msg = (
+            f"predictions ({feeds.predictions.where}): times must not lie in the "
+            f"future, but the newest is of {pd.Timestamp(newest):%Y-%m-%d %H}:00 and "
+            f"this machine's clock says {now:%Y-%m-%d %H:%M} UTC. Nothing was stored. "
+            "Mend the clock or the data, or say `--as-of`."
+        )
+        raise DataError(msg)
+
+
+def count_touched(
+    engine: "duckdb.DuckDBPyConnection",
+    feeds: Feeds,
+    epochs: Sequence[Epoch],
+    spans: Sequence[Span],
+    until: pd.Timestamp | None,
+    state: ModelState,
+    counts: Mapping[str, bytes],
+) -> tuple[dict[str, bytes], list[str]]:
+    """Count the rows of some chunks; return those that are not as they were."""
+    touched: dict[str, bytes] = {}
+    lost = []
+    for block in _blocks(spans):
+        rows = read_rows(
+            engine,
+            feeds.predictions,
+            feeds.labels,
+            spans=[(span.begin, span.end) for span in block],
+            until=until,
+        )
+        if not rows.num_rows:
+            continue
+        for table in _count(rows, epochs, feeds):
+            data = table_to_bytes(table)
+            if counts.get(table.label) == data:
+                continue
+            before = state.sizes.get(table.label, (0, 0))
+            if table.n_rows < before[0] or table.n_labels < before[1]:
+                lost.append(
+                    f"chunk {table.label} is left as it was: its sources now hold "
+                    f"{table.n_rows:,} rows with {table.n_labels:,} labels, and held "
+                    f"{before[0]:,} with {before[1]:,}"
+                )
+                continue
+            touched[table.label] = data
+    return touched, lost
+
+
+def _blocks(spans: Sequence[Span]) -> list[list[Span]]:
+    blocks: list[list[Span]] = []
+    room = 0
+    for span in spans:
+        if span.n_rows > room or not blocks:
+            blocks.append([])
+            room = ROWS_AT_A_TIME
+        blocks[-1].append(span)
+        room -= span.n_rows
+    return blocks
+
+
+def _count(
+    rows: "pa.Table",
+    epochs: Sequence[Epoch],
+    feeds: Feeds,
+) -> list[CountTable]:
+    estimator = epochs[-1].estimator
+    try:
+        columns = estimator.read_production(
+            rows, with_arrivals=True, in_utc=feeds.predictions.is_zoned
+        )
+    except (ValueError, TypeError) as error:
+        msg = f"predictions ({feeds.predictions.where}): {error}"
+        raise DataError(msg) from error
+    if columns.label is None:
+        columns = replace(columns, label=np.full(columns.n_rows, np.nan))
+    chunks = make_chunks(
+        columns.n_rows, estimator.chunk, columns.timestamp, columns.timezone
+    )
+    own = np.array([epoch_of(epochs, label) for label in chunks.label.tolist()])
+    tables = []
+    for i in np.unique(own).tolist():
+        fitted = epochs[i].estimator.reference_
+        of_epoch = chunks.select(np.flatnonzero(own == i))
+        features = features_of(fitted, rows, name="production")
+        adapted, remarks = adapt_columns(fitted, columns, features, of_epoch.row_sets())
+        tables += count_rows(
+            adapted,
+            of_epoch,
+            decision=estimator.decisions(columns),
+            bands=fitted.delays.bands,
+            remarks=remarks,
+        )
+    for table in tables:
+        if table.n_missing == table.n_rows:
+            msg = (
+                f"predictions ({feeds.predictions.where}): all {table.n_rows:,} scores "
+                f"of chunk {table.label} are missing. Nothing was stored. Write them "
+                "again, with their scores."
+            )
+            raise DataError(msg)
+    return tables

@@ -1,0 +1,202 @@
+"""Tables of counts say what their rows say, in whatever order these were read."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from estimator import Monitor, PerformanceEstimator
+from estimator.chunking import check_chunk, make_chunks
+from estimator.delayed_labels.count_table import (
+    GRID_END,
+    UNLABELED,
+    count_rows,
+    grid_size,
+    without_slots,
+)
+from estimator.delayed_labels.count_table_file import table_from_bytes, table_to_bytes
+from estimator.delayed_labels.tabulated import lay_out
+from estimator.monitoring import performance_of, take_stock
+from tests.estimator.operations.nightly import START, simulate_days
+
+
+def rows_of(n_days=3, per_day=300, seed=0, known=0.6):
+    rows = simulate_days(n_days, per_day, seed)
+    rng = np.random.default_rng(seed)
+    rows["y_true"] = rows["y_true"].where(rng.random(len(rows)) < known)
+    rows["labeled_at"] = rows["labeled_at"].where(rows["y_true"].notna())
+    rows.loc[rng.random(len(rows)) < 0.02, "y_pred_proba"] = np.nan
+    return rows
+
+
+@pytest.fixture(scope="module")
+def estimator():
+    reference = simulate_days(15, seed=1, start=START - pd.Timedelta(days=40))
+    return PerformanceEstimator(
+        chunk="D", timestamp="time", labeled_at="labeled_at", segments="region"
+    ).fit(reference)
+
+
+def tables_of(estimator, rows):
+    columns = estimator.read_production(rows, with_arrivals=True)
+    chunks = make_chunks(columns.n_rows, "D", columns.timestamp)
+    return count_rows(
+        columns,
+        chunks,
+        decision=estimator.decisions(columns),
+        bands=estimator.reference_.delays.bands,
+    )
+
+
+def test_counts_add_up(estimator):
+    rows = rows_of()
+    for table, (day, own) in zip(
+        tables_of(estimator, rows), rows.groupby(rows["time"].dt.date), strict=True
+    ):
+        assert table.label == str(day)
+        assert table.n_rows == len(own)
+        assert table.n_labels == own["y_true"].notna().sum()
+        assert table.n_missing == own["y_pred_proba"].isna().sum()
+        assert pd.Timestamp(table.first, unit="us") == own["time"].min()
+        assert pd.Timestamp(table.last, unit="us") == own["time"].max()
+        assert pd.Timestamp(table.latest_label, unit="us") == own["labeled_at"].max()
+        cells = pd.DataFrame(dict(table.cells))
+        by_cell = cells.groupby(["label", "decision", "code/0"])["count"].sum()
+        truth = own.assign(
+            label=own["y_true"].fillna(UNLABELED).astype(int),
+            decision=own["y_pred_proba"] >= 0.5,
+            code=own["region"].map({"north": 0, "south": 1}),
+        ).groupby(["label", "decision", "code"])
+        assert by_cell.to_dict() == truth.size().to_dict()
+
+
+def test_arrivals_count_every_usable_label_once_by_all_and_by_segment(estimator):
+    rows = rows_of()
+    usable = rows["y_true"].notna() & rows["y_pred_proba"].notna()
+    tables = tables_of(estimator, rows)
+    for i in (0, 1):
+        assert sum(t.arrivals[f"count/{i}"].sum() for t in tables) == usable.sum()
+
+
+def test_the_order_of_the_rows_leaves_no_trace(estimator):
+    rows = rows_of()
+    first = [table_to_bytes(table) for table in tables_of(estimator, rows)]
+    mixed = rows.sample(frac=1, random_state=1)
+    assert [table_to_bytes(table) for table in tables_of(estimator, mixed)] == first
+
+
+def test_bytes_and_back(estimator):
+    for table in tables_of(estimator, rows_of()):
+        again = table_from_bytes(table_to_bytes(table))
+        assert (again.label, again.first, again.last) == (
+            table.label,
+            table.first,
+            table.last,
+        )
+        assert (again.latest_label, again.remark) == (table.latest_label, table.remark)
+        assert dict(again.values) == dict(table.values)
+        for part in ("cells", "arrivals"):
+            ours, theirs = getattr(table, part), getattr(again, part)
+            assert set(ours) == set(theirs)
+            for name, values in ours.items():
+                # Means are kept as 32-bit numbers.
+                np.testing.assert_allclose(theirs[name], values, rtol=1e-7)
+        assert table_to_bytes(again) == table_to_bytes(table)
+
+
+@pytest.mark.parametrize("damage", [b"", b"something else"])
+def test_damaged_bytes(damage):
+    with pytest.raises(ValueError, match="is damaged"):
+        table_from_bytes(damage)
+
+
+def test_bytes_of_a_later_version(estimator):
+    import zlib
+
+    data = zlib.decompress(table_to_bytes(tables_of(estimator, rows_of())[0]))
+    later = zlib.compress(data.replace(b'"version": 1', b'"version": 9', 1))
+    with pytest.raises(ValueError, match="version 9"):
+        table_from_bytes(later)
+
+
+@given(st.integers(1, 10**9))
+def test_grid_is_a_power_of_two_and_coarser_with_more_rows(n_rows):
+    size = grid_size(n_rows)
+    assert size & (size - 1) == 0
+    assert 1 << 10 <= size <= 1 << 20
+    assert grid_size(n_rows + 1) <= size
+
+
+def test_scores_of_a_cell_are_no_further_apart_than_the_grid(estimator):
+    rows = rows_of(n_days=1, per_day=3_000)
+    (table,) = tables_of(estimator, rows)
+    score = table.cells["score"][~np.isnan(table.cells["score"])]
+    width = 2 * GRID_END / grid_size(len(rows))
+    for exact in rows["y_pred_proba"].dropna().sample(50, random_state=0):
+        distance = np.abs(np.log(score / (1 - score)) - np.log(exact / (1 - exact)))
+        assert distance.min() <= width
+
+
+def test_without_slots_only_time_is_forgotten(estimator):
+    for table in tables_of(estimator, rows_of(per_day=2_000, known=0.2)):
+        merged = without_slots(table)
+        assert merged.cells["count"].size < table.cells["count"].size
+        assert (merged.n_rows, merged.n_labels, merged.n_missing) == (
+            table.n_rows,
+            table.n_labels,
+            table.n_missing,
+        )
+        for name in ("score", "seconds"):
+            ours, theirs = (
+                np.nansum(t.cells[name] * t.cells["count"]) for t in (merged, table)
+            )
+            assert ours == pytest.approx(theirs, rel=1e-3)
+        assert merged.cells["begins"].all()
+
+
+@pytest.mark.parametrize("known", [0.0, 0.5, 1.0])
+def test_tables_say_what_the_rows_say(estimator, known):
+    rows = rows_of(n_days=6, known=known)
+    monitor = Monitor(estimator, row_id="id")
+    monitor.add_predictions(rows.drop(columns=["y_true", "labeled_at"]))
+    labels = rows.loc[rows["y_true"].notna(), ["id", "y_true", "labeled_at"]]
+    if len(labels):
+        monitor.add_labels(labels)
+    theirs = monitor.performance().to_frame()
+    tables = tables_of(estimator, rows)
+    now = max((t.latest_label for t in tables if t.latest_label), default=None)
+    spec = check_chunk("D", has_timestamp=True)
+    laid = lay_out(tables, spec, None, now)
+    known_now = take_stock(
+        estimator,
+        laid.columns,
+        laid.chunks,
+        None if now is None else np.datetime64(now, "us"),
+        others=laid.evidence if len(labels) else None,
+    )
+    ours = performance_of(estimator, known_now).to_frame()
+    theirs = theirs[theirs["period"] == "analysis"].reset_index(drop=True)
+    for name in ("segment", "chunk", "metric", "n_rows", "n_labels"):
+        assert ours[name].tolist() == theirs[name].tolist()
+    half_width = ((theirs["upper"] - theirs["lower"]) / 2).to_numpy()
+    for name in ("value", "lower", "upper", "estimated", "realized"):
+        assert (ours[name].isna() == theirs[name].isna()).all()
+        off = np.nan_to_num((ours[name] - theirs[name]).abs().to_numpy())
+        assert (off <= 0.03 * half_width + 2e-5).all(), name
+
+
+def test_empty_days_between_are_laid_out(estimator):
+    rows = rows_of(n_days=4)
+    rows = rows[rows["time"].dt.day != START.day + 1]
+    tables = tables_of(estimator, rows)
+    laid = lay_out(tables[::-1], check_chunk("D", has_timestamp=True), None)
+    assert laid.chunks.label.tolist() == [
+        f"2026-01-{START.day + day:02d}" for day in range(4)
+    ]
+    weight = np.add.reduceat(
+        np.append(laid.columns.weight, 0), laid.chunks.offsets[:-1]
+    )
+    sizes = rows.groupby(rows["time"].dt.day).size().tolist()
+    assert weight[[0, 2, 3]].tolist() == sizes
+    assert np.isnat(laid.chunks.start[1])
