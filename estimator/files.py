@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-
 _TEMPORARY = re.compile(r"\.[0-9a-f]{32}(\.\w+){0,2}")
 
 
