@@ -1,8 +1,8 @@
 """A small world for the nightly job: files on disk, one model, runs of the command."""
 
-import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from estimator.operations import schema
 from estimator.operations.config import load_config
 from estimator.operations.job import run_job
+from tests.estimator.operations.runner import invoke
 
 START = pd.Timestamp("2026-01-05")  # a Monday
 CONFIG = """
@@ -111,16 +112,11 @@ class World:
     def end(self):
         return self.moment(self.n_days)
 
-    def command(self, *arguments, **options):
-        return self.command_of("run", *arguments, **options)
-
-    def command_of(self, name, *arguments, **options):
-        return subprocess.run(  # noqa: S603
-            command_line(name, str(self.path), *arguments),
-            capture_output=True,
-            text=True,
-            check=False,
-            **options,
+    def command(self, name="run", *arguments):
+        """Call the command line, within this process."""
+        result = invoke(name, self.path, *arguments)
+        return SimpleNamespace(
+            returncode=result.exit_code, stdout=result.stdout, stderr=result.stderr
         )
 
     def dump(self, *tables, but=()):

@@ -24,10 +24,10 @@ def world(tmp_path):
     return world
 
 
-def assert_refused(world, code, *words, env=None):
+def assert_refused(world, code, *words):
     """Run the command; it must fail in these words, and change nothing."""
     before, pages = world.dump(), contents(world)
-    done = world.command(env=env)
+    done = world.command()
     assert (done.returncode, done.stdout) == (code, "")
     for word in words:
         assert word in done.stderr

@@ -47,7 +47,7 @@ def test_two_jobs_at_once(world, postgres):
 def test_status_says_what_was_said(world):
     world.arrive_all()
     world.run()
-    done = world.command_of("status")
+    done = world.command("status")
     assert done.returncode == 0
     assert "credit, as of 2026-01-09" in done.stdout
     assert "roc_auc is stable" in done.stdout
