@@ -1,5 +1,6 @@
 """Kill the job at some moment, run it again, and look whether all is well."""
 
+import itertools
 import multiprocessing
 import os
 import signal
@@ -37,8 +38,11 @@ class Trial:
     sound: bool
 
 
-def run_trials(folder, n_trials, *, store="deadreckon.db", n_days=6, seed=0):
-    """Kill a run of each night in turn, over and over; yield what became of it."""
+def run_trials(folder, n_kills, *, store="deadreckon.db", n_days=6, seed=0):
+    """Kill runs of one night after the other; yield what became of each.
+
+    Until so many have been killed: some end before they can be.
+    """
     rng = np.random.default_rng(seed)
     undisturbed = World(Path(folder) / "undisturbed", n_days)
     wanted = []
@@ -47,13 +51,17 @@ def run_trials(folder, n_trials, *, store="deadreckon.db", n_days=6, seed=0):
         undisturbed.run()
         wanted.append((undisturbed.final(), pages(undisturbed)))
     seconds = _seconds_of_a_run(Path(folder), store, n_days)
-    for trial in range(n_trials):
+    killed_so_far = 0
+    for trial in itertools.count():
+        if killed_so_far == n_kills:
+            return
         day = trial % n_days
         if day == 0:
             world = World(Path(folder) / f"killed-{trial}", n_days, store=store)
             empty(world)
         world.arrive(day)
-        killed = kill(world, rng.uniform(0.0, 1.1 * seconds))
+        killed = kill(world, rng.uniform(0.0, seconds))
+        killed_so_far += killed
         stored = is_stored(world, day)
         world.run()
         sound = (world.final(), pages(world)) == wanted[day]

@@ -1,18 +1,16 @@
 """Killed at any moment, the next run ends as if nothing had happened.
 
-A few trials; `python -m benchmarks.crashes` has hundreds.
+A few kills; `python -m benchmarks.crashes` has hundreds.
 """
 
 from tests.estimator.operations.crashes import run_trials
 
 
 def test_killed_on_sqlite(tmp_path):
-    trials = list(run_trials(tmp_path, 18))
-    assert any(trial.killed for trial in trials)
+    trials = list(run_trials(tmp_path, 12))
     assert all(trial.sound for trial in trials)
 
 
 def test_killed_on_postgres(tmp_path, postgres):
-    trials = list(run_trials(tmp_path, 6, store=postgres, n_days=3))
-    assert any(trial.killed for trial in trials)
+    trials = list(run_trials(tmp_path, 4, store=postgres, n_days=3))
     assert all(trial.sound for trial in trials)
