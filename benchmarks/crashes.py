@@ -11,7 +11,7 @@ from collections import Counter
 from pathlib import Path
 
 from benchmarks.reporting import Bars, make_parser, print_table
-from tests.estimator.operations.crashes import run_kills
+from tests.estimator.operations.crashes import run_trials
 
 
 def main() -> int:
@@ -30,7 +30,7 @@ def main() -> int:
     for name, (store, n_kills) in stores.items():
         with tempfile.TemporaryDirectory() as folder:
             found = Counter(
-                run_kills(Path(folder), n_kills, store=store, seed=options.seed)
+                run_trials(Path(folder), n_kills, store=store, seed=options.seed)
             )
         before = sum(n for t, n in found.items() if t.killed and not t.stored)
         after = sum(n for t, n in found.items() if t.killed and t.stored)
