@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from estimator.delayed_labels.count_table_file import VERSION as TABLE_VERSION
 from estimator.monitor import Epoch
 from estimator.operations.config import FileLocation, ModelSettings, SqlLocation
 from estimator.operations.estimation import ConfigurationError, DataError
@@ -17,6 +18,7 @@ from estimator.operations.model_sources import columns_of
 from estimator.operations.sources import read_frame
 from estimator.operations.staging import describe_location, stage
 from estimator.performance_estimator import PerformanceEstimator
+from estimator.persistence import VERSION
 
 if TYPE_CHECKING:
     import duckdb
@@ -84,11 +86,21 @@ def _fingerprint(
                 "that is learned from; correct the pattern."
             )
             raise ConfigurationError(msg)
-        where = pieces
+        # By content: a copy, or another checkout, is the same reference.
+        where = [_digest(path, version) for path, version in pieces.items()]
     else:
         where = [describe_location(location), location.query]
-    text = json.dumps([settings.parameters, where], default=str, sort_keys=True)
+    # What an earlier version of deadreckon has written is fitted and counted anew.
+    written = [VERSION, TABLE_VERSION, settings.parameters, where]
+    text = json.dumps(written, default=str, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _digest(path: str, version: str) -> str:
+    if "://" in path:
+        return f"{path} {version}"
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _fit(

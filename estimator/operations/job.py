@@ -15,12 +15,7 @@ from estimator.operations.config import ModelSettings, NightlyConfig
 from estimator.operations.estimation import ConfigurationError, DataError
 from estimator.operations.exposition import write_textfile
 from estimator.operations.night import N_STAGES, Findings, run_night
-from estimator.operations.notify import (
-    NotificationError,
-    VerdictChange,
-    post_webhook,
-    slack_message,
-)
+from estimator.operations.notify import VerdictChange, slack_message
 from estimator.operations.overview import (
     ModelOverview,
     gauges_of,
@@ -29,6 +24,7 @@ from estimator.operations.overview import (
     severity_of,
 )
 from estimator.operations.store import Store, lease, log_run, open_store, save_night
+from estimator.operations.webhook import NotificationError, post_webhook
 from estimator.presentation.report import index_html, report_html
 from estimator.progress import Progress
 

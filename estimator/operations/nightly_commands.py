@@ -249,7 +249,7 @@ def _spoken(log_format: str, *, informed: bool) -> Iterator[None]:
     log = logging.getLogger("deadreckon")
     handler = logging.StreamHandler(sys.stderr)
     if log_format == "json":
-        from estimator.operations.notify import JsonLines
+        from estimator.operations.json_log import JsonLines
 
         handler.setFormatter(JsonLines())
     before = log.level, log.propagate

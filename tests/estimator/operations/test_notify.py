@@ -20,14 +20,10 @@ from hypothesis import strategies as st
 
 from estimator.degradation import wording
 from estimator.degradation.verdict import KINDS, classify_degradation
-from estimator.operations import notify
-from estimator.operations.notify import (
-    JsonLines,
-    NotificationError,
-    VerdictChange,
-    post_webhook,
-    slack_message,
-)
+from estimator.operations import webhook
+from estimator.operations.json_log import JsonLines
+from estimator.operations.notify import VerdictChange, slack_message
+from estimator.operations.webhook import NotificationError, post_webhook
 
 SECRET = "T0SECRET"  # noqa: S105 - what must never be seen again
 MESSAGE = {"text": "roc_auc fell by −0.05 in Łódź"}
@@ -304,7 +300,7 @@ def test_it_waits_as_long_as_asked(receiver, status):
 
 
 def test_but_not_for_ever(receiver, monkeypatch):
-    monkeypatch.setattr(notify, "LONGEST_WAIT", 0.2)
+    monkeypatch.setattr(webhook, "LONGEST_WAIT", 0.2)
     receiver.answers = [answer(429, Retry_After="20")] * 3 + [answer(200)]
     begun = time.monotonic()
     post(receiver.url)
