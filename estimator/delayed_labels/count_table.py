@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration._logistic import clipped_logit
+from calibration._threads import for_each
 from estimator.chunking import Chunks
 from estimator.delayed_labels.arrivals import (
     MAX_VALUES,
@@ -122,8 +123,10 @@ def count_rows(
         What there is to say of each chunk's features.
     """
     rows = chunks.row_sets()
-    return [
-        _count_chunk(
+    tables: dict[int, CountTable] = {}
+
+    def count(c: int) -> None:
+        tables[c] = _count_chunk(
             columns,
             rows[c],
             label=str(chunks.label[c]),
@@ -131,8 +134,10 @@ def count_rows(
             bands=bands,
             remark=remarks[c] if remarks else "",
         )
-        for c in np.flatnonzero(np.diff(chunks.offsets)).tolist()
-    ]
+
+    full = np.flatnonzero(np.diff(chunks.offsets)).tolist()
+    for_each(full, count)
+    return [tables[c] for c in full]
 
 
 def _count_chunk(
