@@ -4,6 +4,9 @@ The store counts microseconds since 1970: in UTC where the data have a time zone
 in their wall-clock time.
 """
 
+import re
+from datetime import UTC, datetime
+
 import numpy as np
 import pandas as pd
 
@@ -11,6 +14,7 @@ from estimator._datetimes import TimeZone
 from estimator.operations.estimation import ConfigurationError
 
 _DAY = pd.Timedelta(days=1)
+_DATE = re.compile(r"\d{4}-?\d\d-?\d\d")
 _LAST = pd.Timedelta(microseconds=1)
 
 
@@ -28,14 +32,16 @@ def parse_moment(text: str) -> pd.Timestamp:
     (Timestamp('2026-03-01 23:59:59.999999'), Timestamp('2026-03-01 06:00:00'))
     """
     try:
-        moment = pd.to_datetime([text], format="ISO8601")[0]
+        if not _DATE.match(text.strip()):
+            raise ValueError  # noqa: TRY301
+        moment = pd.to_datetime([text.strip()], format="ISO8601")[0]
     except (ValueError, TypeError) as error:
         msg = (
             "--as-of must be an ISO date or time, such as 2026-03-01 or "
             f"2026-03-01T06:00, got {text!r}."
         )
         raise ConfigurationError(msg) from error
-    if len(text.strip()) <= len("2026-03-01"):
+    if _DATE.fullmatch(text.strip()):
         moment += _DAY - _LAST
     return moment.as_unit("us")
 
@@ -54,8 +60,24 @@ def on_data_clock(moment: pd.Timestamp, timezone: TimeZone) -> pd.Timestamp:
     if timezone is None:
         return moment
     if moment.tzinfo is None:
-        moment = moment.tz_localize(timezone)
+        # An hour that the clock repeats or leaves out: the later moment.
+        moment = moment.tz_localize(
+            timezone, ambiguous=False, nonexistent="shift_forward"
+        )
     return moment.tz_convert("UTC").tz_localize(None)
+
+
+def is_future(moment: pd.Timestamp) -> bool:
+    """Whether a moment of the data lies after today, by this machine's clock.
+
+    By more than a day: the data's wall clock may be of another time zone.
+    """
+    return moment > clock_now() + _DAY
+
+
+def clock_now() -> pd.Timestamp:
+    """Return what this machine's clock says, in UTC and without zone."""
+    return pd.Timestamp(datetime.now(UTC)).tz_localize(None)
 
 
 def shown(microseconds: int, timezone: TimeZone) -> pd.Timestamp:

@@ -9,8 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from estimator._datetimes import TimeZone
+from estimator._edges import Edges
+from estimator._periods import Period
+from estimator.chunking import check_chunk
 from estimator.delayed_labels.count_table_file import VERSION as TABLE_VERSION
 from estimator.monitor import Epoch
+from estimator.operations.clock import on_data_clock
 from estimator.operations.config import FileLocation, ModelSettings, SqlLocation
 from estimator.operations.estimation import ConfigurationError, DataError
 from estimator.operations.feed import find_pieces, literal
@@ -49,15 +54,19 @@ def fit_epochs(
     DataError
         If a reference cannot be read, or not learned from.
     """
-    sources = {"": settings.reference}
-    sources |= {one.from_chunk: one.reference for one in settings.retrained}
-    fitted = {}
-    for first, location in sources.items():
+    sources = [("", settings.reference)]
+    sources += [(one.from_chunk, one.reference) for one in settings.retrained]
+    fitted: dict[str, tuple[str, bytes]] = {}
+    timezone: TimeZone = None
+    for moment, location in sources:
+        first = _chunk_from(moment, settings, timezone) if moment else ""
         fingerprint = _fingerprint(engine, settings, location)
         found = stored.get(first)
         if found is None or found[0] != fingerprint:
             found = fingerprint, _to_bytes(_fit(engine, settings, location))
         fitted[first] = found
+        if not first and len(sources) > 1:
+            timezone = _from_bytes(found[1]).reference_.performance.timezone
     # What was fitted now is read back as well: so every night has the same.
     return load_epochs(fitted), fitted
 
@@ -68,6 +77,26 @@ def load_epochs(stored: Mapping[str, tuple[str, bytes]]) -> tuple[Epoch, ...]:
         Epoch(estimator=_from_bytes(data), from_chunk=first or None)
         for first, (_, data) in sorted(stored.items())
     )
+
+
+def _chunk_from(moment: str, settings: ModelSettings, timezone: TimeZone) -> str:
+    """Return the label of the chunk that begins at a moment."""
+    spec = check_chunk(settings.parameters["chunk"], has_timestamp=True)
+    begin = on_data_clock(pd.Timestamp(moment), timezone).to_datetime64()
+    begin = begin.astype("M8[us]")
+    found: tuple[Any, list[str]] = ([], [])
+    if isinstance(spec, Period):
+        found = spec.between(begin, begin, timezone, 1)
+    elif isinstance(spec, Edges):
+        found = spec.between(begin, begin, timezone)
+    starts, labels = found
+    if not len(starts) or starts[-1] != begin:
+        msg = (
+            f"`retrained.from_chunk` must be where a chunk begins, got {moment!r}; the "
+            f"chunk that it lies in is {labels[-1] if labels else 'none'}."
+        )
+        raise ConfigurationError(msg)
+    return labels[-1]
 
 
 def _fingerprint(
@@ -91,7 +120,7 @@ def _fingerprint(
     else:
         where = [describe_location(location), location.query]
     # What an earlier version of deadreckon has written is fitted and counted anew.
-    written = [VERSION, TABLE_VERSION, settings.parameters, where]
+    written = [VERSION, TABLE_VERSION, settings.parameters, settings.row_id, where]
     text = json.dumps(written, default=str, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 

@@ -25,9 +25,9 @@ CSV = (".csv", ".csv.gz", ".csv.zst")
 # Names under which the columns that are joined and cut by are known to DuckDB.
 ID, TIME, LABEL, AT = "#id", "#time", "#label", "#at"
 _ZONED = ("TIMESTAMP WITH TIME ZONE", "TIMESTAMPTZ_NS")
-_TIMES = ("TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS", "DATE", "VARCHAR")
+_TIMES = ("TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS", "DATE")
+_TEXTS = ("VARCHAR", "UUID")
 _WHOLE = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT")
-_SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,10 +174,46 @@ def open_feed(
     return feed
 
 
+def check_pieces(
+    engine: "duckdb.DuckDBPyConnection", feed: Feed, pieces: Collection[str]
+) -> None:
+    """Refuse files that lack a column which others have, or have another kind of it.
+
+    Raises
+    ------
+    DataError
+        Naming the file.
+    """
+    for piece in pieces:
+        own = open_feed(
+            engine,
+            feed.name,
+            piece,
+            roles=feed.roles,
+            others=feed.others,
+            pieces={piece: ""},
+        )
+        differs = own.is_zoned != feed.is_zoned
+        if differs or _is_text(own) != _is_text(feed):
+            what = "a time zone" if differs else "texts as row ids"
+            has, lacks = ("it has", "others have not")
+            if feed.is_zoned if differs else _is_text(feed):
+                has, lacks = ("others have", "it has not")
+            msg = (
+                f"{feed.name}: {piece} is of another kind than the other files: {has} "
+                f"{what}, {lacks}. Nothing was stored. Write it again as the others."
+            )
+            raise DataError(msg)
+
+
+def _is_text(feed: Feed) -> bool:
+    return feed.types[feed.roles[ID]] in _TEXTS
+
+
 def _check_type(feed: Feed, role: str, column: str) -> None:
     kind = feed.types[column]
     if role == ID:
-        fits = kind.removeprefix("U") in _WHOLE or kind in ("VARCHAR", "UUID")
+        fits = kind.removeprefix("U") in _WHOLE or kind in _TEXTS
         rule = "row ids, whole numbers or texts"
     elif role in (TIME, AT):
         fits = kind in _ZONED + _TIMES
@@ -195,7 +231,7 @@ def _check_type(feed: Feed, role: str, column: str) -> None:
 def check_join(predictions: Feed, labels: Feed) -> None:
     """Refuse labels whose ids or times are of another kind than the predictions'."""
     ours, theirs = (feed.types[feed.roles[ID]] for feed in (predictions, labels))
-    if (ours in ("VARCHAR", "UUID")) != (theirs in ("VARCHAR", "UUID")):
+    if (ours in _TEXTS) != (theirs in _TEXTS):
         msg = (
             f"`{predictions.roles[ID]}` must be of one type, but it is {ours} in the "
             f"predictions ({predictions.where}) and {theirs} in the labels "
@@ -220,7 +256,8 @@ def _relation(pieces: Collection[str] | None, table: str | None) -> str:
     for reader, endings in (("read_parquet", PARQUET), ("read_csv", CSV)):
         own = sorted(file for file in pieces or () if file.lower().endswith(endings))
         if own:
-            parts.append(f"FROM {reader}([{', '.join(map(literal, own))}])")
+            files = ", ".join(map(literal, own))
+            parts.append(f"FROM {reader}([{files}], union_by_name = true)")
     return f"({' UNION ALL BY NAME '.join(parts)})"
 
 

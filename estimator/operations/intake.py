@@ -1,8 +1,12 @@
 """What DuckDB is asked: rows by hour, labelled rows by hour, whole chunks of rows."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from estimator.operations.estimation import DataError
 from estimator.operations.feed import (
@@ -19,9 +23,7 @@ from estimator.operations.feed import (
 
 if TYPE_CHECKING:
     import duckdb
-    import numpy as np
     import pyarrow as pa
-    from numpy.typing import NDArray
 
 _SHOWN = 5  # ids in an error message
 
@@ -35,10 +37,14 @@ class Hours:
     hour : ndarray of datetime64[us], shape (n_hours,)
         Rising; in UTC, or wall-clock time.
     count : ndarray of int64, shape (n_hours,)
+    first, last : datetime64[us]
+        Earliest and latest time; NaT without rows.
     """
 
-    hour: "NDArray[np.datetime64]"
-    count: "NDArray[np.int64]"
+    hour: NDArray[np.datetime64]
+    count: NDArray[np.int64]
+    first: np.datetime64 = np.datetime64("NaT", "us")  # noqa: RUF009
+    last: np.datetime64 = np.datetime64("NaT", "us")  # noqa: RUF009
 
     @property
     def n_rows(self) -> int:
@@ -74,13 +80,14 @@ def count_hours(
         engine,
         predictions,
         f"""SELECT date_trunc('hour', {time}) AS "hour", count(*) AS "rows",
-            count(*) - count({identity}) AS "without id"
+            count(*) - count({identity}) AS "without id",
+            min({time}) AS "first", max({time}) AS "last"
             FROM {scan(predictions, pieces)} WHERE {condition}
             GROUP BY 1 ORDER BY 1""",
     )
-    hour = _filled(found["hour"]).astype("M8[us]")
+    hour = _filled(found["hour"])
     for what, role, n_missing in (
-        ("time", TIME, _total(found["rows"][_is_nat(hour)])),
+        ("time", TIME, _total(found["rows"][np.isnat(hour)])),
         ("id", ID, _total(found["without id"])),
     ):
         if n_missing:
@@ -90,7 +97,11 @@ def count_hours(
                 "them with it, or leave them out."
             )
             raise DataError(msg)
-    return Hours(hour=hour, count=found["rows"].astype("i8"))
+    hours = Hours(hour=hour, count=found["rows"].astype("i8"))
+    if not hour.size:
+        return hours
+    first, last = _filled(found["first"]).min(), _filled(found["last"]).max()
+    return replace(hours, first=first, last=last)
 
 
 def count_labeled_hours(
@@ -126,9 +137,7 @@ def count_labeled_hours(
             FROM {scan(predictions)} WHERE {_between(TIME, None, until)}
             AND {quoted(ID)} IN {chosen} GROUP BY 1 ORDER BY 1""",
     )
-    hours = Hours(
-        hour=_filled(found["hour"]).astype("M8[us]"), count=found["rows"].astype("i8")
-    )
+    hours = Hours(hour=_filled(found["hour"]), count=found["rows"].astype("i8"))
     return hours, int(n_labels[0])
 
 
@@ -139,6 +148,7 @@ def read_rows(
     *,
     spans: Sequence[tuple[Any, Any]],
     until: Any = None,
+    in_order: bool = False,
 ) -> "pa.Table":
     """Read the predictions of some times, each with its label.
 
@@ -151,6 +161,8 @@ def read_rows(
         Of predictions: [begin, end), or open.
     until : datetime, optional
         Only predictions and labels up to this time.
+    in_order : bool, default=False
+        Whether the rows are to come by time and id, not as they happen to be read.
 
     Returns
     -------
@@ -160,13 +172,16 @@ def read_rows(
     Raises
     ------
     DataError
-        If the rows of an id differ, or something cannot be read.
+        If the rows of an id differ within a span, or something cannot be read.
     """
     identity, time = quoted(ID), quoted(TIME)
+    others = [quoted(column) for column in predictions.others]
     inside = " OR ".join(_span(time, begin, end) for begin, end in spans)
     with readable(predictions.name, predictions.where):
+        # Without labels of their own: a row delivered again may bring one.
         engine.execute(
-            f"""CREATE OR REPLACE TEMP TABLE "#rows" AS SELECT *
+            f"""CREATE OR REPLACE TEMP TABLE "#rows" AS
+                SELECT {", ".join([identity, time, *others])}
                 FROM {scan(predictions)}
                 WHERE ({inside}) AND {_between(TIME, None, until)}"""
         )
@@ -174,42 +189,48 @@ def read_rows(
             f'SELECT count(*), count(DISTINCT {identity}) FROM "#rows"'
         ).fetchall()[0]
         if n_ids < n_rows:
-            _drop_repeats(engine, predictions)
-    source = predictions if labels is None else labels
+            _drop_repeats(engine, predictions, spans)
     columns = [f"r.{time} AS {quoted(predictions.roles[TIME])}"]
-    columns += [f"r.{quoted(column)}" for column in predictions.others]
-    label, at = quoted(LABEL), quoted(AT)
+    columns += [f"r.{column}" for column in others]
     joined = '"#rows" r'
-    came = "true"
     if labels is not None:
         _pick_labels(engine, labels, until)
         joined += f' LEFT JOIN "#labels" l ON r.{identity} = l.{identity}'
-        owner = "l"
-    else:
-        owner = "r"
-        if AT in predictions.roles and until is not None:
-            came = f"coalesce(r.{at} <= {_moment(until)}, true)"
-    if LABEL in source.roles:
-        value = f"CASE WHEN {came} THEN {owner}.{label} END"
-        columns.append(f"{value} AS {quoted(source.roles[LABEL])}")
-    if AT in source.roles:
-        columns.append(f"{owner}.{at} AS {quoted(source.roles[AT])}")
+        columns += [
+            f"l.{quoted(role)} AS {quoted(labels.roles[role])}"
+            for role in (LABEL, AT)
+            if role in labels.roles
+        ]
+    order = f" ORDER BY r.{time}, r.{identity}" if in_order else ""
     with readable(predictions.name, predictions.where):
-        query = f"SELECT {', '.join(columns)} FROM {joined}"
+        query = f"SELECT {', '.join(columns)} FROM {joined}{order}"
         return engine.sql(query).to_arrow_table()
 
 
-def _drop_repeats(engine: "duckdb.DuckDBPyConnection", predictions: Feed) -> None:
-    identity = quoted(ID)
+def _drop_repeats(
+    engine: "duckdb.DuckDBPyConnection",
+    predictions: Feed,
+    spans: Sequence[tuple[Any, Any]],
+) -> None:
+    """Keep one of rows that are the same; refuse those that differ within a span.
+
+    Only within: what lies in other spans may be read on other nights.
+    """
+    identity, time = quoted(ID), quoted(TIME)
     engine.execute(
         'CREATE OR REPLACE TEMP TABLE "#once" AS SELECT DISTINCT * FROM "#rows"'
     )
-    differing = engine.execute(
-        f"""SELECT {identity}, count(*) FROM "#once" GROUP BY 1 HAVING count(*) > 1
-            ORDER BY 1 LIMIT {_SHOWN}"""
-    ).fetchall()
+    found = engine.execute(
+        f"""SELECT {identity} AS "id", {time} AS "time" FROM "#once"
+            WHERE {identity} IN (SELECT {identity} FROM "#once" GROUP BY 1
+            HAVING count(*) > 1) ORDER BY 1, 2"""
+    ).fetchnumpy()
+    begin = np.array([span[0] for span in spans], dtype="M8[us]")
+    place = np.searchsorted(begin, _filled(found["time"]), side="right").tolist()
+    rows = list(zip(np.asarray(found["id"]).tolist(), place, strict=True))
+    differing = dict.fromkeys(a[0] for a, b in pairwise(rows) if a == b)
     if differing:
-        shown = ", ".join(repr(row[0]) for row in differing)
+        shown = ", ".join(repr(identity) for identity in list(differing)[:_SHOWN])
         msg = (
             f"predictions ({predictions.where}): a row delivered again must be the "
             f"same, but rows of one `{predictions.roles[ID]}` differ (ids: {shown}). "
@@ -276,19 +297,13 @@ def _span(name: str, begin: Any, end: Any) -> str:
     return f"({name} >= {_moment(begin)}{before})"
 
 
-def _filled(values: Any) -> Any:
+def _filled(values: Any) -> NDArray[np.datetime64]:
     """Return times with NaT where DuckDB has masked them."""
-    import numpy as np
-
-    return (
-        values.filled(np.datetime64("NaT")) if np.ma.isMaskedArray(values) else values
+    masked = np.ma.isMaskedArray(values)
+    found: NDArray[np.datetime64] = (
+        values.filled(np.datetime64("NaT")) if masked else values
     )
-
-
-def _is_nat(values: Any) -> Any:
-    import numpy as np
-
-    return np.isnat(values)
+    return found.astype("M8[us]")
 
 
 def _total(values: Any) -> int:

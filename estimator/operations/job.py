@@ -1,9 +1,11 @@
 """The nightly job: every model's night, stored; then pages, messages and figures."""
 
 import logging
-from collections.abc import Sequence
+import traceback
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -23,7 +25,15 @@ from estimator.operations.overview import (
     report_of,
     severity_of,
 )
-from estimator.operations.store import Store, lease, log_run, open_store, save_night
+from estimator.operations.store import (
+    Store,
+    is_there,
+    lease,
+    log_run,
+    open_store,
+    prepare,
+    save_night,
+)
 from estimator.operations.webhook import NotificationError, post_webhook
 from estimator.presentation.report import index_html, report_html
 from estimator.progress import Progress
@@ -70,24 +80,30 @@ def run_job(
     """
     progress = progress or Progress(n_stages(config), None)
     with ExitStack() as stack:
-        store: Store | None = None
+        store = stack.enter_context(open_store(config.job.store))
         if not dry_run:
-            store = stack.enter_context(open_store(config.job.store))
             stack.enter_context(lease(store))
-        elif storing.exists(config.job.store):
-            store = stack.enter_context(open_store(config.job.store, create=False))
+            prepare(store)
+        known = store if not dry_run or is_there(store) else None
         codes = [
-            _run_model(config, store, settings, until, progress, dry_run=dry_run)
+            _run_model(config, known, settings, until, progress, dry_run=dry_run)
             for settings in config.models.values()
         ]
-        if dry_run or store is None:
+        if dry_run:
             return _gravest(codes)
-        overviews = [load_overview(store, config, name) for name in config.models]
-        known = [overview for overview in overviews if overview is not None]
+        found = [load_overview(store, name) for name in config.models]
+        overviews = [overview for overview in found if overview is not None]
         with progress.stage("drawing"):
-            write_pages(config, known)
-            codes += _tell(config, store, known)
-    graveness = {severity_of(overview) for overview in known}
+            failed = [
+                _try(config, task)
+                for task in (
+                    partial(_post, config, store),
+                    partial(_write_figures, config, store, overviews),
+                    partial(write_pages, config, overviews),
+                )
+            ]
+            codes += [code for code in failed if code != RAN]
+    graveness = {severity_of(overview) for overview in overviews}
     if fail_on is not None and "alert" in graveness:
         codes.append(ALERT)
     if fail_on == "warning" and "warning" in graveness:
@@ -157,6 +173,8 @@ def _run_model(
         raise
     except OSError as error:
         code, summary = CRASHED, config.redact(str(error))
+    except Exception:  # a bug: the other models are still to be done
+        code, summary = CRASHED, config.redact(traceback.format_exc())
     level = logging.INFO if code in (RAN, NOTHING_NEW) else logging.ERROR
     log.log(level, "%s: %s", settings.name, summary, extra={"exit_code": code})
     if store is not None and not dry_run:
@@ -172,7 +190,7 @@ def _run_model(
 
 
 def _outcome(findings: Findings, *, dry_run: bool) -> tuple[int, str]:
-    if not findings.n_touched and not findings.night.afresh:
+    if not findings.n_touched and not findings.anew:
         return NOTHING_NEW, "nothing new"
     would = "would touch" if dry_run else "touched"
     chunks = "1 chunk" if findings.n_touched == 1 else f"{findings.n_touched:,} chunks"
@@ -180,34 +198,43 @@ def _outcome(findings: Findings, *, dry_run: bool) -> tuple[int, str]:
     return RAN, said
 
 
-def _tell(
-    config: NightlyConfig, store: Store, overviews: Sequence[ModelOverview]
-) -> list[int]:
-    """Post what has not been told yet, and write the figures; return exit codes."""
-    codes: list[int] = []
-    if config.notify.prometheus is not None:
-        gauges = [
-            gauges_of(overview, _last_success(store, overview.name))
-            for overview in overviews
-        ]
-        write_textfile(config.notify.prometheus, gauges)
-    waiting = storing.unsent_messages(store)
-    if not waiting:
-        return codes
-    numbers = [number for number, _ in waiting]
-    if config.notify.webhook is None:
-        storing.mark_sent(store, numbers)  # nobody wants to be told later either
-        return codes
-    changes = [VerdictChange(**content) for _, content in waiting]
-    page = None if config.job.report is None else config.job.report / "index.html"
+def _try(config: NightlyConfig, task: Callable[[], object]) -> int:
+    """Do what follows a run; what cannot be done keeps nothing else from being done."""
     try:
-        message = slack_message(changes, report=None if page is None else page.as_uri())
-        post_webhook(config.notify.webhook, message)
-    except NotificationError as error:
-        log.error("%s The message is tried again after the next run.", error)  # noqa: TRY400
-        return [CRASHED]
-    storing.mark_sent(store, numbers)
-    return codes
+        task()
+    except (OSError, NotificationError) as error:
+        log.error(config.redact(str(error)))  # noqa: TRY400
+        return CRASHED
+    return RAN
+
+
+def _post(config: NightlyConfig, store: Store) -> None:
+    """Post what has not been told yet; where nobody is told, it is done with."""
+    waiting = storing.unsent_messages(store, list(config.models))
+    if not waiting:
+        return
+    if config.notify.webhook is not None:
+        changes = [VerdictChange(**content) for _, content in waiting]
+        report = config.job.report
+        page = None if report is None else (report / "index.html").as_uri()
+        try:
+            post_webhook(config.notify.webhook, slack_message(changes, report=page))
+        except NotificationError as error:
+            msg = f"{error} The message is tried again after the next run."
+            raise NotificationError(msg) from None
+    storing.mark_sent(store, [number for number, _ in waiting])
+
+
+def _write_figures(
+    config: NightlyConfig, store: Store, overviews: Sequence[ModelOverview]
+) -> None:
+    if config.notify.prometheus is None:
+        return
+    gauges = [
+        gauges_of(overview, _last_success(store, overview.name))
+        for overview in overviews
+    ]
+    write_textfile(config.notify.prometheus, gauges)
 
 
 def _last_success(store: Store, model: str) -> float:

@@ -17,6 +17,7 @@ from estimator.operations.feed import (
     TIME,
     Feed,
     check_join,
+    check_pieces,
     find_pieces,
     open_feed,
 )
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     import duckdb
 
 PREDICTIONS, LABELS = "predictions", "labels"
+_KINDS = {ID: "id", TIME: "time", AT: "time", LABEL: "number"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +86,7 @@ def open_feeds(
         settings.predictions,
         roles={ID: settings.row_id, TIME: parameters["timestamp"]},
         others=names,
+        numbers=_columns_of_model(parameters),
         optional=own,
         since=since,
         by=TIME,
@@ -112,11 +115,18 @@ def open_feeds(
 
 def columns_of(parameters: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the columns of predictions beside id and time."""
-    named = [parameters.get("y_pred_proba", "y_pred_proba"), parameters.get("y_pred")]
+    named = [*_columns_of_model(parameters)]
     named += _several(parameters.get("segments"))
     if parameters.get("method", "auto") != "cbpe":
         named += _several(parameters.get("features"))
-    return tuple(dict.fromkeys(name for name in named if name is not None))
+    return tuple(dict.fromkeys(named))
+
+
+def _columns_of_model(parameters: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the columns of score and, if there is one, decision."""
+    score = parameters.get("y_pred_proba", "y_pred_proba")
+    decision = parameters.get("y_pred")
+    return (score,) if decision is None else (score, decision)
 
 
 def _several(names: Any) -> list[str]:
@@ -137,6 +147,7 @@ def _open(
     roles: Mapping[str, str],
     others: tuple[str, ...] = (),
     optional: Mapping[str, str] | None = None,
+    numbers: tuple[str, ...] = (),
     since: pd.Timestamp | None = None,
     by: str,
 ) -> Feed | None:
@@ -151,8 +162,9 @@ def _open(
         kinds = dict.fromkeys(others, "other")
         extra: dict[str, str] = {}
         for named, found in ((roles, kinds), (optional, extra)):
-            for role, column in named.items():
-                found[column] = {ID: "id", TIME: "time", AT: "time"}.get(role, "other")
+            found |= {column: _KINDS[role] for role, column in named.items()}
+        for column in numbers:
+            kinds[column] = "number"
         stage(
             engine,
             location,
@@ -162,6 +174,7 @@ def _open(
             optional=extra,
             since=since,
             by=roles.get(by),
+            present=roles[ID] if name == LABELS else None,
         )
     return open_feed(
         engine,
@@ -173,6 +186,15 @@ def _open(
         pieces=pieces,
         table=table,
     )
+
+
+def check_new_pieces(
+    engine: "duckdb.DuckDBPyConnection", feeds: Feeds, state: ModelState
+) -> None:
+    """Refuse new files that are of another kind than the others."""
+    for feed in (feeds.predictions, feeds.labels):
+        if feed is not None:
+            check_pieces(engine, feed, _new_pieces(feed, state))
 
 
 def touched_hours(

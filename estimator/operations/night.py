@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import reduce
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -27,19 +27,21 @@ from estimator.delayed_labels.count_table_file import table_from_bytes
 from estimator.delayed_labels.tabulated import lay_out
 from estimator.monitor import Epoch
 from estimator.monitoring import attribution_of, performance_of, take_stock
-from estimator.operations.clock import on_data_clock, shown, ticks
+from estimator.operations.clock import is_future, on_data_clock, shown, ticks
 from estimator.operations.config import JobSettings, ModelSettings
 from estimator.operations.epochs import fit_epochs
 from estimator.operations.estimation import ConfigurationError
 from estimator.operations.feed import open_engine
 from estimator.operations.model_sources import (
     as_datetime,
+    check_new_pieces,
     open_feeds,
     touched_hours,
 )
 from estimator.operations.notify import VerdictChange
-from estimator.operations.published import restated, result_rows
+from estimator.operations.published import restate, result_rows
 from estimator.operations.store import (
+    Counted,
     ModelState,
     Night,
     Store,
@@ -56,9 +58,6 @@ from estimator.operations.touched import (
 )
 from estimator.progress import Progress
 from estimator.results import Performance
-
-if TYPE_CHECKING:
-    pass
 
 N_STAGES = 5
 
@@ -77,6 +76,8 @@ class Findings:
         Chunks that are new, or have new rows or labels; 0: nothing is new.
     n_restated : int
         Results that differ from those stored.
+    anew : bool
+        Whether another configuration, or reference, than before was at work.
     remarks : tuple of str
         What was odd, for the log.
     """
@@ -84,6 +85,7 @@ class Findings:
     night: Night
     n_touched: int
     n_restated: int = 0
+    anew: bool = False
     remarks: tuple[str, ...] = ()
 
 
@@ -113,9 +115,6 @@ def run_night(
     """
     state = ModelState() if store is None else load_state(store, settings.name)
     with open_engine(job.memory_limit, job.threads) as engine:
-        with progress.stage("looking for what is new"):
-            since = _since(state, settings)
-            feeds = open_feeds(engine, settings, since)
         with progress.stage("fitting on the reference"):
             epochs, fitted = fit_epochs(engine, settings, state.estimators)
             changed = _fingerprints(fitted) != _fingerprints(state.estimators)
@@ -123,16 +122,25 @@ def run_night(
             if until is not None:
                 until = on_data_clock(until, timezone)
                 _check_until(until, state, timezone)
+        # Chunks counted for another estimator count no more, nor do files read for it.
+        known, stale = _still_holding(state, epochs, fitted)
         counts = {} if store is None else load_counts(store, settings.name)
-        remarks: list[str] = []
-        with progress.stage("reading and counting"):
-            hours = None  # all of them
-            if not changed:
+        counts = {label: data for label, data in counts.items() if label in known}
+        everything = bool(stale) or not known
+        since = None if everything else _since(state, settings)
+        with progress.stage("looking for what is new"):
+            feeds = open_feeds(engine, settings, since)
+            check_new_pieces(engine, feeds, state)
+            hours = None
+            remarks: list[str] = []
+            if not everything:
                 hours, remarks = touched_hours(engine, feeds, state, until)
+        with progress.stage("reading and counting"):
             spans = find_spans(engine, feeds, epochs, hours, since, until)
             touched, lost = count_touched(
-                engine, feeds, epochs, spans, until, state, counts
+                engine, feeds, epochs, spans, until, known, counts
             )
+            _check_stale(stale - set(touched), settings.name)
     remarks += lost
     night = Night(
         as_of=state.as_of,
@@ -145,8 +153,10 @@ def run_night(
         return Findings(night=night, n_touched=0, remarks=tuple(remarks))
     with progress.stage("estimating"):
         # Those just counted are read back as well: so every night has the same.
-        known = {**counts, **touched}
-        tables = {label: table_from_bytes(data) for label, data in known.items()}
+        tables = {
+            label: table_from_bytes(data)
+            for label, data in {**counts, **touched}.items()
+        }
         if not tables:
             return Findings(night=night, n_touched=0, remarks=tuple(remarks))
         analysis, attribution = evaluate(epochs, list(tables.values()))
@@ -164,38 +174,71 @@ def run_night(
         sum(table.n_labels for table in tables.values()),
     )
     stored = [] if store is None else load_results(store, settings.name)
-    results, history = restated(result_rows(analysis, as_of), stored, whole=changed)
+    written = restate(result_rows(analysis, as_of), stored, as_of)
     told = {} if store is None else load_verdicts(store, settings.name)
     announced, changes = _announce(settings.name, state, verdicts, knowledge)
     night = replace(
         night,
         as_of=as_of,
-        afresh=changed,
         announced=announced,
         chunks=[
             {
                 "chunk": label,
+                "fingerprint": fitted[_first_of(epochs, label)][0],
                 "n_rows": tables[label].n_rows,
                 "n_labels": tables[label].n_labels,
                 "counts": data,
             }
             for label, data in touched.items()
         ],
-        results=results,
-        history=history,
+        results=written.changed,
+        history=written.history,
+        gone=written.gone,
         verdicts=_verdict_rows(verdicts, told, as_of),
         messages=[json.dumps(asdict(change)) for change in changes],
     )
     return Findings(
         night=night,
         n_touched=len(touched),
-        n_restated=len(history) if changed else len(results),
+        n_restated=len(written.changed) + len(written.gone),
+        anew=changed,
         remarks=tuple(remarks),
     )
 
 
 def _fingerprints(stored: Mapping[str, tuple[str, bytes]]) -> dict[str, str]:
     return {first: fingerprint for first, (fingerprint, _) in stored.items()}
+
+
+def _first_of(epochs: Sequence[Epoch], label: str) -> str:
+    """Return the key under which the estimator of a chunk is stored."""
+    return str(epochs[epoch_of(epochs, label)].from_chunk or "")
+
+
+def _still_holding(
+    state: ModelState,
+    epochs: Sequence[Epoch],
+    fitted: Mapping[str, tuple[str, bytes]],
+) -> tuple[dict[str, Counted], set[str]]:
+    """Return the chunks that were counted for their estimator, and the others."""
+    known = {
+        label: chunk
+        for label, chunk in state.chunks.items()
+        if chunk.fingerprint == fitted[_first_of(epochs, label)][0]
+    }
+    return known, set(state.chunks) - set(known)
+
+
+def _check_stale(left: set[str], model: str) -> None:
+    if left:
+        msg = (
+            f"The configuration or the reference of `{model}` has changed: {len(left)} "
+            f"chunks ({min(left)} to {max(left)}) must be counted anew, but their rows "
+            "are no longer in the sources. Nothing was changed. Name another store to "
+            "begin anew (this one keeps what was said), bring the rows back, or go "
+            "back to what was configured."
+        )
+        raise ConfigurationError(msg)
 
 
 def evaluate(
@@ -251,6 +294,12 @@ def judge(
 
 
 def _check_until(until: pd.Timestamp, state: ModelState, timezone: TimeZone) -> None:
+    if is_future(until):
+        msg = (
+            f"--as-of must not lie in the future, got {shown(ticks(until), timezone)}: "
+            "what comes until then could not be told from what was known."
+        )
+        raise ConfigurationError(msg)
     if state.as_of is not None and ticks(until) < state.as_of:
         msg = (
             f"--as-of must not lie before {shown(state.as_of, timezone)}, up to which "

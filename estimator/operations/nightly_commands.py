@@ -171,15 +171,18 @@ def _overviews(
     settings: "NightlyConfig", as_of: str | None, model: str | None
 ) -> Iterator[Any]:
     from estimator.operations.overview import load_overview
-    from estimator.operations.store import open_store
+    from estimator.operations.store import is_there, open_store
 
     moment = _moment(as_of)
     if model is not None and model not in settings.models:
         msg = f"There is no model {model!r} in {settings.path}; {_models(settings)}."
         raise click.UsageError(msg)
-    with open_store(settings.job.store, create=False) as store:
+    with open_store(settings.job.store) as store:
+        if not is_there(store):
+            msg = f"There is no store {store.where} yet. `deadreckon run` makes it."
+            raise click.UsageError(msg)
         for name in [model] if model else settings.models:
-            overview = load_overview(store, settings, name, moment)
+            overview = load_overview(store, name, moment)
             if overview is None:
                 when = "" if as_of is None else f" by {as_of}"
                 click.echo(f"{name}: nothing has been said{when}.", err=True)

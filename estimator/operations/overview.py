@@ -11,7 +11,6 @@ from estimator.degradation import verdict_file
 from estimator.degradation.verdict import Degradation
 from estimator.operations import store as storing
 from estimator.operations.clock import on_data_clock, shown, ticks
-from estimator.operations.config import NightlyConfig
 from estimator.operations.epochs import load_epochs
 from estimator.operations.exposition import MetricGauges, ModelGauges
 from estimator.operations.night import Verdicts, judge
@@ -22,6 +21,8 @@ from estimator.results import Performance
 
 # Kinds of decline that are over, or none.
 CALM = ("stable", "recovered")
+# The share of its usual span that a chunk's rows must cover to be about complete.
+BEGUN = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +47,7 @@ class ModelOverview:
 
 
 def load_overview(
-    store: Store, config: NightlyConfig, name: str, as_of: pd.Timestamp | None = None
+    store: Store, name: str, as_of: pd.Timestamp | None = None
 ) -> ModelOverview | None:
     """Return what was last said of a model, or what was at some time; None if nothing.
 
@@ -155,12 +156,22 @@ def _said(verdict: Degradation | None) -> dict[str, Any]:
 
 
 def _newest(performance: Performance) -> list[tuple[int, str]]:
-    """Return the row of each segment's newest chunk that has rows, with the segment."""
-    filled = (performance.period == "analysis") & (performance.n_rows > 0)
-    found = {}
-    for i in np.flatnonzero(filled).tolist():
-        found[str(performance.segment[i])] = i
-    return [(i, segment) for segment, i in found.items()]
+    """Return the rows of the newest chunk that is about complete, with the segment.
+
+    A chunk has but begun if its rows span less than half of what chunks usually span.
+    Segments that have no rows in it are left out.
+    """
+    filled = performance.n_rows > 0
+    overall = filled & (performance.segment == "")
+    span = (performance.end - performance.start).astype("m8[us]").astype(np.float64)
+    usual = float(np.median(span[overall]))
+    analysis = np.flatnonzero(overall & (performance.period == "analysis"))
+    if not analysis.size:
+        return []
+    complete = analysis[span[analysis] >= BEGUN * usual]
+    newest = performance.chunk[(complete if complete.size else analysis)[-1]]
+    here = filled & (performance.period == "analysis") & (performance.chunk == newest)
+    return [(i, str(performance.segment[i])) for i in np.flatnonzero(here).tolist()]
 
 
 def _seconds(moment: np.datetime64) -> float:

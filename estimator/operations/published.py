@@ -1,6 +1,7 @@
 """Results as rows of the store, and rows as the result that charts are drawn of."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from estimator.assembly import concatenate_periods
-from estimator.operations.schema import NUMBERS
+from estimator.operations.schema import NUMBERS, REMEMBERED
 from estimator.results import Performance
 
 Key = tuple[str, str, str]  # segment, chunk, metric
@@ -16,6 +17,7 @@ Key = tuple[str, str, str]  # segment, chunk, metric
 # prediction interval's half-width: a chunk of which some labels never come moves a
 # little every night, for ever.
 WORTH_KEEPING = 0.01
+_KEY = ("segment", "chunk", "metric")
 _FACTS = ("start", "end", "n_rows", "n_labels", "alert", "note")
 
 
@@ -50,32 +52,57 @@ def result_rows(analysis: Performance, as_of: int) -> list[dict[str, Any]]:
     ]
 
 
-def restated(
-    rows: Sequence[dict[str, Any]],
-    stored: Sequence[dict[str, Any]],
-    *,
-    whole: bool = False,
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Return the rows that differ from those stored, and those worth remembering.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Restatement:
+    """What is to be written where results have changed.
 
-    Both with their revision: one more than that of the row that they replace. The
-    first list holds the others, too, if ``whole``.
+    Attributes
+    ----------
+    changed : list of dict
+        Rows that are new or differ, with a revision one more than that before.
+    history : list of dict
+        Those that are worth remembering, and a last row for what is no more.
+    gone : list of (segment, chunk, metric)
+        What is no more.
+    """
+
+    changed: list[dict[str, Any]]
+    history: list[dict[str, Any]]
+    gone: list[Key]
+
+
+def restate(
+    rows: Sequence[dict[str, Any]], stored: Sequence[dict[str, Any]], as_of: int
+) -> Restatement:
+    """Compare results with those stored.
+
+    Parameters
+    ----------
+    rows : sequence of dict
+        All there are now, as `result_rows` has them.
+    stored : sequence of dict
+        As the store has them.
+    as_of : int
+        Of what is no more.
     """
     before = {_key(row): row for row in stored}
-    changed, remembered = [], []
+    changed, history = [], []
     for row in rows:
-        old = before.get(_key(row))
-        if old is not None and all(
-            old[name] == row[name] for name in (*_FACTS, *NUMBERS)
-        ):
-            if whole:
-                changed.append({name: old[name] for name in ("revision", *row)})
+        old = before.pop(_key(row), None)
+        if old is not None and all(old[n] == row[n] for n in (*_FACTS, *NUMBERS)):
             continue
         new = {**row, "revision": 1 if old is None else old["revision"] + 1}
-        changed.append(new)
+        told = new
         if old is None or _has_moved(old, new):
-            remembered.append(new)
-    return changed, remembered
+            history.append({**new, "gone": False})
+        else:
+            told = {name: old[f"remembered_{name}"] for name in REMEMBERED}
+        changed.append(new | {f"remembered_{n}": told[n] for n in REMEMBERED})
+    for old in before.values():
+        last = {name: old[name] for name in (*_KEY, *_FACTS)} | dict.fromkeys(NUMBERS)
+        revision = old["revision"] + 1
+        history.append({**last, "as_of": as_of, "revision": revision, "gone": True})
+    return Restatement(changed=changed, history=history, gone=list(before))
 
 
 def _key(row: Mapping[str, Any]) -> Key:
@@ -87,10 +114,11 @@ def _has_moved(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
         return True
     if any((old[name] is None) != (new[name] is None) for name in NUMBERS):
         return True
-    if old["value"] is None:
+    if new["value"] is None:
         return False
     least = WORTH_KEEPING * 0.5 * (new["upper"] - new["lower"])
-    return any(abs(new[n] - old[n]) > least for n in ("value", "lower", "upper"))
+    # Since it was last remembered: many small steps are a large one.
+    return any(abs(new[n] - old[f"remembered_{n}"]) > least for n in REMEMBERED)
 
 
 def performance_of_rows(
@@ -108,18 +136,19 @@ def performance_of_rows(
         (segment, chunk)
         for segment in segments
         for chunk in chunks
-        if (segment, chunk, metrics[0]) in by_key
+        if any((segment, chunk, metric) in by_key for metric in metrics)
     ]
-    first = [by_key[segment, chunk, metrics[0]] for segment, chunk in groups]
+    first = [
+        next(by_key[s, c, metric] for metric in metrics if (s, c, metric) in by_key)
+        for s, c in groups
+    ]
 
-    def numbers(name: str) -> NDArray[np.float64]:
-        return np.array(
-            [[by_key[s, c, metric][name] for metric in metrics] for s, c in groups],
-            dtype=np.float64,
-        ).reshape(len(groups), len(metrics))
-
-    def each(name: str, kind: Any) -> NDArray[Any]:
-        values = [[by_key[s, c, metric][name] for metric in metrics] for s, c in groups]
+    def each(name: str, kind: Any, missing: Any) -> NDArray[Any]:
+        # Of an earlier time there may be metrics that nobody asked for yet.
+        values = [
+            [by_key.get((s, c, metric), {}).get(name, missing) for metric in metrics]
+            for s, c in groups
+        ]
         return np.array(values, dtype=kind).reshape(len(groups), len(metrics))
 
     analysis = Performance(
@@ -133,9 +162,9 @@ def performance_of_rows(
         timezone=reference.timezone,
         n_rows=np.array([row["n_rows"] for row in first], dtype=np.int64),
         n_labels=np.array([row["n_labels"] for row in first], dtype=np.int64),
-        alert=each("alert", np.bool_),
-        note=each("note", object),
-        **{name: numbers(name) for name in NUMBERS},
+        alert=each("alert", np.bool_, missing=False),
+        note=each("note", object, ""),
+        **{name: each(name, np.float64, None) for name in NUMBERS},
     )
     return concatenate_periods(reference, analysis)
 

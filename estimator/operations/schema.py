@@ -43,6 +43,8 @@ NUMBERS = (
     "breach_probability",
 )
 RESULT_KEY = ("model", "segment", "chunk", "metric")
+# Numbers as they were when last remembered in the history.
+REMEMBERED = ("value", "lower", "upper")
 
 
 def _result_columns() -> "list[sa.Column[object]]":
@@ -82,6 +84,7 @@ chunk = _table(  # what is kept of the rows: counts, no row
     "chunk",
     _key("model"),
     _key("chunk"),
+    _text("fingerprint"),  # of the estimator for which they were counted
     _whole("n_rows"),
     _whole("n_labels"),
     sa.Column("counts", sa.LargeBinary, nullable=False),
@@ -91,12 +94,14 @@ result = _table(
     *(_key(name) for name in RESULT_KEY),
     _whole("revision"),
     *_result_columns(),
+    *(sa.Column(f"remembered_{name}", sa.Double) for name in REMEMBERED),
 )
 result_history = _table(
     "result_history",
     *(_key(name) for name in RESULT_KEY),
     sa.Column("revision", sa.BigInteger, primary_key=True, autoincrement=False),
     *_result_columns(),
+    sa.Column("gone", sa.Boolean, nullable=False),  # from here on there was no result
 )
 verdict = _table(  # a revision a kind or onset; the newest moves with the data
     "verdict",

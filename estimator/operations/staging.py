@@ -41,17 +41,20 @@ def stage(
     optional: Mapping[str, str] | None = None,
     since: "pd.Timestamp | None" = None,
     by: str | None = None,
+    present: str | None = None,
 ) -> None:
     """Copy rows into ``table``.
 
     Parameters
     ----------
     columns : dict of str to str
-        By column, what it is: "id", "time" or "other".
+        By column, what it is: "id", "time", "number" or "other".
     optional : dict of str to str
         Further columns, which may be absent.
     since : Timestamp, optional
         Only rows whose column ``by`` is at least this, or missing. In UTC.
+    present : str, optional
+        Only rows in which this column is not missing.
 
     Raises
     ------
@@ -69,10 +72,10 @@ def stage(
             with source.connect() as connection:
                 relation = _relation(connection, location)
                 kinds = dict(columns)
-                present = {column.name for column in relation.columns}
+                there = {column.name for column in relation.columns}
                 if optional and location.table is not None:
-                    kinds |= {c: k for c, k in optional.items() if c in present}
-                _copy(engine, connection, relation, table, kinds, since, by)
+                    kinds |= {c: k for c, k in optional.items() if c in there}
+                _copy(engine, connection, relation, table, kinds, since, by, present)
         finally:
             source.dispose()
 
@@ -85,8 +88,9 @@ def _relation(connection: "sa.Connection", location: "SqlLocation") -> "sa.FromC
         return sa.Table(
             table, sa.MetaData(), schema=schema or None, autoload_with=connection
         )
-    statement = sa.text(location.query or "")
-    probe = sa.text(f"SELECT * FROM ({location.query}) AS q WHERE 1 = 0")
+    asked = (location.query or "").strip().rstrip(";")
+    statement = sa.text(asked)
+    probe = sa.text(f"SELECT * FROM ({asked}) AS q WHERE 1 = 0")
     names = connection.execute(probe).keys()
     return statement.columns(*(sa.column(name) for name in names)).subquery("q")
 
@@ -99,6 +103,7 @@ def _copy(
     kinds: Mapping[str, str],
     since: "pd.Timestamp | None",
     by: str | None,
+    present: str | None,
 ) -> None:
     import pandas as pd
     import sqlalchemy as sa
@@ -112,6 +117,8 @@ def _copy(
         query = query.where(
             sa.or_(column >= _bound(connection, column, since), column.is_(None))
         )
+    if present in wanted:
+        query = query.where(relation.columns[present].is_not(None))
     streamed = connection.execution_options(
         stream_results=True, max_row_buffer=ROWS_AT_A_TIME
     )
@@ -173,7 +180,9 @@ def _type_of(values: "pd.Series[Any]", kind: str) -> Any:
     from pandas.api.types import is_integer_dtype, is_object_dtype, is_string_dtype
 
     if kind == "id":
-        return "int64" if is_integer_dtype(values) else "string"
+        return "Int64" if is_integer_dtype(values) else "string"
+    if kind == "number":  # also of whole numbers, of which some are missing later
+        return "float64"
     if not (is_object_dtype(values) or is_string_dtype(values)):
         return values.dtype
     known = values.dropna()
@@ -201,7 +210,8 @@ def _spoken_for(name: str, where: str) -> Iterator[None]:
         yield
     except (sqlalchemy.exc.OperationalError, sqlalchemy.exc.InterfaceError) as error:
         first = _first_line(error)
-        if first.startswith("no such"):  # SQLite's word for a missing table or column
+        # SQLite's words for a missing table or column, and for a wrong query.
+        if first.startswith("no such") or "syntax error" in first:
             raise DataError(_unreadable(name, where, first)) from error
         msg = (
             f"{name}: the database {where} does not answer ({first}). Nothing was "

@@ -6,8 +6,8 @@ is as it was before, or as it should be after.
 
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -60,8 +60,8 @@ class ModelState:
         By feed, the files that were read, each with its version.
     estimators : dict of (str, bytes)
         By first chunk, the fingerprint and the file of the estimator.
-    sizes : dict of (int, int)
-        By chunk, its rows and labels.
+    chunks : dict of Counted
+        By chunk.
     announced : dict
         By segment and metric, announcements as JSON text.
     """
@@ -70,8 +70,17 @@ class ModelState:
     until: int | None = None
     pieces: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     estimators: Mapping[str, tuple[str, bytes]] = field(default_factory=dict)
-    sizes: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    chunks: "Mapping[str, Counted]" = field(default_factory=dict)
     announced: Mapping[tuple[str, str], str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counted:
+    """A chunk that has been counted: its size, and for which estimator."""
+
+    n_rows: int
+    n_labels: int
+    fingerprint: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,8 +95,8 @@ class Night:
         Chunks whose counts are new.
     results, history : list of dict
         Rows that differ from those stored, and which to keep as what was believed.
-    afresh : bool
-        Whether ``results`` are all there are: others go.
+    gone : list of (segment, chunk, metric)
+        Results that are no more.
     verdicts : list of dict
     messages : list of str
         To be told to whoever listens.
@@ -101,70 +110,81 @@ class Night:
     chunks: Sequence[dict[str, Any]] = ()
     results: Sequence[dict[str, Any]] = ()
     history: Sequence[dict[str, Any]] = ()
-    afresh: bool = False
+    gone: Sequence[tuple[str, str, str]] = ()
     verdicts: Sequence[dict[str, Any]] = ()
     messages: Sequence[str] = ()
 
 
 @contextmanager
-def open_store(url: str, *, create: bool = True) -> Iterator[Store]:
-    """Open a store, and bring its tables up to date.
+def open_store(url: str) -> Iterator[Store]:
+    """Connect to a store; `prepare` makes or updates its tables.
 
     Parameters
     ----------
     url : str
         Of SQLite or PostgreSQL, as SQLAlchemy has them.
-    create : bool, default=True
-        Whether to make it if it is not there; else it is an error.
 
     Raises
     ------
     ConfigurationError
-        If there is none and none is to be made, or it is of a later version.
-    StoreUnavailable
-        If it does not answer, or cannot be written.
+        If its folder does not exist.
     """
     parsed = sa.make_url(url)
     where = parsed.render_as_string(hide_password=True)
     if parsed.get_backend_name() == "sqlite":
         where = str(parsed.database)
-        _check_file(Path(where), create=create)
+        if not Path(where).parent.is_dir():
+            msg = f"`store`: there is no folder {Path(where).parent}. Create it first."
+            raise ConfigurationError(msg)
     engine = _engine(parsed)
     try:
-        with answering(where):
-            with engine.begin() as connection:
-                if create or not _is_current(connection):
-                    schema.migrate(connection)
-            yield Store(engine=engine, where=where)
-    except schema.NewerStore as error:
-        raise ConfigurationError(f"{where}: {error}") from error  # noqa: EM102
+        yield Store(engine=engine, where=where)
     finally:
         engine.dispose()
 
 
-def exists(url: str) -> bool:
-    """Whether there is a store to read; a server's is taken to be there."""
-    parsed = sa.make_url(url)
-    if parsed.get_backend_name() != "sqlite":
-        return True
-    return Path(str(parsed.database)).is_file()
+def prepare(store: Store) -> None:
+    """Make the tables, or bring them up to date; under the lease.
+
+    Raises
+    ------
+    ConfigurationError
+        If a later version of deadreckon wrote the store.
+    StoreUnavailable
+        If it does not answer, or cannot be written.
+    """
+    try:
+        with answering(store.where), store.engine.begin() as connection:
+            schema.migrate(connection)
+    except schema.NewerStore as error:
+        msg = f"{store.where}: {error}"
+        raise ConfigurationError(msg) from error
 
 
-def _check_file(path: Path, *, create: bool) -> None:
-    if not create and not path.is_file():
-        msg = f"There is no store {path} yet. `deadreckon run` makes it."
-        raise ConfigurationError(msg)
-    if not path.parent.is_dir():
-        msg = f"`store`: there is no folder {path.parent}. Create it first."
-        raise ConfigurationError(msg)
+def is_there(store: Store) -> bool:
+    """Whether there is something to read, without making anything.
 
-
-def _is_current(connection: sa.Connection) -> bool:
-    """Whether nothing is to be migrated, by reading alone."""
-    if not sa.inspect(connection).has_table(schema.version.name):
+    Raises
+    ------
+    ConfigurationError
+        If another version of deadreckon wrote it.
+    StoreUnavailable
+        If it does not answer.
+    """
+    if store.engine.dialect.name == "sqlite" and not Path(store.where).is_file():
         return False
-    found = connection.execute(sa.select(schema.version.c.version)).scalar()
-    return found == len(schema.STEPS)
+    with answering(store.where), store.engine.connect() as connection:
+        if not sa.inspect(connection).has_table(schema.version.name):
+            return False
+        found = connection.execute(sa.select(schema.version.c.version)).scalar()
+    if found != len(schema.STEPS):
+        msg = (
+            f"The store {store.where} is of version {found}, and this deadreckon wants "
+            f"{len(schema.STEPS)}. An older one is brought up to date by "
+            "`deadreckon run`; for a newer one upgrade deadreckon."
+        )
+        raise ConfigurationError(msg)
+    return True
 
 
 def _engine(url: sa.URL) -> sa.Engine:
@@ -216,12 +236,14 @@ def lease(store: Store) -> Iterator[None]:
         with _locked_file(Path(f"{store.engine.url.database}.lock")):
             yield
         return
-    with store.engine.connect() as connection:
-        key = {"key": _ADVISORY_LOCK}
-        query = sa.text("SELECT pg_try_advisory_lock(:key)")
-        if not connection.execute(query, key).scalar():
-            raise StoreLocked(_locked(store.where))
-        connection.commit()  # the lock is the session's: no transaction stays open
+    with ExitStack() as stack:
+        with answering(store.where):
+            connection = stack.enter_context(store.engine.connect())
+            key = {"key": _ADVISORY_LOCK}
+            query = sa.text("SELECT pg_try_advisory_lock(:key)")
+            if not connection.execute(query, key).scalar():
+                raise StoreLocked(_locked(store.where))
+            connection.commit()  # the lock is the session's: no transaction stays open
         try:
             yield
         finally:
@@ -231,8 +253,10 @@ def lease(store: Store) -> Iterator[None]:
 @contextmanager
 def _locked_file(path: Path) -> Iterator[None]:
     # SQLite's own locks: they work wherever its databases do.
-    with closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as connection:
+    with ExitStack() as stack:
         try:
+            connection = sqlite3.connect(path, timeout=0, isolation_level=None)
+            stack.enter_context(closing(connection))
             connection.execute("BEGIN EXCLUSIVE")
         except sqlite3.OperationalError as error:
             if "locked" in str(error):
@@ -257,9 +281,8 @@ def load_state(store: Store, model: str) -> ModelState:
         pieces: dict[str, dict[str, str]] = {}
         for row in _rows(connection, schema.piece, model):
             pieces.setdefault(row.feed, {})[row.path] = row.version
-        sizes = sa.select(
-            schema.chunk.c.chunk, schema.chunk.c.n_rows, schema.chunk.c.n_labels
-        ).where(schema.chunk.c.model == model)
+        but_counts = [c for c in schema.chunk.c if c.name not in ("model", "counts")]
+        chunks = sa.select(*but_counts).where(schema.chunk.c.model == model)
         return ModelState(
             as_of=found.as_of,
             until=found.until,
@@ -268,9 +291,13 @@ def load_state(store: Store, model: str) -> ModelState:
                 row.from_chunk: (row.fingerprint, row.data)
                 for row in _rows(connection, schema.estimator, model)
             },
-            sizes={
-                row.chunk: (row.n_rows, row.n_labels)
-                for row in connection.execute(sizes)
+            chunks={
+                row.chunk: Counted(
+                    n_rows=row.n_rows,
+                    n_labels=row.n_labels,
+                    fingerprint=row.fingerprint,
+                )
+                for row in connection.execute(chunks)
             },
             announced={
                 (row.segment, row.metric): row.state
@@ -304,7 +331,7 @@ def load_results(
             tuple(getattr(row, name) for name in schema.RESULT_KEY): row._asdict()
             for row in connection.execute(query)
         }
-        return list(newest.values())
+        return [row for row in newest.values() if not row["gone"]]
 
 
 def load_verdicts(
@@ -343,8 +370,12 @@ def save_night(store: Store, model: str, night: Night) -> None:
             {"segment": segment, "metric": metric, "state": state}
             for (segment, metric), state in night.announced.items()
         ]
-        if night.afresh:
-            _replace(connection, schema.result, model, [])
+        result = schema.result.c
+        for key in night.gone:
+            mine = sa.tuple_(result.segment, result.chunk, result.metric) == key
+            connection.execute(
+                sa.delete(schema.result).where(result.model == model, mine)
+            )
         changed: dict[sa.Table, Sequence[dict[str, Any]]] = {
             schema.announced: states,
             schema.chunk: night.chunks,
@@ -391,10 +422,13 @@ def last_success(store: Store, model: str) -> str | None:
     return found
 
 
-def unsent_messages(store: Store) -> list[tuple[int, dict[str, Any]]]:
-    """Return what is still to be told, oldest first, each with its number."""
+def unsent_messages(
+    store: Store, models: Collection[str]
+) -> list[tuple[int, dict[str, Any]]]:
+    """Return what is still to be told of models, oldest first, with its number."""
     table = schema.message
-    query = sa.select(table).where(~table.c.sent).order_by(table.c.id)
+    query = sa.select(table).where(~table.c.sent, table.c.model.in_(models))
+    query = query.order_by(table.c.id)
     with answering(store.where), store.engine.connect() as connection:
         return [(row.id, json.loads(row.content)) for row in connection.execute(query)]
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,10 +13,12 @@ from estimator.chunking import check_chunk, make_chunks
 from estimator.delayed_labels.count_table import CountTable, count_rows
 from estimator.delayed_labels.count_table_file import table_to_bytes
 from estimator.monitor import Epoch
+from estimator.operations.clock import clock_now, is_future
 from estimator.operations.estimation import DataError
+from estimator.operations.feed import Feed
 from estimator.operations.intake import count_hours, read_rows
 from estimator.operations.model_sources import Feeds
-from estimator.operations.store import ModelState
+from estimator.operations.store import Counted
 from estimator.performance_estimator import PerformanceEstimator
 from estimator.unlabelled import adapt_columns, features_of
 
@@ -27,9 +28,10 @@ if TYPE_CHECKING:
 
 # Rows that are in memory at a time; a chunk with more is read whole.
 ROWS_AT_A_TIME = 3_000_000
+# The share of a chunk's rows, or labels, that may be erased from its sources; where
+# more is gone it is kept as it was.
+MAY_BE_ERASED = 0.1
 _HOUR = np.timedelta64(3_600_000_000 - 1, "us")
-# A clock that differs by less may be of another time zone.
-_CLOCK_SLACK = pd.Timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +76,8 @@ def find_spans(
     every = count_hours(engine, feeds.predictions, until=until)
     if not every.n_rows:
         return []
-    _check_clock(every.hour[-1], until, feeds)
+    if until is None:
+        _check_clock(every.last, "predictions", feeds.predictions)
     spec = periods_of(epochs[-1].estimator)
     timezone = epochs[-1].estimator.reference_.performance.timezone
     first, last = every.hour[0], every.hour[-1] + _HOUR
@@ -82,11 +85,11 @@ def find_spans(
         limit = max(10_000, every.n_rows)
         begin, labels = spec.between(first, last, timezone, limit)
     else:
-        begin, labels = spec.between(first, last, timezone)
-        if first < spec.values[0]:
+        begin, labels = spec.between(every.first, last, timezone)
+        if labels and every.first < begin[0]:
             msg = (
                 f"predictions ({feeds.predictions.where}): rows must not lie before "
-                f"the first of the edges in `chunk` ({spec.values[0]}), but some do. "
+                f"the first of the edges in `chunk` ({begin[0]}), but some do. "
                 "Name an earlier edge."
             )
             raise DataError(msg)
@@ -113,14 +116,13 @@ def find_spans(
     ]
 
 
-def _check_clock(newest: Any, until: pd.Timestamp | None, feeds: Feeds) -> None:
-    now = pd.Timestamp(datetime.now(UTC)).tz_localize(None)
-    if until is None and pd.Timestamp(newest) > now + _CLOCK_SLACK:
+def _check_clock(newest: Any, what: str, feed: Feed) -> None:
+    if is_future(pd.Timestamp(newest)):
         msg = (
-            f"predictions ({feeds.predictions.where}): times must not lie in the "
-            f"future, but the newest is of {pd.Timestamp(newest):%Y-%m-%d %H}:00 and "
-            f"this machine's clock says {now:%Y-%m-%d %H:%M} UTC. Nothing was stored. "
-            "Mend the clock or the data, or say `--as-of`."
+            f"{what} ({feed.where}): times must not lie in the future, but the newest "
+            f"is {pd.Timestamp(newest):%Y-%m-%d %H:%M} and this machine's clock says "
+            f"{clock_now():%Y-%m-%d %H:%M} UTC. Nothing was stored. Mend the clock or "
+            "the data, or say --as-of."
         )
         raise DataError(msg)
 
@@ -131,12 +133,26 @@ def count_touched(
     epochs: Sequence[Epoch],
     spans: Sequence[Span],
     until: pd.Timestamp | None,
-    state: ModelState,
+    known: Mapping[str, Counted],
     counts: Mapping[str, bytes],
 ) -> tuple[dict[str, bytes], list[str]]:
-    """Count the rows of some chunks; return those that are not as they were."""
+    """Count the rows of some chunks.
+
+    Parameters
+    ----------
+    known, counts : dict
+        By chunk, what is stored of it and still holds.
+
+    Returns
+    -------
+    touched : dict of bytes
+        Tables of the chunks that are not as they were.
+    remarks : list of str
+        What sources have lost.
+    """
     touched: dict[str, bytes] = {}
-    lost = []
+    remarks = []
+    in_order = any(epoch.estimator.is_adaptive for epoch in epochs)
     for block in _blocks(spans):
         rows = read_rows(
             engine,
@@ -144,6 +160,7 @@ def count_touched(
             feeds.labels,
             spans=[(span.begin, span.end) for span in block],
             until=until,
+            in_order=in_order,
         )
         if not rows.num_rows:
             continue
@@ -151,16 +168,37 @@ def count_touched(
             data = table_to_bytes(table)
             if counts.get(table.label) == data:
                 continue
-            before = state.sizes.get(table.label, (0, 0))
-            if table.n_rows < before[0] or table.n_labels < before[1]:
-                lost.append(
-                    f"chunk {table.label} is left as it was: its sources now hold "
-                    f"{table.n_rows:,} rows with {table.n_labels:,} labels, and held "
-                    f"{before[0]:,} with {before[1]:,}"
-                )
-                continue
-            touched[table.label] = data
-    return touched, lost
+            if until is None and table.latest_label is not None:
+                latest = np.datetime64(table.latest_label, "us")
+                _check_clock(latest, "labels", feeds.labels or feeds.predictions)
+            before = known.get(table.label)
+            lost = _what_is_lost(table, before)
+            if lost:
+                remarks.append(lost)
+            if before is None or not _is_much_lost(table, before):
+                touched[table.label] = data
+    return touched, remarks
+
+
+def _what_is_lost(table: CountTable, before: Counted | None) -> str:
+    if before is None or (
+        table.n_rows >= before.n_rows and table.n_labels >= before.n_labels
+    ):
+        return ""
+    kept = "is left as it was" if _is_much_lost(table, before) else "is counted anew"
+    return (
+        f"chunk {table.label} {kept}: its sources now hold {table.n_rows:,} rows with "
+        f"{table.n_labels:,} labels, and held {before.n_rows:,} with "
+        f"{before.n_labels:,}"
+    )
+
+
+def _is_much_lost(table: CountTable, before: Counted) -> bool:
+    """Whether files seem to be gone, and not a few rows erased or labels withdrawn."""
+    least = 1.0 - MAY_BE_ERASED
+    return (
+        table.n_rows < least * before.n_rows or table.n_labels < least * before.n_labels
+    )
 
 
 def _blocks(spans: Sequence[Span]) -> list[list[Span]]:

@@ -144,10 +144,18 @@ class World:
 
     def final(self):
         """Return what does not depend on which nights there were."""
+        told = [f"remembered_{name}" for name in schema.REMEMBERED]
         results = self.dump(
-            "deadreckon_result", "deadreckon_chunk", but=("revision", "as_of")
+            "deadreckon_result", "deadreckon_chunk", but=("revision", "as_of", *told)
         )
-        return results | {"verdicts": self.verdicts()}
+        there = {(row[1], row[3]) for row in results["deadreckon_result"]}
+        verdicts = {k: v for k, v in self.verdicts().items() if k[1:] in there}
+        return results | {"verdicts": verdicts}
+
+    def sizes(self):
+        """Return the number of rows of each chunk in the store."""
+        rows = self.dump("deadreckon_chunk", but=("fingerprint",))["deadreckon_chunk"]
+        return {chunk: n_rows for _, chunk, n_rows, _, _ in rows}
 
     def verdicts(self):
         rows = self.dump("deadreckon_verdict", but=("as_of",))["deadreckon_verdict"]

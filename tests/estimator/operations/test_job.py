@@ -123,8 +123,8 @@ def test_what_was_believed_then_stays_answerable(world):
 
 
 def overview_of(world, as_of=None):
-    with open_store(world.config.job.store, create=False) as store:
-        return load_overview(store, world.config, "credit", as_of)
+    with open_store(world.config.job.store) as store:
+        return load_overview(store, "credit", as_of)
 
 
 def load(world, as_of=None):

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from estimator.operations import touched
+from estimator.operations import clock
 from tests.estimator.operations.nightly import START, World, command_line
 
 
@@ -159,14 +159,14 @@ def test_empty_night(world):
 
 
 def test_clock_set_back(world, monkeypatch):
-    class EarlyClock(touched.datetime):
+    class EarlyClock(clock.datetime):
         @classmethod
         def now(cls, zone):
             return cls(2025, 12, 1, tzinfo=zone)
 
     world.arrive(4)
     before = world.dump()
-    monkeypatch.setattr(touched, "datetime", EarlyClock)
+    monkeypatch.setattr(clock, "datetime", EarlyClock)
     assert world.run() == 65
     assert world.dump() == before
     monkeypatch.undo()

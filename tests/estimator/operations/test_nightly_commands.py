@@ -93,9 +93,7 @@ def test_as_of_is_on_the_clock_of_the_data(tmp_path):
     world.localize("America/New_York")
     world.arrive_all()
     call(0, "run", world.path, "--as-of", "2026-01-06")
-    sizes = {
-        row[1]: row[2] for row in world.dump("deadreckon_chunk")["deadreckon_chunk"]
-    }
+    sizes = world.sizes()
     days = world.rows["time"].dt.strftime("%Y-%m-%d").value_counts()
     assert sizes == {day: days[day] for day in ("2026-01-05", "2026-01-06")}
 

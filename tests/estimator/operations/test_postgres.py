@@ -116,9 +116,7 @@ def test_lookback_reads_only_the_newest_part(tmp_path, postgres):
     )
     engine.dispose()
     assert world.run() == RAN
-    sizes = {
-        row[1]: row[2] for row in world.dump("deadreckon_chunk")["deadreckon_chunk"]
-    }
+    sizes = world.sizes()
     expected = rows.groupby(rows["time"].dt.strftime("%Y-%m-%d")).size().to_dict()
     assert sizes == expected
 

@@ -8,7 +8,7 @@ from estimator import PerformanceEstimator
 from estimator.operations.published import (
     WORTH_KEEPING,
     performance_of_rows,
-    restated,
+    restate,
     result_rows,
 )
 from estimator.results import Performance
@@ -55,18 +55,50 @@ def test_without_rows_there_is_the_reference(performance):
 
 
 def stored(rows):
-    return restated(rows, [])[0]
+    return restate(rows, [], as_of=1).changed
+
+
+def remembered(rows):
+    return [{k: v for k, v in row.items() if k != "gone"} for row in rows]
 
 
 def test_what_is_the_same_is_not_written(performance):
     rows = result_rows(part_of(performance, "analysis"), as_of=1)
     before = stored(rows)
     assert [row["revision"] for row in before] == [1] * len(rows)
-    assert restated(rows, before) == ([], [])
-    later = result_rows(part_of(performance, "analysis"), as_of=2)
-    assert restated(later, before) == ([], [])
-    whole, remembered = restated(later, before, whole=True)
-    assert (whole, remembered) == (before, [])
+    for as_of in (1, 2):
+        again = result_rows(part_of(performance, "analysis"), as_of)
+        found = restate(again, before, as_of)
+        assert (found.changed, found.history, found.gone) == ([], [], [])
+
+
+def test_what_is_no_more_leaves_a_last_row_in_the_history(performance):
+    rows = result_rows(part_of(performance, "analysis"), as_of=1)
+    found = restate(rows[1:], stored(rows), as_of=5)
+    key = rows[0]["segment"], rows[0]["chunk"], rows[0]["metric"]
+    assert found.gone == [key]
+    assert found.changed == []
+    (last,) = found.history
+    assert (last["gone"], last["as_of"], last["revision"]) == (True, 5, 2)
+    assert last["value"] is None
+
+
+def test_many_small_steps_are_a_large_one(performance):
+    rows = result_rows(part_of(performance, "analysis"), as_of=1)
+    before = stored(rows)
+    half_width = 0.5 * (rows[3]["upper"] - rows[3]["lower"])
+    worth = 0
+    for _ in range(300):
+        rows[3] = {
+            **rows[3],
+            "value": rows[3]["value"] + 0.9 * WORTH_KEEPING * half_width,
+        }
+        found = restate(rows, before, as_of=1)
+        before = [*before[:3], *found.changed, *before[4:]]
+        worth += len(found.history)
+        told = before[3]["remembered_value"]
+        assert abs(told - rows[3]["value"]) <= WORTH_KEEPING * half_width
+    assert 100 <= worth <= 200
 
 
 @pytest.mark.parametrize(
@@ -77,9 +109,10 @@ def test_what_has_hardly_moved_is_written_but_not_remembered(performance, share,
     before = stored(rows)
     half_width = 0.5 * (rows[3]["upper"] - rows[3]["lower"])
     rows[3] = {**rows[3], "value": rows[3]["value"] + share * half_width}
-    changed, remembered = restated(rows, before)
-    assert changed == [{**rows[3], "revision": 2}]
-    assert remembered == (changed if worth else [])
+    found = restate(rows, before, as_of=1)
+    new = {**rows[3], "revision": 2}
+    assert new.items() <= found.changed[0].items()
+    assert remembered(found.history) == ([new] if worth else [])
 
 
 @pytest.mark.parametrize("fact", ["n_labels", "note", "alert", "realized"])
@@ -88,5 +121,6 @@ def test_facts_are_always_remembered(performance, fact):
     before = stored(rows)
     new = {"n_labels": 7, "note": "odd", "alert": not rows[0]["alert"], "realized": 0.5}
     rows[0] = {**rows[0], fact: new[fact]}
-    changed, remembered = restated(rows, before)
-    assert changed == remembered == [{**rows[0], "revision": 2}]
+    found = restate(rows, before, as_of=1)
+    assert remembered(found.history) == [{**rows[0], "revision": 2}]
+    assert len(found.changed) == 1

@@ -1,6 +1,8 @@
 """The store: schema and its versions, one transaction a night, one run at a time."""
 
 import sqlite3
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,10 +11,12 @@ import sqlalchemy as sa
 from estimator.operations import schema
 from estimator.operations.estimation import ConfigurationError
 from estimator.operations.store import (
+    Counted,
     ModelState,
     Night,
     StoreLocked,
     StoreUnavailable,
+    is_there,
     lease,
     load_counts,
     load_results,
@@ -20,6 +24,7 @@ from estimator.operations.store import (
     load_verdicts,
     mark_sent,
     open_store,
+    prepare,
     save_night,
     unsent_messages,
 )
@@ -39,15 +44,24 @@ RESULT = {
     "alert": False,
     "note": "",
 }
+COUNTED = Counted(n_rows=100, n_labels=0, fingerprint="fingerprint")
 NIGHT = Night(
     as_of=10,
     until=None,
     pieces={"predictions": {"a.parquet": "1:2"}},
     estimators={"": ("fingerprint", b"bytes")},
     announced={("", "roc_auc"): "{}"},
-    chunks=[{"chunk": "2026-01-05", "n_rows": 100, "n_labels": 0, "counts": b"counts"}],
-    results=[RESULT],
-    history=[RESULT],
+    chunks=[
+        {
+            "chunk": "2026-01-05",
+            "fingerprint": "fingerprint",
+            "n_rows": 100,
+            "n_labels": 0,
+            "counts": b"counts",
+        }
+    ],
+    results=[RESULT | {f"remembered_{name}": 0.5 for name in schema.REMEMBERED}],
+    history=[{**RESULT, "gone": False}],
     verdicts=[
         {
             "segment": "",
@@ -69,6 +83,13 @@ def url(tmp_path):
     return f"sqlite:///{tmp_path / 'store.db'}"
 
 
+@contextmanager
+def ready(url):
+    with open_store(url) as store:
+        prepare(store)
+        yield store
+
+
 def tables_of(engine):
     inspector = sa.inspect(engine)
     return {
@@ -84,26 +105,28 @@ def tables_of(engine):
 
 
 def test_there_and_back(url):
-    with open_store(url) as store:
+    with ready(url) as store:
         assert load_state(store, "credit") == ModelState()
         save_night(store, "credit", NIGHT)
         state = load_state(store, "credit")
         assert (state.as_of, state.until) == (10, None)
         assert state.pieces == NIGHT.pieces
         assert state.estimators == NIGHT.estimators
-        assert state.sizes == {"2026-01-05": (100, 0)}
+        assert state.chunks == {"2026-01-05": COUNTED}
         assert state.announced == NIGHT.announced
         assert load_counts(store, "credit") == {"2026-01-05": b"counts"}
-        assert load_results(store, "credit") == [{"model": "credit", **RESULT}]
+        (row,) = load_results(store, "credit")
+        assert RESULT.items() <= row.items()
         assert load_results(store, "credit", 9) == []
-        assert load_results(store, "credit", 10) == [{"model": "credit", **RESULT}]
+        (row,) = load_results(store, "credit", 10)
+        assert RESULT.items() <= row.items()
         assert load_verdicts(store, "credit")["", "roc_auc"]["kind"] == "stable"
         assert load_state(store, "debit") == ModelState()
 
 
 def test_a_night_is_stored_whole_or_not_at_all(url):
     broken = {**RESULT, "chunk": None}
-    with open_store(url) as store:
+    with ready(url) as store:
         night = Night(
             **{
                 name: getattr(NIGHT, name)
@@ -119,16 +142,33 @@ def test_a_night_is_stored_whole_or_not_at_all(url):
 
 
 def test_messages_are_told_once(url):
-    with open_store(url) as store:
+    with ready(url) as store:
         save_night(store, "credit", NIGHT)
-        ((number, content),) = unsent_messages(store)
+        assert unsent_messages(store, ["debit"]) == []
+        ((number, content),) = unsent_messages(store, ["credit", "debit"])
         assert content == {"kind": "sudden"}
         mark_sent(store, [number])
-        assert unsent_messages(store) == []
+        assert unsent_messages(store, ["credit"]) == []
+
+
+def test_what_is_gone_is_gone_from_then_on(url):
+    last = {**dict.fromkeys(schema.NUMBERS), **RESULT, "value": None}
+    with ready(url) as store:
+        save_night(store, "credit", NIGHT)
+        key = ("", "2026-01-05", "roc_auc")
+        gone = {**last, "as_of": 20, "revision": 2, "gone": True}
+        save_night(
+            store,
+            "credit",
+            replace(NIGHT, as_of=20, results=[], history=[gone], gone=[key]),
+        )
+        assert load_results(store, "credit") == []
+        assert load_results(store, "credit", 20) == []
+        assert len(load_results(store, "credit", 19)) == 1
 
 
 def test_one_run_at_a_time(url):
-    with open_store(url) as store:
+    with ready(url) as store:
         with (
             lease(store),
             pytest.raises(StoreLocked, match="Another run"),
@@ -141,7 +181,7 @@ def test_one_run_at_a_time(url):
 
 def test_every_earlier_version_is_brought_up_to_date(tmp_path):
     """`schemas/v<n>.sql` is what version n wrote: a dump with a night in it."""
-    with open_store(f"sqlite:///{tmp_path / 'new.db'}") as store:
+    with ready(f"sqlite:///{tmp_path / 'new.db'}") as store:
         newest = tables_of(store.engine)
     dumps = sorted(SCHEMAS.glob("v*.sql"))
     assert [dump.stem for dump in dumps] == [
@@ -152,32 +192,42 @@ def test_every_earlier_version_is_brought_up_to_date(tmp_path):
         with sqlite3.connect(path) as connection:
             connection.executescript(dump.read_text())
         connection.close()
-        with open_store(f"sqlite:///{path}") as store:
+        with ready(f"sqlite:///{path}") as store:
             assert tables_of(store.engine) == newest
             state = load_state(store, "credit")
-            assert state.sizes == {"2026-01-05": (100, 0)}
+            assert state.chunks == {"2026-01-05": COUNTED}
             assert load_results(store, "credit")[0]["value"] == 0.5
             assert load_verdicts(store, "credit")["", "roc_auc"]["kind"] == "stable"
             save_night(store, "credit", NIGHT)
 
 
 def test_version_of_the_future(url):
-    with open_store(url) as store, store.engine.begin() as connection:
-        connection.execute(sa.update(schema.version).values(version=99))
-    with pytest.raises(ConfigurationError, match="later version of deadreckon"):
-        open_store(url).__enter__()
+    with ready(url) as store:
+        with store.engine.begin() as connection:
+            connection.execute(sa.update(schema.version).values(version=99))
+        with pytest.raises(ConfigurationError, match="later version of deadreckon"):
+            prepare(store)
+        with pytest.raises(ConfigurationError, match="is of version 99"):
+            is_there(store)
 
 
-def test_reading_makes_no_store(url, tmp_path):
-    with pytest.raises(ConfigurationError, match="There is no store"):
-        open_store(url, create=False).__enter__()
+def test_looking_makes_nothing(url, tmp_path):
+    with open_store(url) as store:
+        assert not is_there(store)
     assert list(tmp_path.iterdir()) == []
 
 
+def test_looking_makes_nothing_in_postgres(postgres):
+    with open_store(postgres) as store:
+        assert not is_there(store)
+        assert tables_of(store.engine) == {}
+
+
 def test_same_tables_in_postgres(postgres, url):
-    with open_store(postgres) as ours, open_store(url) as theirs:
+    with ready(postgres) as ours, ready(url) as theirs:
         names = set(tables_of(theirs.engine))
         assert set(tables_of(ours.engine)) == names
         save_night(ours, "credit", NIGHT)
         save_night(ours, "credit", NIGHT)  # an upsert
-        assert load_results(ours, "credit") == [{"model": "credit", **RESULT}]
+        (row,) = load_results(ours, "credit")
+        assert RESULT.items() <= row.items()

@@ -10,12 +10,13 @@ INSERT INTO "deadreckon_announced" VALUES('credit','','roc_auc','{}');
 CREATE TABLE deadreckon_chunk (
 	model VARCHAR NOT NULL, 
 	chunk VARCHAR NOT NULL, 
+	fingerprint TEXT NOT NULL, 
 	n_rows BIGINT NOT NULL, 
 	n_labels BIGINT NOT NULL, 
 	counts BLOB NOT NULL, 
 	PRIMARY KEY (model, chunk)
 );
-INSERT INTO "deadreckon_chunk" VALUES('credit','2026-01-05',100,0,X'636F756E7473');
+INSERT INTO "deadreckon_chunk" VALUES('credit','2026-01-05','fingerprint',100,0,X'636F756E7473');
 CREATE TABLE deadreckon_estimator (
 	model VARCHAR NOT NULL, 
 	from_chunk VARCHAR NOT NULL, 
@@ -73,9 +74,12 @@ CREATE TABLE deadreckon_result (
 	breach_probability DOUBLE, 
 	alert BOOLEAN NOT NULL, 
 	note TEXT NOT NULL, 
+	remembered_value DOUBLE, 
+	remembered_lower DOUBLE, 
+	remembered_upper DOUBLE, 
 	PRIMARY KEY (model, segment, chunk, metric)
 );
-INSERT INTO "deadreckon_result" VALUES('credit','','2026-01-05','roc_auc',1,10,1,9,100,0,0.5,0.5,0.5,0.5,0.5,0.5,0.5,0.5,0.5,0.5,0.5,0.5,0,'');
+INSERT INTO "deadreckon_result" VALUES('credit','','2026-01-05','roc_auc',1,10,1,9,100,0,0.5,0.5,0.5,0.5,0.5,0.5,0.5,0.5,0.5,0.5,0.5,0.5,0,'',0.5,0.5,0.5);
 CREATE TABLE deadreckon_result_history (
 	model VARCHAR NOT NULL, 
 	segment VARCHAR NOT NULL, 
@@ -101,9 +105,10 @@ CREATE TABLE deadreckon_result_history (
 	breach_probability DOUBLE, 
 	alert BOOLEAN NOT NULL, 
 	note TEXT NOT NULL, 
+	gone BOOLEAN NOT NULL, 
 	PRIMARY KEY (model, segment, chunk, metric, revision)
 );
-INSERT INTO "deadreckon_result_history" VALUES('credit','','2026-01-05','roc_auc',1,10,1,9,100,0,0.5,0.5,0.5,0.5,0.5,0.5,0.5,0.5,0.5,0.5,0.5,0.5,0,'');
+INSERT INTO "deadreckon_result_history" VALUES('credit','','2026-01-05','roc_auc',1,10,1,9,100,0,0.5,0.5,0.5,0.5,0.5,0.5,0.5,0.5,0.5,0.5,0.5,0.5,0,'',0);
 CREATE TABLE deadreckon_run (
 	id INTEGER NOT NULL, 
 	model TEXT NOT NULL, 
