@@ -141,3 +141,16 @@ def test_missing_table_or_column(tmp_path, postgres):
     done = world.command()
     assert done.returncode == 65
     assert "no column `y_true`" in done.stderr
+
+
+def test_dry_run_and_status_make_nothing(world):
+    world.arrive_all()
+    done = world.command("run", "--dry-run")
+    assert done.returncode == 0
+    assert "would touch 5 chunks" in done.stderr
+    done = world.command("status")
+    assert done.returncode == 2
+    assert "There is no store" in done.stderr
+    engine = sa.create_engine(world.config.job.store)
+    assert sa.inspect(engine).get_table_names() == []
+    engine.dispose()
