@@ -153,10 +153,13 @@ def run_night(
         return Findings(night=night, n_touched=0, remarks=tuple(remarks))
     with progress.stage("estimating"):
         # Those just counted are read back as well: so every night has the same.
-        tables = {
-            label: table_from_bytes(data)
-            for label, data in {**counts, **touched}.items()
-        }
+        stored = {**counts, **touched}
+        tables: dict[str, CountTable] = {}
+
+        def read(label: str) -> None:
+            tables[label] = table_from_bytes(stored[label])
+
+        for_each(list(stored), read)
         if not tables:
             return Findings(night=night, n_touched=0, remarks=tuple(remarks))
         analysis, attribution = evaluate(epochs, list(tables.values()))
@@ -173,8 +176,8 @@ def run_night(
         sum(table.n_rows for table in tables.values()),
         sum(table.n_labels for table in tables.values()),
     )
-    stored = [] if store is None else load_results(store, settings.name)
-    written = restate(result_rows(analysis, as_of), stored, as_of)
+    before = [] if store is None else load_results(store, settings.name)
+    written = restate(result_rows(analysis, as_of), before, as_of)
     told = {} if store is None else load_verdicts(store, settings.name)
     announced, changes = _announce(settings.name, state, verdicts, knowledge)
     night = replace(
