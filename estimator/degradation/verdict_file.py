@@ -57,14 +57,14 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Interval):
         return {"low": _plain(value.low), "high": _plain(value.high)}
     if isinstance(value, pd.Timedelta):
-        return {"seconds": value.total_seconds()}
+        return {"nanoseconds": value.as_unit("ns").value}
     value = plain(value)
     return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def _built(value: Any) -> Any:
-    if isinstance(value, dict) and "seconds" in value:
-        return pd.Timedelta(seconds=value["seconds"])
+    if isinstance(value, dict) and "nanoseconds" in value:
+        return pd.Timedelta(value["nanoseconds"], unit="ns")
     if isinstance(value, dict):
         return Interval(_built(value["low"]), _built(value["high"]))
     return value

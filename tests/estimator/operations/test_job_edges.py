@@ -225,7 +225,7 @@ def test_labels_of_a_database_of_which_some_are_missing(tmp_path, monkeypatch, f
         "y_true", na_position="last" if first == "labelled" else "first"
     )
     labels["id"] = labels["id"].astype("Int64")
-    labels.loc[len(labels)] = [pd.NA, 1, START]
+    labels = pd.concat([labels, labels[:1].assign(id=labels["id"][:1].where([False]))])
     url = f"sqlite:///{tmp_path / 'source.db'}"
     engine = sa.create_engine(url)
     labels.to_sql("outcomes", engine, index=False)
