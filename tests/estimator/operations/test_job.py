@@ -25,8 +25,9 @@ def test_running_twice_changes_nothing(world):
     assert {file: file.read_bytes() for file in pages} == pages
 
 
-def test_night_by_night_ends_like_one_run_over_all(tmp_path):
-    nightly, whole = World(tmp_path / "nightly"), World(tmp_path / "whole")
+@pytest.mark.slow
+def test_ninety_nights_end_like_one_run_over_all(tmp_path):
+    nightly, whole = (World(tmp_path / name, n_days=90) for name in ("nights", "whole"))
     for day in range(nightly.n_days):
         nightly.arrive(day)
         assert nightly.run() == RAN
