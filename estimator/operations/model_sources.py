@@ -42,10 +42,20 @@ class Feeds:
     labels : Feed or None
         The predictions themselves, if these have a column of labels; None if there are
         no labels yet.
+    missing : str or None
+        Where labels should be, and no file is.
     """
 
     predictions: Feed
     labels: Feed | None
+    missing: str | None = None
+
+    @property
+    def remarks(self) -> list[str]:
+        """What is odd about where they are."""
+        if self.missing is None:
+            return []
+        return [f"labels: no file matches {self.missing}, so none is known yet"]
 
     @property
     def pieces(self) -> dict[str, dict[str, str]]:
@@ -108,8 +118,10 @@ def open_feeds(
         since=since,
         by=AT,
     )
-    if labels is not None:
-        check_join(predictions, labels)
+    if labels is None:
+        where = _where(settings.labels)
+        return Feeds(predictions=predictions, labels=None, missing=where)
+    check_join(predictions, labels)
     return Feeds(predictions=predictions, labels=labels)
 
 

@@ -141,7 +141,7 @@ def run_night(
                 engine, feeds, epochs, spans, until, known, counts
             )
             _check_stale(stale - set(touched), settings.name)
-    remarks += lost
+    remarks += feeds.remarks + lost
     night = Night(
         as_of=state.as_of,
         until=None if until is None else ticks(until),

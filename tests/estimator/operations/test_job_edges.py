@@ -389,3 +389,11 @@ def test_edges_need_not_lie_on_the_hour(world):
     edit(world, '"2026-01-05T00:00:10"', '"2026-01-05T02:30"')
     world.path.with_name("deadreckon.db").unlink()
     assert world.run() == BAD_DATA
+
+
+def test_labels_that_are_nowhere_are_missed_aloud(world, caplog):
+    edit(world, '"labels/*.parquet"', '"lables/*.parquet"')
+    assert world.run() == RAN
+    assert "no file matches" in caplog.text
+    assert "lables" in caplog.text
+    assert load(world).query("period == 'analysis'")["n_labels"].sum() == 0
