@@ -19,6 +19,7 @@ from estimator.operations import schema
 from estimator.operations.estimation import ConfigurationError
 
 BUSY_SECONDS = 30.0
+LOCK_SECONDS = 2.0
 WENT_WELL = (0, 99)  # exit codes: it ran, or there was nothing new
 _ROWS_AT_A_TIME = 500
 # "deadreckon" among the advisory locks of a PostgreSQL database.
@@ -255,7 +256,10 @@ def _locked_file(path: Path) -> Iterator[None]:
     # SQLite's own locks: they work wherever its databases do.
     with ExitStack() as stack:
         try:
-            connection = sqlite3.connect(path, timeout=0, isolation_level=None)
+            # Two that ask at the same instant refuse each other: so ask again.
+            connection = sqlite3.connect(
+                path, timeout=LOCK_SECONDS, isolation_level=None
+            )
             stack.enter_context(closing(connection))
             connection.execute("BEGIN EXCLUSIVE")
         except sqlite3.OperationalError as error:
