@@ -65,6 +65,13 @@ def load_overview(
     rows = storing.load_results(store, name, moment)
     if not rows:
         return None
+    if moment is not None:
+        # A retraining that came later was no part of what was believed.
+        newest = max(row["chunk"] for row in rows)
+        epochs = tuple(
+            epoch for epoch in epochs if str(epoch.from_chunk or "") <= newest
+        )
+        reference = epochs[-1].estimator.reference_.performance
     performance = performance_of_rows(rows, reference)
     if moment is None:
         stored = storing.load_verdicts(store, name)
@@ -77,7 +84,11 @@ def load_overview(
             for segment in performance.segments
         }
     else:
-        verdicts = judge(epochs, performance, None)
+        told = {(row["segment"], row["metric"]) for row in rows}
+        verdicts = {
+            segment: {m: v for m, v in found.items() if (segment, m) in told}
+            for segment, found in judge(epochs, performance, None).items()
+        }
     known = state.as_of if moment is None else max(row["as_of"] for row in rows)
     return ModelOverview(
         name=name,

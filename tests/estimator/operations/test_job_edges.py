@@ -397,3 +397,25 @@ def test_labels_that_are_nowhere_are_missed_aloud(world, caplog):
     assert "no file matches" in caplog.text
     assert "lables" in caplog.text
     assert load(world).query("period == 'analysis'")["n_labels"].sum() == 0
+
+
+def test_a_later_retraining_or_metric_does_not_change_the_past(tmp_path):
+    world = declined(tmp_path)
+    world.arrive_all()
+    then = START + pd.Timedelta(days=13)
+    world.run(until=then)
+    before = overview_of(world, as_of=then)
+    edit(world, '"accuracy"]', '"accuracy", "f1"]')
+    text = world.path.read_text()
+    pd.read_csv(world.folder / "reference.csv")[::2].to_csv(
+        world.folder / "other.csv", index=False
+    )
+    world.path.write_text(
+        f'{text}\n[[models.credit.retrained]]\nfrom_chunk = "2026-01-19"\n'
+        'reference = "other.csv"\n'
+    )
+    assert world.run() == RAN
+    after = overview_of(world, as_of=then)
+    assert "f1" not in after.verdicts[""]
+    for metric, verdict in before.verdicts[""].items():
+        assert str(after.verdicts[""][metric]) == str(verdict)
