@@ -1,5 +1,6 @@
 """The stateful face: predictions and labels come in, one number per chunk moves on."""
 
+import threading
 import warnings
 from collections.abc import Callable, Collection, Hashable, Sequence
 from dataclasses import dataclass
@@ -101,6 +102,12 @@ class Monitor:
     them: features are not stored. ``pape`` and ``auto`` then adapt to those rows of a
     chunk that came in the same call; a chunk delivered whole is what ``estimate`` says.
 
+    Every method may be called from any number of threads. The calls on one monitor run
+    one after the other: each sees all earlier ones as a whole, and no row and no label
+    is lost. Rows of a batch take their places in chunks of a row count in the order in
+    which the calls come to run. ``copy.deepcopy`` gives a monitor of its own, with a
+    lock of its own.
+
     Examples
     --------
     >>> import numpy as np
@@ -124,6 +131,8 @@ class Monitor:
 
     def __init__(self, estimator: PerformanceEstimator, row_id: Hashable) -> None:
         check_is_fitted(estimator, "reference_")
+        # Reentrant: public methods may call one another.
+        self._lock = threading.RLock()
         self.row_id = row_id
         self._epochs: tuple[Epoch, ...] = (Epoch(estimator=estimator),)
         self._ledger = Ledger()
@@ -132,12 +141,26 @@ class Monitor:
         self._announcements: dict[tuple[str, str], Announcements] = {}
 
     def __repr__(self) -> str:
-        held = self._ledger.held_keys.size
+        ledger = self._ledger  # one state, whatever other threads add meanwhile
+        held = ledger.held_keys.size
         waiting = f", labels of {held:,} rows held" if held else ""
         return (
-            f"<Monitor of {', '.join(self._metrics())}: {self._ledger.n_rows:,} rows "
-            f"in {len(self._ledger.chunks)} chunks{waiting}>"
+            f"<Monitor of {', '.join(self._metrics())}: {ledger.n_rows:,} rows "
+            f"in {len(ledger.chunks)} chunks{waiting}>"
         )
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return one state as a whole, for a copy: a lock cannot be copied."""
+        with self._lock:
+            state = self.__dict__.copy()
+            state["_announcements"] = dict(self._announcements)
+        del state["_lock"]
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take over the state of another monitor, with a lock of its own."""
+        self.__dict__.update(state)
+        self._lock = threading.RLock()
 
     @classmethod
     def from_parts(
@@ -171,7 +194,8 @@ class Monitor:
     @property
     def announced(self) -> dict[tuple[str, str], Announcements]:
         """By segment and metric, the announcements and what the next one needs."""
-        return dict(self._announcements)
+        with self._lock:
+            return dict(self._announcements)
 
     @property
     def nbytes(self) -> int:
@@ -198,18 +222,19 @@ class Monitor:
             If a column breaks its rule, or a row was delivered before and differs; then
             nothing is added.
         """
-        estimator = self.estimator
-        columns = estimator.read_production(frame)
-        keys, show = ids_of(frame, self.row_id)
-        ledger, added = add_rows(
-            self._ledger, columns, keys, self._spec(), show, self._adapt(frame, columns)
-        )
-        touched = set(added.touched)
-        if columns.label is not None and not np.isnan(columns.label).all():
-            ledger, labeled = add_labels(ledger, self._read_labels(frame))
-            touched |= set(labeled.touched)
-        self._adopt(ledger, touched)
-        return self._performance(None, sorted(touched))
+        with self._lock:
+            columns = self.estimator.read_production(frame)
+            keys, show = ids_of(frame, self.row_id)
+            adapt = self._adapt(frame, columns)
+            ledger, added = add_rows(
+                self._ledger, columns, keys, self._spec(), show, adapt
+            )
+            touched = set(added.touched)
+            if columns.label is not None and not np.isnan(columns.label).all():
+                ledger, labeled = add_labels(ledger, self._read_labels(frame))
+                touched |= set(labeled.touched)
+            self._adopt(ledger, touched)
+            return self._performance(None, sorted(touched))
 
     def add_labels(self, labels: Any, now: Any = None) -> AddedLabels:
         """Add a batch of labels.
@@ -239,9 +264,10 @@ class Monitor:
         UserWarning
             If none of the ids is known: they may be ids of something else.
         """
-        read = self._read_labels(labels)
-        ledger, added = add_labels(self._ledger, read, self._moment(now, "now"))
-        self._adopt(ledger, added.touched)
+        with self._lock:
+            read = self._read_labels(labels)
+            ledger, added = add_labels(self._ledger, read, self._moment(now, "now"))
+            self._adopt(ledger, added.touched)
         if added.n_held and added.n_held == read.keys.size:
             warnings.warn(
                 f"None of the {added.n_held:,} labels belongs to a row predicted so "
@@ -271,7 +297,8 @@ class Monitor:
         ValueError
             If ``as_of`` is no time, or neither rows nor labels have any.
         """
-        return self._performance(self._moment(as_of, "as_of"), None)
+        with self._lock:
+            return self._performance(self._moment(as_of, "as_of"), None)
 
     def attribution(self, as_of: Any = None) -> pd.DataFrame:
         """Split each chunk's change into covariate shift and concept drift.
@@ -292,9 +319,9 @@ class Monitor:
             residual_z``. The last is about standard normal as long as the concept has
             not drifted, whichever labels came first; NaN without labels.
         """
-        known = self._take_stock(self._moment(as_of, "as_of"), None)
-        parts = [attribution_of(epoch.estimator, own) for epoch, own in known]
-        return _joined(parts)
+        with self._lock:
+            known = self._take_stock(self._moment(as_of, "as_of"), None)
+        return _joined([attribution_of(epoch.estimator, own) for epoch, own in known])
 
     def degradation(
         self,
@@ -328,21 +355,22 @@ class Monitor:
         ValueError
             If ``as_of`` is no time, or a metric or the segment is not in the result.
         """
-        known = self._take_stock(self._moment(as_of, "as_of"), None)
-        performance = self._performance_of(known)
-        check_names(performance, metrics, segment)
-        verdicts = judge_performance(
-            performance,
-            segment=segment,
-            since=self._epochs[-1].from_chunk,
-            attribution=_joined(
-                [attribution_of(epoch.estimator, own) for epoch, own in known]
+        with self._lock:
+            known = self._take_stock(self._moment(as_of, "as_of"), None)
+            performance = self._performance_of(known)
+            check_names(performance, metrics, segment)
+            verdicts = judge_performance(
+                performance,
+                segment=segment,
+                since=self._epochs[-1].from_chunk,
+                attribution=_joined(
+                    [attribution_of(epoch.estimator, own) for epoch, own in known]
+                )
+                if known
+                else None,
             )
-            if known
-            else None,
-        )
-        if as_of is None and known:
-            self._announce(segment, verdicts)
+            if as_of is None and known:
+                self._announce(segment, verdicts)
         if metrics is None:
             return verdicts
         wanted = (metrics,) if isinstance(metrics, str) else tuple(metrics)
@@ -363,7 +391,7 @@ class Monitor:
         """
         return {
             metric: found.history
-            for (of, metric), found in self._announcements.items()
+            for (of, metric), found in self.announced.items()
             if of == segment
         }
 
@@ -391,7 +419,8 @@ class Monitor:
             row has had its label with 95 % of the chance that it gets one at all. NaN
             and NaT as long as no label has told how long it took.
         """
-        known = self._take_stock(self._moment(as_of, "as_of"), None)
+        with self._lock:
+            known = self._take_stock(self._moment(as_of, "as_of"), None)
         return _joined([arrivals_of(own) for _, own in known])
 
     def rebase(self, estimator: PerformanceEstimator, from_chunk: str | int) -> None:
@@ -412,6 +441,49 @@ class Monitor:
             earlier rebase.
         """
         check_is_fitted(estimator, "reference_")
+        with self._lock:
+            self._check_rebase(estimator, from_chunk)
+            later = Epoch(estimator=estimator, from_chunk=from_chunk)
+            self._epochs = (*self._epochs, later)
+            self._settled = None  # of one estimator's chunks
+
+    def save(self, path: str | Path) -> None:
+        """Write the monitor to one file, atomically and without pickle.
+
+        It holds ids (texts as hashes), scores, soft labels, labels and times; never the
+        features of predictions. Estimators bring what `PerformanceEstimator.save` says.
+        Calls from other threads wait until it is written: the file holds one state.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such folder.
+        TypeError
+            If a calibrator is the caller's own object, which only pickle could save.
+        """
+        from estimator.persistence import save_monitor  # it needs this class
+
+        with self._lock:
+            save_monitor(self, Path(path))
+
+    @staticmethod
+    def load(path: str | Path) -> "Monitor":
+        """Read a monitor written by ``save``; runs no code from the file.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such file.
+        ValueError
+            If the file is damaged, something else, or of another format version.
+        """
+        from estimator.persistence import load_monitor  # it needs this class
+
+        return load_monitor(Path(path))
+
+    def _check_rebase(
+        self, estimator: PerformanceEstimator, from_chunk: str | int
+    ) -> None:
         ours, theirs = self.estimator.get_params(), estimator.get_params()
         for name in _LASTING:
             if not _equal(ours[name], theirs[name]):
@@ -433,42 +505,6 @@ class Monitor:
                 f"{from_chunk!r}."
             )
             raise ValueError(msg)
-        self._epochs = (
-            *self._epochs,
-            Epoch(estimator=estimator, from_chunk=from_chunk),
-        )
-
-    def save(self, path: str | Path) -> None:
-        """Write the monitor to one file, atomically and without pickle.
-
-        It holds ids (texts as hashes), scores, soft labels, labels and times; never the
-        features of predictions. Estimators bring what `PerformanceEstimator.save` says.
-
-        Raises
-        ------
-        FileNotFoundError
-            If there is no such folder.
-        TypeError
-            If a calibrator is the caller's own object, which only pickle could save.
-        """
-        from estimator.persistence import save_monitor  # it needs this class
-
-        save_monitor(self, Path(path))
-
-    @staticmethod
-    def load(path: str | Path) -> "Monitor":
-        """Read a monitor written by ``save``; runs no code from the file.
-
-        Raises
-        ------
-        FileNotFoundError
-            If there is no such file.
-        ValueError
-            If the file is damaged, something else, or of another format version.
-        """
-        from estimator.persistence import load_monitor  # it needs this class
-
-        return load_monitor(Path(path))
 
     def _adopt(self, ledger: Ledger, touched: Collection[int]) -> None:
         """Take a new state; what is not settled any more is forgotten."""

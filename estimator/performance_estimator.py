@@ -49,6 +49,10 @@ class PerformanceEstimator(BaseEstimator):  # type: ignore[misc]
     expectations [1]_. That holds while P(label | score) does: a shift of the scores is
     seen, a concept drift at the same scores is not. Only labels show that.
 
+    ``estimate`` changes nothing in the estimator and takes no lock: any number of
+    threads may call it at once on one fitted estimator. ``fit`` and ``set_params`` must
+    not run at the same time as other calls on the same estimator.
+
     Parameters
     ----------
     metrics : str or sequence of str, default=("roc_auc", "accuracy")
