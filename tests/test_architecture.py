@@ -22,6 +22,7 @@ LAYERS = [
     "estimator.soft_labels",
     "estimator.calibration_shift",
     "estimator.results",
+    "estimator.newest",
     "estimator.label_free",
     "estimator.degradation",
     "estimator.assembly",

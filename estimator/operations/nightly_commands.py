@@ -34,7 +34,7 @@ EXIT_CODES = """\b
 Exit codes:
   0   ran
   10  warning: a decline, or an alert in a segment  (only with --fail-on warning)
-  20  alert: beyond a threshold in the newest chunk  (only with --fail-on)
+  20  alert: beyond a threshold in the newest complete chunk  (only with --fail-on)
   1   crash: disk, database, network, or a bug
   2   wrong usage or configuration
   65  bad data; the old results stay
@@ -128,6 +128,8 @@ def print_status(
     settings: "NightlyConfig", as_of: str | None = None, model: str | None = None
 ) -> None:
     """Print verdicts and the newest chunks of each model."""
+    from estimator.newest import unfinished_chunk
+
     for overview in _overviews(settings, as_of, model):
         click.echo(f"{overview.name}, as of {overview.as_of:%Y-%m-%d %H:%M}")
         sentences = format_verdicts(overview.verdicts)
@@ -138,7 +140,8 @@ def print_status(
         analysis = overall[overall["period"] == "analysis"]
         newest = analysis["chunk"].unique()[-SHOWN_CHUNKS:]
         recent = (overall["period"] == "reference") | overall["chunk"].isin(newest)
-        click.echo(f"\n{format_performance(overall[recent])}\n")
+        begun = unfinished_chunk(overview.performance)
+        click.echo(f"\n{format_performance(overall[recent], unfinished=begun)}\n")
 
 
 @click.command()

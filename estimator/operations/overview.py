@@ -6,9 +6,11 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from estimator.degradation import verdict_file
 from estimator.degradation.verdict import Degradation
+from estimator.newest import newest_rows
 from estimator.operations import store as storing
 from estimator.operations.clock import on_data_clock, shown, ticks
 from estimator.operations.epochs import load_epochs
@@ -21,8 +23,6 @@ from estimator.results import Performance
 
 # Kinds of decline that are over, or none.
 CALM = ("stable", "recovered")
-# The share of its usual span that a chunk's rows must cover to be about complete.
-BEGUN = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,15 +116,17 @@ def severity_of(overview: ModelOverview) -> Literal["calm", "warning", "alert"]:
     over.
     """
     performance = overview.performance
-    newest = _newest(performance)
-    if any(performance.alert[i].any() for i, segment in newest if segment == ""):
+    newest = newest_rows(performance)
+    alerts = performance.alert[newest]
+    overall: NDArray[np.bool_] = performance.segment[newest] == ""
+    if alerts[overall].any():
         return "alert"
     declines = any(
         verdict.kind not in CALM
         for by_metric in overview.verdicts.values()
         for verdict in by_metric.values()
     )
-    if declines or any(performance.alert[i].any() for i, _ in newest):
+    if declines or alerts.any():
         return "warning"
     return "calm"
 
@@ -133,7 +135,8 @@ def gauges_of(overview: ModelOverview, last_success: float) -> ModelGauges:
     """Return what the metrics endpoint shows; times in seconds of Unix time."""
     performance = overview.performance
     found = []
-    for i, segment in _newest(performance):
+    for i in newest_rows(performance).tolist():
+        segment = str(performance.segment[i])
         by_metric = overview.verdicts.get(segment, {})
         for k, metric in enumerate(performance.metrics):
             verdict = by_metric.get(metric)
@@ -164,25 +167,6 @@ def _said(verdict: Degradation | None) -> dict[str, Any]:
     if verdict is None:
         return {}
     return {"kind": verdict.kind, "probability": verdict.probability}
-
-
-def _newest(performance: Performance) -> list[tuple[int, str]]:
-    """Return the rows of the newest chunk that is about complete, with the segment.
-
-    A chunk has but begun if its rows span less than half of what chunks usually span.
-    Segments that have no rows in it are left out.
-    """
-    filled = performance.n_rows > 0
-    overall = filled & (performance.segment == "")
-    span = (performance.end - performance.start).astype("m8[us]").astype(np.float64)
-    usual = float(np.median(span[overall]))
-    analysis = np.flatnonzero(overall & (performance.period == "analysis"))
-    if not analysis.size:
-        return []
-    complete = analysis[span[analysis] >= BEGUN * usual]
-    newest = performance.chunk[(complete if complete.size else analysis)[-1]]
-    here = filled & (performance.period == "analysis") & (performance.chunk == newest)
-    return [(i, str(performance.segment[i])) for i in np.flatnonzero(here).tolist()]
 
 
 def _seconds(moment: np.datetime64) -> float:

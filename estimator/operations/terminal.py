@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 WIDTH = 110
 
 
-def format_performance(frame: "pd.DataFrame", *, width: int = WIDTH) -> str:
+def format_performance(
+    frame: "pd.DataFrame", *, width: int = WIDTH, unfinished: str | int | None = None
+) -> str:
     """Lay out a performance frame for reading.
 
     One line per analysis chunk, one group of columns per metric, under a line with the
@@ -26,6 +28,8 @@ def format_performance(frame: "pd.DataFrame", *, width: int = WIDTH) -> str:
         As `Performance.to_frame` gives it.
     width : int, default=110
         Columns of the terminal to use at most.
+    unfinished : str or int, optional
+        Label of the chunk whose rows are still coming; it is marked.
 
     Returns
     -------
@@ -38,7 +42,7 @@ def format_performance(frame: "pd.DataFrame", *, width: int = WIDTH) -> str:
     for segment in segments:
         rows = frame[frame["segment"] == segment]
         groups = {name: _metric_columns(rows, name) for name in metrics}
-        key = _key_columns(rows)
+        key = _key_columns(rows, unfinished)
         for names in _fit(groups, width - _table_width(key)):
             columns = key + [column for name in names for column in groups[name]]
             title = [f"segment {segment}"] if segment else []
@@ -69,13 +73,17 @@ def format_verdicts(
 Column = list[str]  # the heading, then a cell per line
 
 
-def _key_columns(rows: "pd.DataFrame") -> list[Column]:
+def _key_columns(rows: "pd.DataFrame", unfinished: str | int | None) -> list[Column]:
     """Return the chunk labels and row counts, the reference summed up in one line."""
     first = rows[rows["metric"] == rows["metric"].iloc[0]]
     reference = first[first["period"] == "reference"]
     analysis = first[first["period"] == "analysis"]
+    labels = [
+        f"{label} (unfinished)" if label == unfinished else str(label)
+        for label in analysis["chunk"]
+    ]
     return [
-        ["chunk", "reference", *map(str, analysis["chunk"])],
+        ["chunk", "reference", *labels],
         [
             "rows",
             f"{reference['n_rows'].sum():,}",

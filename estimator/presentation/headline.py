@@ -7,6 +7,7 @@ from typing import Final, Literal
 import numpy as np
 
 from estimator.degradation.verdict import Degradation
+from estimator.newest import newest_chunk, newest_rows
 from estimator.presentation.formats import chunk_label
 from estimator.results import Performance
 
@@ -30,8 +31,8 @@ class Headline:
     Attributes
     ----------
     tone : {"bad", "watch", "good", "none"}
-        Worse than it was; has been, or a segment is, or the newest chunk alarms; none
-        of it; nothing to judge by.
+        Worse than it was; has been, or a segment is, or the newest complete chunk
+        alarms; none of it; nothing to judge by.
     text : str
     details : tuple of str
         What else the reader must know.
@@ -66,19 +67,12 @@ def tone_of(verdict: Degradation | None) -> Tone:
     return ("good", "watch", "bad")[severity(verdict)[0]]
 
 
-def newest_alerts(performance: Performance, segment: str = "") -> tuple[str, ...]:
-    """Return the metrics that alarm in the newest analysis chunk."""
-    of = (performance.segment == segment) & (performance.period == "analysis")
-    if not of.any():
-        return ()
-    newest = int(np.flatnonzero(of)[-1])
-    return tuple(
-        metric
-        for metric, alert in zip(
-            performance.metrics, performance.alert[newest], strict=True
-        )
-        if alert
-    )
+def newest_alerts(performance: Performance) -> tuple[str, ...]:
+    """Return the metrics that alarm in the newest complete chunk, over all rows."""
+    rows = newest_rows(performance)
+    rows = rows[performance.segment[rows] == ""]
+    alert = performance.alert[rows].any(axis=0)
+    return tuple(m for m, a in zip(performance.metrics, alert, strict=True) if a)
 
 
 def compose_headline(performance: Performance, verdicts: Verdicts) -> Headline:
@@ -97,13 +91,13 @@ def compose_headline(performance: Performance, verdicts: Verdicts) -> Headline:
         text = f"No chunk to judge yet, after {n} of the reference"
         return Headline(tone="none", text=text)
     alarming = newest_alerts(performance)
-    newest = chunk_label(performance.chunk[analysis[-1]])
-    alerts = f"Alert in the newest chunk, {newest}: {_listed(alarming)}"
+    newest = f"the newest complete chunk, {chunk_label(newest_chunk(performance))}"
+    alerts = f"Alert in {newest}: {_listed(alarming)}"
     own = verdicts.get("", {})
     if not own:
         if alarming:
             return Headline(tone="watch", text=alerts)
-        return Headline(tone="none", text=f"No alert in the newest chunk, {newest}")
+        return Headline(tone="none", text=f"No alert in {newest}")
     metric, worst = max(own.items(), key=lambda item: severity(item[1]))
     tone = tone_of(worst)
     details = []

@@ -9,7 +9,14 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from estimator.degradation.verdict import Degradation
-from estimator.presentation.formats import MISSING, name_html, number_text, prose_html
+from estimator.newest import newest_chunk
+from estimator.presentation.formats import (
+    MISSING,
+    chunk_label,
+    name_html,
+    number_text,
+    prose_html,
+)
 from estimator.presentation.headline import (
     TONE_WORDS,
     TONES,
@@ -210,7 +217,24 @@ def _glance(numbers: Numbers, verdicts: Mapping[str, Degradation]) -> str:
             f"{prose_html(what.removeprefix(f'{metric} '))} "
             f"<small>{prose_html('; '.join(sure))}</small></span></li>"
         )
-    return f'<ul class="glance">{"".join(items)}</ul>'
+    return f'{_newest(numbers)}<ul class="glance">{"".join(items)}</ul>'
+
+
+def _newest(numbers: Numbers) -> str:
+    """Say of which chunk the values are, and which one has but begun."""
+    panel = next(iter(numbers.panels.values()))
+    if panel.rows.size == panel.n_reference:
+        return ""
+    performance = numbers.performance
+    label = chunk_label(performance.chunk[panel.rows[numbers.newest]])
+    parts = [f"values of the newest complete chunk, {label}"]
+    if numbers.unfinished == numbers.newest:
+        parts = [f"values of the only chunk, {label}, which has but begun"]
+    elif numbers.unfinished is not None:
+        row = panel.rows[numbers.unfinished]
+        begun, n_rows = chunk_label(performance.chunk[row]), performance.n_rows[row]
+        parts.append(f"{begun} has but begun, with {n_rows:,} rows so far")
+    return f'<p class="muted newest">{prose_html("; ".join(parts))}</p>'
 
 
 def _was(numbers: Numbers, metric: str) -> str:
@@ -277,8 +301,11 @@ def _model(report: Report, link: str) -> str:
             f"{sparkline_svg(numbers.panels[metric])}</li>"
         )
     alarming = len(newest_alerts(performance))
-    alerts = f"alert in {alarming} of {len(performance.metrics)} metrics"
-    known = [alerts if alarming else "no alert in the newest chunk"]
+    alerts = f"alert of {alarming} of {len(performance.metrics)} metrics"
+    newest = newest_chunk(performance)
+    where = "" if newest is None else f", {chunk_label(newest)}"
+    alerts = alerts if alarming else "no alert"
+    known = [f"{alerts} in the newest complete chunk{where}"]
     if report.as_of is not None:
         known.append(f"as known at {report.as_of}")
     return (

@@ -136,8 +136,8 @@ def _direction(metric: str) -> str:
 
 
 def _readout(numbers: Numbers, metric: str) -> str:
-    """Say the newest chunk's numbers; the script puts others in their place."""
-    i = numbers.panels[metric].rows.size - 1
+    """Say the newest complete chunk's numbers; the script puts others there."""
+    i = numbers.newest
     label, about = about_chunk(numbers, i)
     told = (
         f'<div class="wide"><dt>chunk</dt><dd><b>{label}</b></dd><dd>{about}</dd></div>'
@@ -181,7 +181,7 @@ def _multiple(
         small=True,
     )
     name = "small reconciles" if panel.reconciled else "small"
-    newest, _ = about_chunk(numbers, axis.rows.size - 1)
+    newest, _ = about_chunk(numbers, numbers.newest)
     what = "" if verdict is None else verdict.kind.replace("_", " ")
     tone = tone_of(verdict)
     return (
@@ -191,7 +191,8 @@ def _multiple(
         f"{MARKS[tone] if what else ''}</i> {what}</small></figcaption>"
         f'<div class="plot">{svg}</div><dl class="readout" aria-live="off">'
         f"<div><dt>chunk</dt><dd>{newest}</dd></div>"
-        f"<div><dt>value</dt><dd>{said[-1] or MISSING}</dd></div></dl></figure>"
+        f"<div><dt>value</dt><dd>{said[numbers.newest] or MISSING}</dd></div></dl>"
+        "</figure>"
     )
 
 

@@ -11,6 +11,7 @@ SCRIPT: Final = """
   var charts = [].slice.call(document.querySelectorAll('[data-n]'));
   var groups = document.querySelectorAll('#numbers tbody');
   var n = groups.length;
+  var newest = +document.getElementById('numbers').getAttribute('data-newest');
 
   function head(i) { return groups[n - 1 - i].rows[0].cells[0]; }
 
@@ -52,9 +53,9 @@ SCRIPT: Final = """
 
   function rest() {
     charts.forEach(function (chart) {
-      chart.at = n - 1;
+      chart.at = newest;
       chart.cursor.setAttribute('class', 'cursor');
-      fill(chart, n - 1);
+      fill(chart, newest);
     });
   }
 
@@ -65,7 +66,7 @@ SCRIPT: Final = """
     chart.metric = +chart.getAttribute('data-n');
     chart.readout = chart.querySelector('.readout');
     chart.cursor = chart.querySelector('.cursor');
-    chart.at = n - 1;
+    chart.at = newest;
     var plot = chart.querySelector('.plot');
     plot.tabIndex = 0;
     plot.setAttribute('role', 'application');
@@ -86,7 +87,7 @@ SCRIPT: Final = """
       if (event.pointerType === 'mouse' && document.activeElement !== plot) { rest(); }
     });
     plot.addEventListener('focus', function () {
-      if (!chart.cursor.classList.contains('shown')) { show(chart, n - 1); }
+      if (!chart.cursor.classList.contains('shown')) { show(chart, newest); }
     });
     plot.addEventListener('blur', rest);
     plot.addEventListener('keydown', function (event) {

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from estimator._datetimes import wall_clock
+from estimator.newest import newest_chunk, unfinished_chunk
 from estimator.presentation.formats import (
     MISSING,
     chunk_label,
@@ -41,6 +42,11 @@ class Numbers:
         Heads of the columns that have anything to say.
     notes : dict of str to int
         Number of each distinct note, from 1, the newest first.
+    newest : int
+        Place of the newest complete analysis chunk among the panels' chunks; the last
+        place where the analysis has no chunk.
+    unfinished : int or None
+        Place of the chunk whose rows are still coming.
     """
 
     performance: Performance
@@ -48,6 +54,8 @@ class Numbers:
     digits: dict[str, int]
     columns: tuple[str, ...]
     notes: dict[str, int]
+    newest: int
+    unfinished: int | None
 
 
 def read_numbers(performance: Performance) -> Numbers:
@@ -65,6 +73,9 @@ def read_numbers(performance: Performance) -> Numbers:
     notes = {note: 0 for note in newest_first.tolist() if note}
     if any(performance.note[of].ravel()):
         columns.append("note")
+    analysis = np.where(performance.period[of] == "analysis", performance.chunk[of], "")
+    begun = unfinished_chunk(performance)
+    newest = np.flatnonzero(analysis == newest_chunk(performance))
     return Numbers(
         performance=performance,
         panels=panels,
@@ -74,6 +85,10 @@ def read_numbers(performance: Performance) -> Numbers:
         },
         columns=tuple(columns),
         notes={note: i for i, note in enumerate(notes, start=1)},
+        newest=int(newest[-1]) if newest.size else int(of.sum()) - 1,
+        unfinished=None
+        if begun is None
+        else int(np.flatnonzero(analysis == begun)[-1]),
     )
 
 
@@ -108,7 +123,10 @@ def cells(numbers: Numbers, metric: str, i: int) -> list[tuple[str, str]]:
 
 
 def about_chunk(numbers: Numbers, i: int) -> tuple[str, str]:
-    """Return a chunk's label, and how many rows and labels it has; both escaped."""
+    """Return a chunk's label, and how many rows and labels it has; both escaped.
+
+    A chunk whose rows are still coming is marked so.
+    """
     performance = numbers.performance
     row = next(iter(numbers.panels.values())).rows[i]
     label = chunk_label(performance.chunk[row])
@@ -118,6 +136,8 @@ def about_chunk(numbers: Numbers, i: int) -> tuple[str, str]:
         about = f"reference, {about}"
     elif n_labels or has_partial_labels(performance):
         about += f", {percentage(n_labels / max(n_rows, 1))} labelled"
+    if i == numbers.unfinished:
+        about += ", unfinished"
     day = _first_day(performance, int(row))
     return escape(label), about + (f", from {day}" if day else "")
 
@@ -153,8 +173,9 @@ def table_html(numbers: Numbers) -> str:
     return (
         '<h2 id="all">All numbers</h2>'
         '<div class="scroll" tabindex="0" role="region" aria-labelledby="caption">'
-        f'<table id="numbers"><caption id="caption">{n:,} chunks, the newest first'
-        f"</caption><thead><tr>{head}</tr></thead>{''.join(body)}</table></div>"
+        f'<table id="numbers" data-newest="{numbers.newest}">'
+        f'<caption id="caption">{n:,} chunks, the newest first</caption>'
+        f"<thead><tr>{head}</tr></thead>{''.join(body)}</table></div>"
     )
 
 
@@ -199,12 +220,12 @@ def _where(places: Mapping[tuple[str, str], list[str]], n_metrics: int) -> str:
 
 
 def newest_text(numbers: Numbers, metric: str) -> tuple[str, str]:
-    """Return value and interval of the newest analysis chunk; blank if there is none.
+    """Return value and interval of the newest complete chunk; blank if there is none.
 
     Where it has no value, "–" and nothing.
     """
     panel = numbers.panels[metric]
     if panel.rows.size == panel.n_reference:
         return "", ""
-    (value, _), (interval, _) = cells(numbers, metric, panel.rows.size - 1)[:2]
+    (value, _), (interval, _) = cells(numbers, metric, numbers.newest)[:2]
     return value, "" if interval == MISSING else interval

@@ -249,7 +249,7 @@ def test_an_alert_or_a_fallen_segment_is_said_even_if_all_is_stable(calm, segmen
     stable = calm.degradation()
     headline = compose_headline(replace(calm, alert=alert), {"": stable})
     assert headline.tone == "watch"
-    assert headline.details[-1] == "Alert in the newest chunk, 11: accuracy"
+    assert headline.details[-1] == "Alert in the newest complete chunk, 11: accuracy"
     quiet = replace(calm, alert=np.zeros_like(alert))
     fallen = segmented.verdicts["region=north"]
     headline = compose_headline(quiet, {"": stable, "region=north": fallen})
@@ -260,10 +260,16 @@ def test_an_alert_or_a_fallen_segment_is_said_even_if_all_is_stable(calm, segmen
 def test_without_verdicts_alerts_are_the_headline(calm):
     alert = np.zeros_like(calm.alert)
     quiet = compose_headline(replace(calm, alert=alert), {})
-    assert (quiet.tone, quiet.text) == ("none", "No alert in the newest chunk, 11")
+    assert (quiet.tone, quiet.text) == (
+        "none",
+        "No alert in the newest complete chunk, 11",
+    )
     alert[np.flatnonzero(calm.segment == "")[-1], 0] = True
     loud = compose_headline(replace(calm, alert=alert), {})
-    assert (loud.tone, loud.text) == ("watch", "Alert in the newest chunk, 11: roc_auc")
+    assert (loud.tone, loud.text) == (
+        "watch",
+        "Alert in the newest complete chunk, 11: roc_auc",
+    )
 
 
 def test_segments_are_drawn_small_on_a_common_scale(segmented):
@@ -623,3 +629,27 @@ def test_ticks_of_dates_stand_where_a_unit_begins(step, n):
 def test_decimals_show_two_digits_of_the_error(error):
     shown = number_text(error, decimals(np.array([error, error])))
     assert number(shown) == pytest.approx(error, rel=0.05, abs=0.5 if error > 9 else 0)
+
+
+def test_the_newest_complete_chunk_everywhere_and_the_other_is_marked():
+    frame = simulate(9_000, 1)
+    estimator = PerformanceEstimator(chunk=500).fit(frame[:6_000])
+    performance = estimator.estimate(frame[6_000:8_097])
+    begun = int(np.flatnonzero(performance.period == "analysis")[-1])
+    alert = np.zeros_like(performance.alert)
+    alert[begun - 1, 0] = True  # of the complete one, whatever the begun one shows
+    performance = replace(performance, alert=alert)
+    report = Report(title="m", performance=performance, verdicts={}, as_of=None)
+    page = parse(report_html(report))
+    assert "Alert in the newest complete chunk, 3: roc_auc" in page.text
+    assert "4 has but begun, with 97 rows so far" in page.one("p", "newest").text
+    values = [float(performance.value[begun - 1, k]) for k in range(2)]
+    glance = [li.one("b").text for li in page.one("ul", "glance").all("li")]
+    np.testing.assert_allclose([number(text) for text in glance], values, atol=5e-4)
+    readout = page.by_id("metric-0").one("dl", "readout")
+    assert readout.all("dd")[0].text == "3"
+    assert "97 rows, 100 % labelled, unfinished" in page.by_id("numbers").text
+    index = parse(index_html([(report, "m.html")]))
+    shown = [b.text for b in index.one("ul", "values").all("b")]
+    assert shown == glance
+    assert "alert of 1 of 2 metrics in the newest complete chunk, 3" in index.text
