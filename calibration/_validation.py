@@ -1,7 +1,8 @@
 """Checks at the boundary: array-likes in, contiguous float64 out, or a clear error."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -83,11 +84,18 @@ through the logistic function 1 / (1 + exp(-margin)).
         raise ValueError(msg)
     outside = np.flatnonzero((array < 0.0) | (array > 1.0))
     first = outside[0]
+    remedy = (
+        "This looks like margins: pass `predict_proba(X)[:, 1]`, or map them through "
+        "the logistic function 1 / (1 + exp(-margin))."
+    )
+    if np.isinf(array[outside]).all():
+        remedy = (
+            "Infinite values come from a division by zero or an overflow: mend what "
+            "computes them, or drop these rows."
+        )
     msg = (
         f"`{name}` must lie in [0, 1], but {outside.size} of {array.size} values do "
-        f"not (first: {name}[{first}] = {array[first]:g}). This looks like margins: "
-        "pass `predict_proba(X)[:, 1]`, or map them through the logistic function "
-        "1 / (1 + exp(-margin))."
+        f"not (first: {name}[{first}] = {array[first]:g}). {remedy}"
     )
     raise ValueError(msg)
 
@@ -216,8 +224,41 @@ def check_training_rows(
     return scores[kept], labels[kept], weight[kept]
 
 
-def nearest_name(name: object, known: Iterable[object]) -> str:
-    """Return ``" Did you mean '…'?"`` for a misspelt name, or "" if none is near."""
+def nearest_name(
+    name: object,
+    known: Iterable[object],
+    synonyms: Mapping[str, str] = MappingProxyType({}),
+) -> str:
+    """Return ``" Did you mean '…'?"`` for another's or a misspelt name.
+
+    Parameters
+    ----------
+    name : object
+        Name that is not known.
+    known : iterable of object
+        Names that are.
+    synonyms : mapping of str to str, optional
+        What a name in lower case, with underscores, is called here: it goes before the
+        nearest spelling; "" where nothing here is meant.
+
+    Returns
+    -------
+    str
+        "" if no name is near.
+
+    Examples
+    --------
+    >>> nearest_name("ROC-AUC", ["roc_auc", "f1"])
+    " Did you mean 'roc_auc'?"
+    >>> known = ["specificity", "recall"]
+    >>> nearest_name("sensitivity", known, {"sensitivity": "recall"})
+    " Did you mean 'recall'?"
+    """
     names = {str(other).lower(): str(other) for other in known}
-    near = difflib.get_close_matches(str(name).lower(), names, n=1)
+    plain = "_".join(str(name).lower().replace("-", " ").replace("_", " ").split())
+    if plain in synonyms:
+        near = [synonyms[plain]] if synonyms[plain] in names else []
+    else:
+        spelling = plain if plain in names else str(name).lower()
+        near = difflib.get_close_matches(spelling, names, n=1)
     return f" Did you mean {names[near[0]]!r}?" if near else ""

@@ -1,10 +1,12 @@
 """The built-in calibrators by name, and how a caller's choice becomes an instance."""
 
 import copy
-import difflib
+from types import MappingProxyType
+from typing import Final
 
 from sklearn.base import clone
 
+from calibration._validation import nearest_name
 from calibration.base import Calibrator
 from calibration.isotonic import IsotonicCalibrator
 from calibration.parametric import (
@@ -23,6 +25,24 @@ CALIBRATORS: dict[str, type[Calibrator]] = {
     "temperature": TemperatureCalibrator,
     "identity": IdentityCalibrator,
 }
+
+# What other libraries and papers call them.
+_SYNONYMS: Final = MappingProxyType(
+    {
+        "sigmoid": "platt",
+        "logistic": "platt",
+        "logistic_regression": "platt",
+        "platt_scaling": "platt",
+        "isotonic_regression": "isotonic",
+        "temperature_scaling": "temperature",
+        "beta_calibration": "beta",
+        "splines": "spline",
+        "gam": "spline",
+        "none": "identity",
+        "raw": "identity",
+        "uncalibrated": "identity",
+    }
+)
 
 
 def make_calibrator(spec: str | Calibrator) -> Calibrator:
@@ -57,8 +77,7 @@ mean 'isotonic'?
     if isinstance(spec, str):
         if spec in CALIBRATORS:
             return CALIBRATORS[spec]()
-        nearest = difflib.get_close_matches(spec.lower(), CALIBRATORS, n=1, cutoff=0.0)
-        msg = f"{rule}, got {spec!r}. Did you mean {nearest[0]!r}?"
+        msg = f"{rule}, got {spec!r}.{nearest_name(spec, CALIBRATORS, _SYNONYMS)}"
         raise ValueError(msg)
     if isinstance(spec, type):
         msg = f"{rule}, got the class {spec.__name__}. Pass an instance of it."

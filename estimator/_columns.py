@@ -1,7 +1,7 @@
 """One column each: a narwhals series → a checked array, uncopied where it can be."""
 
 import math
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from numbers import Number
 from typing import Any
@@ -11,13 +11,21 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from estimator._datetimes import Moments, TimeZone, moments, parse_datetimes
+from estimator._datetimes import (
+    Moments,
+    TimeZone,
+    check_years,
+    moments,
+    number_remedy,
+    parse_datetimes,
+)
 
 Series = nw.Series[Any]
 Scores = NDArray[np.float64] | NDArray[np.float32]
 
 MISSING = "(missing)"
 _MAX_VALUES = 1_000
+_POSITIVE = {"yes", "y", "true", "t", "positive", "pos", "bad", "default", "churn"}
 _BLOCK = 1 << 16
 
 
@@ -57,8 +65,8 @@ def read_binary(
     """Zeros and ones as they lie (bool, int or float), NaN where missing."""
     words = f"{what} must hold 0 and 1 (or False and True)"
     refusal = (
-        f"{words}, but is of type {_type(series)}{_example(series)}. Map your classes "
-        'first, with 1 the class that the score is the probability of: column == "yes".'
+        f"{words}, but is of type {_type(series)}{_example(series)}. "
+        f"{_label_remedy(series)}"
     )
     binary = _numbers(series, what, refusal)
     wrong = binary.dtype != np.bool_ and any(
@@ -81,9 +89,11 @@ def read_timestamp(
     dtype, zone = series.dtype, None
     native = series.to_native()
     if dtype.is_numeric() or dtype == nw.Boolean:
+        known = series.drop_nulls()
+        remedy = number_remedy(known[0]) if len(known) else ""
         msg = (
-            f"{what} must hold timestamps, but is of type {dtype}. If these are "
-            'seconds since 1970: pd.to_datetime(column, unit="s").'
+            f"{what} must hold timestamps, but is of type {dtype}{_example(series)}. "
+            f"{remedy or 'Name another column.'}"
         )
         raise TypeError(msg)
     if _is_pandas(native) and isinstance(native.dtype, pd.DatetimeTZDtype):
@@ -114,6 +124,7 @@ def read_timestamp(
             'frame.dropna(subset=["…"]), or fill in their time.'
         )
         raise ValueError(msg)
+    check_years(moment, zone, what)
     return moment, zone
 
 
@@ -139,6 +150,7 @@ def read_segment(series: Series, what: str) -> SegmentCodes:
         )
         raise ValueError(msg)
     used = [(v, i) for i, v in enumerate(values) if seen[i] and not _is_missing(v)]
+    check_writable([value for value, _ in used], what)
     try:
         used.sort()
     except TypeError:
@@ -186,6 +198,7 @@ def read_category(series: Series, what: str) -> tuple[NDArray[np.int64], list[st
             f"{_example(series)}. Turn times into numbers, lists into texts first."
         )
         raise TypeError(msg) from error
+    check_writable(values, what)
     texts = ["" if _is_missing(value) else _text(value) for value in values]
     names = list(
         dict.fromkeys(
@@ -242,13 +255,53 @@ def _factorize(series: Series) -> tuple[NDArray[Any], list[Any]]:
             return native.cat.codes.to_numpy(), native.cat.categories.tolist()
         codes, uniques = pd.factorize(native)
         return codes, list(uniques)
+    if nw.dependencies.is_polars_series(native) and _holds_intervals(native.dtype):
+        codes, uniques = pd.factorize(native.to_arrow().to_pandas())
+        return codes, list(uniques)
     if nw.dependencies.is_pyarrow_chunked_array(native):
+        if _holds_intervals(native.type):
+            return _interval_codes(native)
         one = native.dictionary_encode().unify_dictionaries().combine_chunks()
         return one.indices.fill_null(-1).to_numpy(), one.dictionary.to_pylist()
     values = [v for v in series.unique().to_list() if v is not None]
     places = [*range(len(values)), -1]
     replaced = series.replace_strict([*values, None], places, return_dtype=nw.Int32)
     return replaced.to_numpy(), values
+
+
+def _holds_intervals(dtype: Any) -> bool:
+    """Whether an arrow or polars type holds the intervals that `pd.cut` makes."""
+    return "pandas.interval" in str(dtype)
+
+
+def _interval_codes(native: Any) -> tuple[NDArray[Any], list[Any]]:
+    """Factorize a pyarrow column of intervals, whose texts are to be as in pandas."""
+    if hasattr(native.type, "value_type"):  # pyarrow cannot encode an extension type
+        one = native.unify_dictionaries().combine_chunks()
+        codes = one.indices.fill_null(-1).to_numpy()
+        return codes, list(one.dictionary.to_pandas())
+    codes, uniques = pd.factorize(native.to_pandas())
+    return codes, list(uniques)
+
+
+def check_writable(values: Iterable[Any], what: str) -> None:
+    """Refuse texts that no file could hold: those with half a surrogate pair.
+
+    Raises
+    ------
+    ValueError
+        If a text cannot be encoded as UTF-8.
+    """
+    for value in values:
+        try:
+            _ = isinstance(value, str) and value.encode()
+        except UnicodeEncodeError as error:
+            msg = (
+                f"{what} must hold texts that UTF-8 can write, but {value!r} is none: "
+                "it was decoded wrongly. Read the column again with its own encoding, "
+                'or column.str.encode("utf-8", "replace").str.decode("utf-8").'
+            )
+            raise ValueError(msg) from error
 
 
 def _blocks(array: NDArray[Any]) -> list[NDArray[Any]]:
@@ -288,6 +341,26 @@ def _example(series: Series) -> str:
     return f" (first value: {known[0]!r})" if len(known) else ""
 
 
+def _label_remedy(series: Series) -> str:
+    """Say how to turn labels that are texts, or something else, into 0 and 1."""
+    positive = "yes"
+    if series.dtype in (nw.String, nw.Object, nw.Categorical, nw.Enum):
+        known = _python_objects(series)
+        known = known[~pd.isna(known)]
+        texts = sorted({str(value).strip() for value in known[:_BLOCK]})
+        if known.size and set(texts) <= {"0", "1"}:
+            return "Turn the texts into numbers: column.astype(int)."
+        if known.size and set(texts) <= {"0", "1", "0.0", "1.0"}:
+            return "Turn the texts into numbers: column.astype(float)."
+        if len(texts) == 2:
+            likely = [t for t in texts if t.lower() in _POSITIVE]
+            positive = (likely or texts[1:])[0]
+    return (
+        "Map your classes first, with 1 the class that the score is the probability "
+        f'of: column == "{positive}".'
+    )
+
+
 def _out_of_range(score: NDArray[Any], what: str) -> str:
     wrong = np.flatnonzero((score < 0) | (score > 1))
     known = score[np.isfinite(score)]
@@ -295,11 +368,14 @@ def _out_of_range(score: NDArray[Any], what: str) -> str:
         percent = known.max() <= 100
     else:
         percent = False
-    remedy = (
-        "They look like percentages: divide them by 100."
-        if percent
-        else "They look like margins (log-odds): pass `predict_proba(X)[:, 1]`."
-    )
+    remedy = "They look like margins (log-odds): pass `predict_proba(X)[:, 1]`."
+    if percent:
+        remedy = "They look like percentages: divide them by 100."
+    elif np.isinf(score[wrong]).all():
+        remedy = (
+            "Infinite scores come from a division by zero or an overflow: mend what "
+            "computes them, or make them missing (NaN), and these rows are left out."
+        )
     return (
         f"{what} must lie in [0, 1], but {wrong.size} of {score.size} values do not "
         f"(first: row {wrong[0]} is {score[wrong[0]]:g}). {remedy}"

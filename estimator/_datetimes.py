@@ -3,7 +3,9 @@
 import re
 import warnings
 from datetime import date, tzinfo
-from typing import Any, Literal
+from decimal import Decimal
+from numbers import Real
+from typing import Any, Final, Literal
 
 import numpy as np
 import pandas as pd
@@ -13,6 +15,30 @@ Moments = NDArray[np.datetime64]
 TimeZone = str | tzinfo | None
 Unit = Literal["D", "s", "ms", "us", "ns"]
 
+_END = np.datetime64("10000-01-01")
+_NANOSECONDS: Final = {
+    "D": 86_400 * 10**9,
+    "s": 10**9,
+    "ms": 10**6,
+    "us": 10**3,
+    "ns": 1,
+}
+# A number that spells a date: its range, what to divide by for the last two digits (a
+# day or a month; 0: none), and its format.
+_DATE_NUMBERS = (
+    (10_000_101.0, 99_991_232.0, 100.0, "%Y%m%d"),
+    (190_001.0, 210_013.0, 100.0, "%Y%m"),
+    (1900.0, 2101.0, 0.0, "%Y"),
+)
+# From this number on it counts these units since 1970: 1973 in seconds is 1e8, and the
+# years in which units meet (5138 in seconds, 1973 in milliseconds) are no data.
+_EPOCH_UNITS = (
+    (1e17, "ns", "nanoseconds"),
+    (1e14, "us", "microseconds"),
+    (1e11, "ms", "milliseconds"),
+    (1e8, "s", "seconds"),
+)
+_EXCEL_DAYS = (20_000.0, 80_000.0)  # 1954 to 2119
 _CLOCK = {"now", "today"}  # pandas reads them as the wall clock
 _OFFSET = re.compile(r"(Z|[+-]\d\d:\d\d|[+-]\d{4}|:\d\d[+-]\d\d)$")
 
@@ -39,9 +65,10 @@ def parse_datetimes(values: NDArray[Any], what: str) -> tuple[Moments, TimeZone]
     wrong = tuple(k for k in kinds if not issubclass(k, str | date | np.datetime64))
     if wrong:
         row = next(i for i, value in enumerate(values) if isinstance(value, wrong))
+        remedy = number_remedy(values[row])
         msg = (
-            f"{what} must hold dates, but row {row} is {values[row]!r}. Convert the "
-            'column with pd.to_datetime (numbers: pd.to_datetime(column, unit="s")).'
+            f"{what} must hold dates, but row {row} is {values[row]!r}. "
+            f"{remedy or 'Convert the column with pd.to_datetime.'}"
         )
         raise TypeError(msg)
     try:
@@ -62,6 +89,86 @@ def parse_datetimes(values: NDArray[Any], what: str) -> tuple[Moments, TimeZone]
 def moments(index: pd.DatetimeIndex) -> tuple[Moments, TimeZone]:
     """Split an index into its UTC moments and its time zone, without copying."""
     return index.asi8.view(f"M8[{index.unit}]"), index.tz
+
+
+def number_remedy(value: Any) -> str:
+    """Say how to read a number as a time, "" if it is not clear how.
+
+    Examples
+    --------
+    >>> number_remedy(1_735_689_600_000)
+    'It looks like milliseconds since 1970: pd.to_datetime(column, unit="ms").'
+    >>> number_remedy(20250101)
+    'It looks like a date: pd.to_datetime(column.astype(str), format="%Y%m%d").'
+    """
+    if isinstance(value, bool | np.bool_) or not isinstance(value, Real | Decimal):
+        return ""
+    number = float(value)
+    for low, high, size, format_ in _DATE_NUMBERS:
+        part = number % size if size else 1.0
+        if low <= number < high and number.is_integer() and 1.0 <= part < 32.0:
+            text = "column.astype(str)"
+            return f'It looks like a date: pd.to_datetime({text}, format="{format_}").'
+    for low, unit, name in _EPOCH_UNITS:
+        if abs(number) >= low:
+            return (
+                f"It looks like {name} since 1970: "
+                f'pd.to_datetime(column, unit="{unit}").'
+            )
+    if _EXCEL_DAYS[0] <= number < _EXCEL_DAYS[1]:
+        return (
+            "It looks like days of a spreadsheet: "
+            'pd.to_datetime(column, unit="D", origin="1899-12-30").'
+        )
+    return ""
+
+
+def check_years(
+    moment: Moments, zone: TimeZone, what: str, *, first: int = 1000
+) -> None:
+    """Refuse times whose year has not four digits: ISO 8601 cannot write them.
+
+    Parameters
+    ----------
+    moment : ndarray of datetime64
+        UTC moments; NaT is in any year.
+    zone : str, tzinfo or None
+        Time zone of the wall clock, whose years count.
+    what : str
+        How the user calls the moments; it opens the message.
+    first : int, default=1000
+        First year that is allowed: periods begin up to some years before a row.
+
+    Raises
+    ------
+    ValueError
+        If a moment lies before the first year, or after 9999.
+    """
+    # A time zone moves the wall clock by less than a day.
+    day = np.timedelta64(0 if zone is None else 1, "D")
+    unit = np.datetime_data(moment.dtype)[0]
+    low, high = np.datetime64(f"{first:04}-01-01") + day, _END - day
+    if unit == "ns" or not moment.size:  # nanoseconds end in 2262
+        return
+    outside = np.fmin.reduce(moment) < low or np.fmax.reduce(moment) >= high
+    if not outside:
+        return
+    wrong = np.flatnonzero((moment < low) | (moment >= high))
+    year = int(moment[wrong[0]].astype("M8[Y]").astype(np.int64)) + 1970
+    msg = (
+        f"{what} must lie in the years {first} to 9999, but {wrong.size} of "
+        f"{moment.size} do not (first: row {wrong[0]} lies in the year {year}). Drop "
+        "such placeholders, or check the unit: milliseconds read as seconds give such "
+        "years."
+    )
+    raise ValueError(msg)
+
+
+def elapsed_nanoseconds(first: np.datetime64, last: np.datetime64) -> int:
+    """Return the time from one moment to another of the same unit, without overflow."""
+    unit, count = np.datetime_data(first.dtype)
+    ticks = int(last.astype(np.int64)) - int(first.astype(np.int64))
+    return ticks * count * _NANOSECONDS[unit]
 
 
 def localize(wall: Moments, timezone: TimeZone) -> Moments:

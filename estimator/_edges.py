@@ -11,6 +11,7 @@ from estimator._datetimes import (
     Moments,
     TimeZone,
     Unit,
+    check_years,
     iso_format,
     localize,
     moments,
@@ -59,6 +60,7 @@ class Edges:
                 "an offset alias such as 'W', or a row count."
             )
             raise ValueError(msg)
+        check_years(values, timezone, "`chunk`", first=1)
         falling = np.flatnonzero(values[1:] <= values[:-1])
         if falling.size:
             at = int(falling[0])
@@ -92,10 +94,7 @@ class Edges:
             edges = np.unique(localize(edges, timezone))
         unit = _label_unit(wall_clock(edges, timezone))
         label = _format(edges, timezone, unit)
-        low, high = (
-            int(pd.DatetimeIndex(edges).searchsorted(pd.Timestamp(end), side="right"))
-            for end in (first, last)
-        )
+        low, high = (_n_reached(edges, end) for end in (first, last))
         if low > 0:
             return edges[low - 1 : high], label[low - 1 : high]
         # The leading open chunk is called after its first row. Only starts after the
@@ -104,6 +103,19 @@ class Edges:
         own = _label_unit(wall_clock(row, timezone))
         opening = _format(row, timezone, unit if own == "D" else own)
         return np.concatenate([edges[:1], edges[:high]]), [*opening, *label[:high]]
+
+
+def _n_reached(edges: Moments, moment: np.datetime64) -> int:
+    """Count the boundaries up to a moment, whichever of the two has the finer unit."""
+    # The coarser unit: the finer one may overflow.
+    if np.promote_types(edges.dtype, moment.dtype) == edges.dtype:
+        # The first tick of the coarser unit that is not before the boundary.
+        coarse = edges.astype(moment.dtype)
+        ticks = coarse.astype(np.int64) + (coarse.astype(edges.dtype) < edges)
+    else:
+        moment = moment.astype(edges.dtype)  # rounds down, as the comparison does
+        ticks = edges.astype(np.int64)
+    return int(np.searchsorted(ticks, moment.astype(np.int64), side="right"))
 
 
 def _label_unit(wall: Moments) -> Unit:

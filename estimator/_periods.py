@@ -13,6 +13,7 @@ from estimator._datetimes import (
     Moments,
     TimeZone,
     Unit,
+    elapsed_nanoseconds,
     iso_format,
     localize,
     wall_clock,
@@ -121,9 +122,8 @@ class Period:
         return starts[here], np.datetime_as_string(days[here], unit="D").tolist()
 
     def _count(self, first: np.datetime64, last: np.datetime64) -> int:
-        ends = np.array([first, last]).astype("M8[s]").astype(np.int64)
         length = {"M": 30 * _DAY, "D": _DAY, "ns": 1}[self.unit] * self.step
-        return int((int(ends[1]) - int(ends[0])) * 10**9 // length + 1)
+        return elapsed_nanoseconds(first, last) // length + 1
 
     def _starts(self, ends: Moments, step: int) -> Moments:
         """Wall-clock starts around two wall-clock `ends`, in the unit of `ends`."""

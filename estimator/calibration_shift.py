@@ -11,6 +11,9 @@ Floats = NDArray[np.float64]
 
 # Closer to 0 or 1 than this a probability has no log odds worth telling.
 _CERTAIN = 1e-9
+# Least information of a whole reference, in cases: a map that is certain of every row
+# has none, and n rows of one class leave p(1 - p) = 1 / (2n) by Jeffreys' rule.
+_LEAST_INFORMATION = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -36,7 +39,8 @@ class ShiftFrame:
 
 def shift_frame(cells: ErrorCells) -> ShiftFrame:
     """Split the map's error into a shift of intercept and slope, and the rest."""
-    weight, x = cells.information, cells.log_odds
+    x, lacking = cells.log_odds, _LEAST_INFORMATION - cells.information.sum()
+    weight = cells.information + max(lacking, 0.0) / x.size
     centre = float(np.average(x, weights=weight))
     scale = float(np.sqrt(np.average((x - centre) ** 2, weights=weight))) or 1.0
     design = np.stack([np.ones_like(x), (x - centre) / scale])

@@ -86,7 +86,7 @@ def learn_features(
         If a column is missing or doubled, or none tells anything.
     """
     columns, column = open_frame(frame, name)
-    require_names(list(names), columns, name)
+    require_names(list(names), columns, name, frame)
     features: list[Feature] = []
     left_out: dict[Hashable, str] = {}
     read: list[Floats] = []
@@ -136,7 +136,9 @@ def read_features(table: FeatureTable, frame: Any, *, name: str) -> Floats:
     """
     columns, column = open_frame(frame, name)
     try:
-        require_names([feature.name for feature in table.features], columns, name)
+        require_names(
+            [feature.name for feature in table.features], columns, name, frame
+        )
     except ValueError as error:
         msg = (
             f"{error} These are `features` of the reference: where one cannot be had, "

@@ -122,7 +122,7 @@ def read_columns(
         "labeled_at": labeled_at if labeled_at in names else None,
     }
     roles = {role: key for role, key in wanted.items() if key is not None}
-    require_names([*roles.values(), *segments], names, name)
+    require_names([*roles.values(), *segments], names, name, frame)
 
     def what(role: str, key: Hashable) -> str:
         return f"`{name}[{key!r}]` ({role})"
@@ -210,8 +210,23 @@ def open_frame(
     return names, lambda key: nw.from_native(native[key], series_only=True)
 
 
-def require_names(wanted: list[Any], names: list[Any], name: str) -> None:
-    """Refuse a frame that lacks a wanted column, or has it twice."""
+def require_names(wanted: list[Any], names: list[Any], name: str, frame: Any) -> None:
+    """Refuse a frame that lacks a wanted column, or has it twice.
+
+    Parameters
+    ----------
+    wanted, names : list
+        Names of the columns that are needed, and of those that are there.
+    name : str
+        Name of the argument, for the message.
+    frame : DataFrame or Table
+        Frame that has the names; the message says if its index is what is wanted.
+
+    Raises
+    ------
+    ValueError
+        If a wanted column is absent, or there twice.
+    """
     texts = [str(n) for n in names]
     absent = [w for w in dict.fromkeys(wanted) if w not in names]
     if absent:
@@ -221,7 +236,8 @@ def require_names(wanted: list[Any], names: list[Any], name: str) -> None:
         more = f", … ({len(names)} in all)" if len(names) > _SHOWN else ""
         msg = (
             f"`{name}` must have the columns named in the estimator, but lacks "
-            f"{', '.join(map(repr, absent))}.{''.join(hints)} It has {shown}{more}. "
+            f"{', '.join(map(repr, absent))}.{''.join(hints)}"
+            f"{_index_hint(frame, absent)} It has {shown}{more}. "
             "Rename the columns, or name yours in PerformanceEstimator(...)."
         )
         raise ValueError(msg)
@@ -233,6 +249,22 @@ def require_names(wanted: list[Any], names: list[Any], name: str) -> None:
             f"times (positions {', '.join(map(str, at))}). Drop or rename the others."
         )
         raise ValueError(msg)
+
+
+def _index_hint(frame: Any, absent: Sequence[Any]) -> str:
+    """Say which absent column is the index of a pandas frame, "" if none is."""
+    index = getattr(nw.to_native(frame, pass_through=True), "index", None)
+    if not isinstance(index, pd.Index):
+        return ""
+    name = next((w for w in absent if w in index.names), None)
+    if name is not None:
+        return f" {name!r} is the frame's index: frame.reset_index()."
+    if isinstance(index, pd.DatetimeIndex) and index.name is None:
+        return (
+            " The frame's index holds times: if it is "
+            f"{absent[0]!r}, frame.rename_axis({absent[0]!r}).reset_index()."
+        )
+    return ""
 
 
 def _count_nan(array: NDArray[Any]) -> int:

@@ -10,7 +10,7 @@ variance follow from the two forms alone. Losses are means over rows. The kernel
 finishes what needs ranks.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import lru_cache
 from numbers import Real
@@ -30,6 +30,10 @@ CELL_NAMES = ("tn", "fp", "fn", "tp")
 # A metric that has no value under this share of the possible label draws gets none:
 # the number would describe the draws that happen to have one.
 MAX_CHANCE_UNDEFINED = 0.05
+# Variances are squares of costs, and neither they nor their sums over rows may overflow
+# or vanish.
+_SMALLEST_COST, _LARGEST_COST = 1e-100, 1e100
+_INFINITY = float("inf")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -270,6 +274,67 @@ _LISTED = (
 METRICS: Mapping[str, Metric] = MappingProxyType({m.name: m for m in _LISTED})
 BUSINESS_VALUE = "business_value"
 METRIC_NAMES = (*METRICS, BUSINESS_VALUE)
+_LISTED_NAMES = ", ".join(METRIC_NAMES)
+# What scikit-learn, other libraries and other fields call them; "" is a metric that is
+# not computed here, of which the nearest spelling would be another metric.
+METRIC_SYNONYMS: Mapping[str, str] = MappingProxyType(
+    {
+        **dict.fromkeys(
+            ("auc", "auroc", "roc", "rocauc", "roc_auc_score", "area_under_roc"),
+            "roc_auc",
+        ),
+        **dict.fromkeys(
+            ("c_statistic", "c_index", "concordance", "auc_roc"), "roc_auc"
+        ),
+        **dict.fromkeys(
+            ("ap", "aucpr", "auc_pr", "auprc", "prauc", "pr_auc", "map"),
+            "average_precision",
+        ),
+        "average_precision_score": "average_precision",
+        **dict.fromkeys(("acc", "accuracy_score"), "accuracy"),
+        **dict.fromkeys(
+            ("f1_score", "f1score", "f_1", "f_score", "f_measure", "dice"), "f1"
+        ),
+        **dict.fromkeys(
+            ("precision_score", "ppv", "positive_predictive_value"), "precision"
+        ),
+        **dict.fromkeys(
+            ("recall_score", "sensitivity", "tpr", "true_positive_rate", "hit_rate"),
+            "recall",
+        ),
+        **dict.fromkeys(
+            ("specificity_score", "tnr", "true_negative_rate", "selectivity"),
+            "specificity",
+        ),
+        **dict.fromkeys(
+            ("balanced_accuracy_score", "bacc", "bal_acc"), "balanced_accuracy"
+        ),
+        **dict.fromkeys(
+            ("brier", "brier_loss", "brier_score_loss", "mse", "mean_squared_error"),
+            "brier_score",
+        ),
+        "neg_brier_score": "brier_score",
+        **dict.fromkeys(
+            ("logloss", "cross_entropy", "binary_cross_entropy", "bce", "nll"),
+            "log_loss",
+        ),
+        **dict.fromkeys(("deviance", "neg_log_loss"), "log_loss"),
+        **dict.fromkeys(("true_negatives", "true_negative"), "tn"),
+        **dict.fromkeys(("false_positives", "false_positive"), "fp"),
+        **dict.fromkeys(("false_negatives", "false_negative"), "fn"),
+        **dict.fromkeys(("true_positives", "true_positive"), "tp"),
+        **dict.fromkeys(
+            ("cost", "profit", "business", "business_cost", "expected_cost"),
+            BUSINESS_VALUE,
+        ),
+        **dict.fromkeys(
+            ("fpr", "fnr", "fdr", "npv", "mcc", "kappa", "gini", "ks", "rmse"), ""
+        ),
+        **dict.fromkeys(("false_positive_rate", "false_negative_rate"), ""),
+        **dict.fromkeys(("matthews_corrcoef", "cohen_kappa_score", "fbeta"), ""),
+        **dict.fromkeys(("r2", "r2_score", "mae", "jaccard", "jaccard_score"), ""),
+    }
+)
 
 
 def resolve_metrics(
@@ -287,10 +352,22 @@ def resolve_metrics(
 
     Raises
     ------
+    TypeError
+        If the names are neither a text nor a list of texts, or the costs no mapping.
     ValueError
         If a name is unknown or comes twice, or the costs are missing or incomplete.
     """
-    names = (names,) if isinstance(names, str) else tuple(names)
+    rule = f"`metrics` must be a name, or a list of names, out of {_LISTED_NAMES}"
+    if isinstance(names, str):
+        names = (names,)
+    elif isinstance(names, Mapping | Set | Iterator) or not isinstance(names, Iterable):
+        msg = f'{rule}; got {names!r}. For example: ["roc_auc", "accuracy"].'
+        raise TypeError(msg)
+    names = tuple(names)
+    other = [name for name in names if not isinstance(name, str)]
+    if other:
+        msg = f'{rule}; got {other[0]!r} in it. For example: ["roc_auc", "accuracy"].'
+        raise TypeError(msg)
     if not names:
         msg = "`metrics` must name at least one metric, got none."
         raise ValueError(msg)
@@ -306,8 +383,8 @@ def resolve_metrics(
             metrics.append(METRICS[name])
         else:
             msg = (
-                f"`metrics` must be names out of {', '.join(METRIC_NAMES)}; got "
-                f"{name!r}.{nearest_name(name, METRIC_NAMES)}"
+                f"`metrics` must be names out of {_LISTED_NAMES}; got {name!r}."
+                f"{nearest_name(name, METRIC_NAMES, METRIC_SYNONYMS)}"
             )
             raise ValueError(msg)
     return tuple(metrics)
@@ -318,6 +395,12 @@ def _business_value(costs: Mapping[str, float] | None) -> Metric:
     if costs is None:
         msg = f"`business_costs` is needed by the metric business_value: {example}."
         raise ValueError(msg)
+    if not isinstance(costs, Mapping):
+        msg = (
+            "`business_costs` must be a mapping of the cells tn, fp, fn and tp to "
+            f"numbers, got {costs!r}. For example: {example}."
+        )
+        raise TypeError(msg)
     if set(costs) != set(CELL_NAMES):
         msg = (
             "`business_costs` must have exactly the keys tn, fp, fn and tp, got "
@@ -325,10 +408,18 @@ def _business_value(costs: Mapping[str, float] | None) -> Metric:
         )
         raise ValueError(msg)
     for cell in CELL_NAMES:
-        if not isinstance(costs[cell], Real) or not np.isfinite(costs[cell]):
+        number = costs[cell]
+        if not isinstance(number, Real) or not -_INFINITY < number < _INFINITY:
             msg = (
-                f"`business_costs` must be finite numbers, got {cell}={costs[cell]!r}. "
+                f"`business_costs` must be finite numbers, got {cell}={number!r}. "
                 f"For example: {example}."
+            )
+            raise ValueError(msg)
+        if number != 0 and not _SMALLEST_COST <= abs(number) <= _LARGEST_COST:
+            msg = (
+                "`business_costs` must be 0 or between 1e-100 and 1e100 in size, whose "
+                f"squares are still numbers, but {cell} is not. Count in another unit "
+                "of money."
             )
             raise ValueError(msg)
     tn, fp, fn, tp = (float(costs[cell]) for cell in CELL_NAMES)

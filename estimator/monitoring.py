@@ -166,7 +166,7 @@ def performance_of(
     return assemble_performance(
         fitted.metrics,
         "analysis",
-        estimator.level,
+        float(estimator.level),
         known.chunks,
         known.groups,
         estimated=known.estimated,

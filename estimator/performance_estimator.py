@@ -5,6 +5,7 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 from numbers import Integral, Real
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final, Literal, Self
 
 import numpy as np
@@ -13,6 +14,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from calibration import Calibrator, make_calibrator
+from calibration._validation import nearest_name
 from estimator.assembly import (
     assemble_performance,
     compose_remarks,
@@ -39,6 +41,21 @@ class _AsFitted:
 
 AS_FITTED: Final = _AsFitted()
 METHODS = ("auto", "cbpe", "feature_aware", "pape")
+# What other libraries and papers call them.
+_METHOD_SYNONYMS: Final = MappingProxyType(
+    {
+        "confidence_based": "cbpe",
+        "confidence_based_performance_estimation": "cbpe",
+        "m_cbpe": "pape",
+        "iw": "pape",
+        "importance_weighting": "pape",
+        "multicalibration": "feature_aware",
+        "features": "feature_aware",
+        "default": "auto",
+        "none": "auto",
+    }
+)
+_COLUMN_ROLES: Final = ("timestamp", "y_pred_proba", "y_pred", "y_true", "labeled_at")
 
 
 class PerformanceEstimator(BaseEstimator):  # type: ignore[misc]
@@ -206,7 +223,7 @@ class PerformanceEstimator(BaseEstimator):  # type: ignore[misc]
                 decision=self.decisions(columns),
                 calibrator=self.calibrator,
                 thresholds=specs,
-                level=self.level,
+                level=float(self.level),
                 advance=progress.advance,
                 features=features,
             )
@@ -273,7 +290,7 @@ class PerformanceEstimator(BaseEstimator):  # type: ignore[misc]
         analysis = assemble_performance(
             fitted.metrics,
             "analysis",
-            self.level,
+            float(self.level),
             chunks,
             groups,
             estimated=estimated,
@@ -333,10 +350,12 @@ class PerformanceEstimator(BaseEstimator):  # type: ignore[misc]
         TypeError, ValueError
             If a parameter breaks its rule.
         """
-        if self.method not in METHODS:
+        self._check_columns()
+        if not isinstance(self.method, str) or self.method not in METHODS:
             *others, last = (f'"{name}"' for name in METHODS)
             msg = (
                 f"`method` must be {', '.join(others)} or {last}, got {self.method!r}."
+                f"{nearest_name(self.method, METHODS, _METHOD_SYNONYMS)}"
             )
             raise ValueError(msg)
         if self.method in ("feature_aware", "pape") and not self._feature_columns():
@@ -369,18 +388,37 @@ class PerformanceEstimator(BaseEstimator):  # type: ignore[misc]
                 )
                 raise ValueError(msg)
         check_chunk(self.chunk, has_timestamp=self.timestamp is not None)
-        if self.calibrator != "select":
+        if not isinstance(self.calibrator, str) or self.calibrator != "select":
             make_calibrator(self.calibrator)
         metrics = resolve_metrics(self.metrics, self.business_costs)
         return metrics, check_thresholds(self.thresholds, metrics)
 
+    def _check_columns(self) -> None:
+        """Refuse what cannot be the name of a column, or several."""
+        for role in _COLUMN_ROLES:
+            name = getattr(self, role)
+            needed = role in ("y_pred_proba", "y_true")
+            if (name is None and needed) or not _is_hashable(name):
+                rule = "the name of a column" + ("" if needed else " or None")
+                msg = f"`{role}` must be {rule}, got {name!r}. Name a column."
+                raise TypeError(msg)
+        for role in ("segments", "features"):
+            names = getattr(self, role)
+            if isinstance(names, (Set, Iterator)):
+                msg = (
+                    f"`{role}` must be a list of column names, whose order stays, got "
+                    f"a {type(names).__name__}. Pass a list."
+                )
+                raise TypeError(msg)
+            wrong = [n for n in _names(names) if n is None or not _is_hashable(n)]
+            if wrong:
+                msg = (
+                    f"`{role}` must be names of columns, got {wrong[0]!r} among them. "
+                    "Name columns of the frame."
+                )
+                raise TypeError(msg)
+
     def _check_features(self) -> None:
-        if isinstance(self.features, (Set, Iterator)):
-            msg = (
-                "`features` must be a list of column names, whose order stays, got a "
-                f"{type(self.features).__name__}. Pass a list."
-            )
-            raise TypeError(msg)
         names = self._feature_columns()
         for name, role in (
             (self.y_true, "the label"),
@@ -469,6 +507,14 @@ def _names(columns: Any) -> tuple[Hashable, ...]:
     if isinstance(columns, str) or not isinstance(columns, Iterable):
         return (columns,)
     return tuple(columns)
+
+
+def _is_hashable(value: object) -> bool:
+    try:
+        hash(value)
+    except TypeError:
+        return False
+    return True
 
 
 def _is_number(value: object) -> bool:

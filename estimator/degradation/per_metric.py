@@ -9,13 +9,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from calibration._validation import nearest_name
+from estimator._datetimes import wall_clock
 from estimator.degradation.cause import with_cause
 from estimator.degradation.verdict import (
     Degradation,
     classify_degradation,
     label_chunks,
 )
-from estimator.metrics import BUSINESS_VALUE, METRICS
+from estimator.metrics import BUSINESS_VALUE, METRIC_SYNONYMS, METRICS
 from estimator.results import Performance
 
 Floats = NDArray[np.float64]
@@ -121,7 +122,7 @@ def check_names(
         if name not in performance.metrics:
             msg = (
                 f"`metrics` must be among {', '.join(performance.metrics)}; got "
-                f"{name!r}.{nearest_name(name, performance.metrics)}"
+                f"{name!r}.{nearest_name(name, performance.metrics, METRIC_SYNONYMS)}"
             )
             raise ValueError(msg)
     if segment not in performance.segments:
@@ -140,13 +141,21 @@ def _times(performance: Performance, rows: NDArray[np.int64]) -> Any:
     """
     if performance.start.dtype.kind != "M":
         return None
+    start = performance.start[rows]
     if isinstance(performance.chunk[rows[0]], str):
-        times = pd.to_datetime(
-            performance.chunk[rows].tolist(), format="ISO8601", utc=True
-        )
+        label = performance.chunk[rows]
+        times = pd.to_datetime(label.tolist(), format="ISO8601", utc=True)
         times = pd.DatetimeIndex(times).tz_localize(None)
+        shared = np.flatnonzero(label[1:] == label[:-1]) + 1
+        if shared.size:
+            # The reference ends and production begins within one period: its second
+            # part is as late as its first row, on the clock of the label.
+            dated = "+" not in label[0] and "-" not in label[0][10:]
+            zone = performance.timezone if dated else None
+            values = times.to_numpy().astype("M8[us]")
+            values[shared] = wall_clock(start[shared], zone)
+            times = pd.DatetimeIndex(values)
     else:
-        start = performance.start[rows]
         times = pd.DatetimeIndex(start + (performance.end[rows] - start) / 2)
     ordered = times.notna().all() and times.is_monotonic_increasing
     return times if ordered and times.is_unique else None

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from estimator.metrics import Metric
+from calibration._validation import nearest_name
+from estimator.metrics import METRIC_SYNONYMS, Metric
 
 Floats = NDArray[np.float64]
 ThresholdSpec = tuple[Any, ...]
@@ -88,7 +89,8 @@ def check_thresholds(
         if name not in specs:
             msg = (
                 f"`thresholds` has an entry for {name!r}, which is not among the "
-                f"metrics {names}. Add it to `metrics`, or drop the threshold."
+                f"metrics {names}.{nearest_name(name, names, METRIC_SYNONYMS)} Add it "
+                "to `metrics`, or drop the threshold."
             )
             raise ValueError(msg)
         try:

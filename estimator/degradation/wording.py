@@ -73,7 +73,7 @@ def _event(verdict: "Degradation") -> str:
         if verdict.period_interval is not None:
             low, high = verdict.period_interval
             when = f"with a period of {_duration(verdict.period)} ({_duration(low)} "
-            when += f"to {_duration(high)})"
+            when += f"to {_duration(high)}){_period_unit(verdict)}"
         return f"goes down and up {when}, by {size}"
     if verdict.improved:
         return f"improved in {onset}, by {size}, and does not degrade"
@@ -111,6 +111,19 @@ def _duration(period: Any) -> str:
         days = period / pd.Timedelta(days=1)
         return f"{days:.0f} days" if days >= 10 else f"{days:.1f} days"
     return f"{period:.1f}"
+
+
+def _period_unit(verdict: "Degradation") -> str:
+    """Return what a period without a unit of its own counts: chunks, or unknown times.
+
+    A caller's numeric times are in units that nobody has told.
+    """
+    chunks = verdict.chunks
+    labelled = chunks.dtype == object
+    if isinstance(verdict.period, pd.Timedelta):
+        return ""
+    counted = labelled or np.array_equal(chunks, np.arange(chunks.size))
+    return " chunks" if counted else ""
 
 
 def _dates(chunks: Any) -> pd.DatetimeIndex | None:

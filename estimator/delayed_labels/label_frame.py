@@ -62,7 +62,7 @@ def read_labels(
         If the frame or a column breaks its rule.
     """
     names, column = open_frame(frame, "labels", may_be_empty=True)
-    require_names([row_id, y_true], names, "labels")
+    require_names([row_id, y_true], names, "labels", frame)
     with_times = labeled_at is not None and labeled_at in names
 
     def what(role: str, key: Hashable | None) -> str:
@@ -107,6 +107,6 @@ def microseconds(moment: NDArray[np.datetime64]) -> NDArray[np.int64]:
 def ids_of(frame: Any, row_id: Hashable) -> tuple[Keys, Callable[[int], str]]:
     """Return the keys of a frame of predictions, and how to show them."""
     names, column = open_frame(frame, "production")
-    require_names([row_id], names, "production")
+    require_names([row_id], names, "production", frame)
     series: nw.Series[Any] = column(row_id)
     return read_ids(series, f"`production[{row_id!r}]` (row_id)")

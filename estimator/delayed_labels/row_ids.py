@@ -14,6 +14,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from estimator._columns import check_writable
+
 Keys = NDArray[np.int64] | NDArray[np.bytes_]
 
 _HASH_KEYS = ("deadreckon row 0", "deadreckon row 1")
@@ -55,12 +57,27 @@ def read_ids(series: nw.Series[Any], what: str) -> tuple[Keys, Callable[[int], s
         )
         raise ValueError(msg)
     kinds = {type(value) for value in values}
-    if kinds and all(issubclass(kind, int | np.integer) for kind in kinds - {bool}):
-        return read_ids(
-            nw.from_native(pd.Series(values, dtype="int64"), series_only=True), what
-        )
+    whole = all(issubclass(kind, int | np.integer) for kind in kinds)
+    if kinds and whole and bool not in kinds:
+        return _whole_numbers(values, what)
     texts = _texts(values, kinds, what)
+    check_writable(texts, what)
     return _hash(texts), lambda i: repr(texts[i])
+
+
+def _whole_numbers(
+    values: NDArray[np.object_], what: str
+) -> tuple[Keys, Callable[[int], str]]:
+    """Return the keys of whole numbers that came as Python objects."""
+    beyond = [value for value in values if not -(2**63) <= value < 2**63]
+    if beyond:
+        msg = (
+            f"{what} must fit 64-bit integers, but {len(beyond)} of {values.size} ids "
+            "do not. Pass texts: column.astype(str)."
+        )
+        raise ValueError(msg)
+    numbers = values.astype(np.int64)
+    return numbers, lambda i: str(numbers[i])
 
 
 def _texts(values: NDArray[Any], kinds: set[type], what: str) -> NDArray[np.object_]:

@@ -100,5 +100,6 @@ def interval(
 ) -> tuple[Floats, Floats]:
     """Return normal intervals around ``centre``, within the metrics' bounds."""
     low, high = np.array([metric.bounds for metric in metrics]).T
-    half = ndtri(0.5 + level / 2.0) * np.sqrt(variance)
+    # Of the tail: 0.5 + level / 2 rounds to 1 for a level just below it.
+    half = -ndtri((1.0 - level) / 2.0) * np.sqrt(variance)
     return np.maximum(centre - half, low), np.minimum(centre + half, high)

@@ -1,3 +1,4 @@
+import re
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from zoneinfo import ZoneInfo
@@ -173,7 +174,7 @@ def test_scores_of_any_numeric_type(column, expected):
         ([0.5, None, -2.3, 4.0], r"`production\['score'\]` \(y_pred_proba\) must lie "
          r"in \[0, 1\], but 2 of 4 values do not \(first: row 2 is -2.3\)\. .*margins"),
         ([0.5, 1.0000001], "row 1 is 1"),
-        ([0.5, float("inf")], "row 1 is inf"),
+        ([0.5, float("inf")], "row 1 is inf.*division by zero"),
         ([0.5, float("-inf")], "row 1 is -inf"),
         ([12.0, 99.5, 0.4], "row 0 is 12.*percentages: divide them by 100"),
         ([87, 12], "percentages"),
@@ -260,7 +261,9 @@ def test_labels_that_are_not_required_may_be_absent_or_unknown():
         ([0, 1, 2], ValueError, "row 2 is 2.*Map your classes"),
         ([0.0, None, 0.5], ValueError, "row 2 is 0.5"),
         (["no", "yes", None], TypeError, "first value: 'no'.*== \"yes\""),
-        (["0", "1", "1"], TypeError, "must hold 0 and 1"),
+        (["good", "bad", None], TypeError, "first value: 'good'.*== \"bad\""),
+        (["0", "1", "1"], TypeError, r"Turn the texts.*column\.astype\(int\)"),
+        (["0.0", "1.0", None], TypeError, r"the texts.*column\.astype\(float\)"),
     ],
 )  # fmt: skip
 @every_library
@@ -404,12 +407,41 @@ def test_missing_timestamps(frame, column):
         times(column, frame)
 
 
-@pytest.mark.parametrize("column", [[1_700_000_000, 1], [1.7e9, 1.0], [True, False]])
+@pytest.mark.parametrize(
+    ("first", "remedy"),
+    [
+        (1_735_689_600, 'pd.to_datetime(column, unit="s")'),
+        (1.7356896e9, 'pd.to_datetime(column, unit="s")'),
+        (1_735_689_600_000, 'pd.to_datetime(column, unit="ms")'),
+        (1_735_689_600_000_000, 'pd.to_datetime(column, unit="us")'),
+        (1_735_689_600_000_000_000, 'pd.to_datetime(column, unit="ns")'),
+        (20250101, 'pd.to_datetime(column.astype(str), format="%Y%m%d")'),
+        (202501, 'pd.to_datetime(column.astype(str), format="%Y%m")'),
+        (45658, 'pd.to_datetime(column, unit="D", origin="1899-12-30")'),
+        (7, "Name another column."),
+        (True, "Name another column."),
+    ],
+)
 @every_library
-def test_numeric_timestamps(frame, column):
-    with pytest.raises(
-        TypeError, match=r'\(timestamp\).*to_datetime\(column, unit="s"\)'
-    ):
+def test_numeric_timestamps(frame, first, remedy):
+    with pytest.raises(TypeError, match=rf"\(timestamp\).*{re.escape(remedy)}"):
+        times([first, first], frame)
+    if not isinstance(first, bool):
+        if remedy.startswith("pd."):  # it gives the day that is meant
+            names = {"pd": pd, "column": pd.Series([first])}
+            moment = eval(remedy, names).iloc[0]  # noqa: S307
+            assert moment == pd.Timestamp("2025-01-01")
+        objects = pd.Series(["2026-01-01", first], dtype=object)
+        with pytest.raises(TypeError, match="row 1 is"):
+            times(objects)
+
+
+@pytest.mark.parametrize("year", ["22012-01-01", "-0001-01-01", "0999-12-31"])
+@every_library
+def test_years_that_iso_cannot_write(frame, year):
+    column = np.array(["2026-01-01", year], dtype="M8[ms]")
+    match = r"years 1000 to 9999, but 1 of 2 .*first: row 1 lies in the year"
+    with pytest.raises(ValueError, match=match):
         times(column, frame)
 
 
@@ -465,6 +497,25 @@ def test_segments_of_lists(frame):
         read(frame({"score": [0.5] * 2, "s": [[1], [2]]}), segments=["s"])
 
 
+def test_binned_segments_are_the_same_in_any_library():
+    binned = pd.cut(pd.Series([0.1, 0.4, None, 0.9]), 3)
+    data = pd.DataFrame({"score": [0.5] * 4, "s": binned})
+    whole = data.assign(s=data["s"].astype(object)).dropna()
+    expected = read(data, segments=["s"]).segments["s"]
+    for frame in (data, pa.Table.from_pandas(data), pl.from_pandas(data)):
+        segment = read(frame, segments=["s"]).segments["s"]
+        assert segment.values == expected.values
+        assert segment.codes.tolist() == expected.codes.tolist()
+    assert expected.values[:-1] == [str(value) for value in whole["s"]]
+
+
+def test_half_a_surrogate_pair_is_no_text():
+    column = pd.Series(["a", "\ud800"], dtype=object)
+    frame = pd.DataFrame({"score": [0.5] * 2}).assign(s=column)
+    with pytest.raises(ValueError, match=r"\(segments\) must hold texts that UTF-8"):
+        read(frame, segments=["s"])
+
+
 @every_library
 def test_too_many_segment_values(frame):
     data = {"score": [0.5] * 1001, "s": [f"v{i}" for i in range(1001)]}
@@ -505,6 +556,20 @@ def test_missing_columns(frame):
     )
     with pytest.raises(ValueError, match=match):
         read(data, name="reference", label_required=True)
+
+
+@pytest.mark.parametrize(
+    ("index", "hint"),
+    [
+        (pd.DatetimeIndex(["2026-01-01"], name="time"), "frame.reset_index()"),
+        (pd.DatetimeIndex(["2026-01-01"]), "frame.rename_axis('time').reset_index()"),
+    ],
+)
+def test_a_column_that_is_the_index(index, hint):
+    frame = pd.DataFrame({"score": [0.5], "y": [1]}, index=index)
+    with pytest.raises(ValueError, match=re.escape(hint)):
+        read(frame, timestamp="time")
+    assert "time" in eval(hint).columns  # noqa: S307
 
 
 @pytest.mark.parametrize(
