@@ -161,7 +161,8 @@ def _learn(series: Series, key: Hashable, what: str) -> Feature:
     else:
         return Feature(name=key)
     count = np.bincount(codes[codes >= 0], minlength=len(texts))
-    order = np.argsort(-count, kind="stable").tolist()
+    # Of equally frequent texts the first by name: the order of the rows must not count.
+    order = sorted(range(len(texts)), key=lambda i: (-count[i], texts[i]))
     frequent = [texts[i] for i in order if count[i]]
     return Feature(
         name=key,

@@ -1,7 +1,7 @@
 """The DataFrame boundary: a frame's named columns → checked arrays, once."""
 
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Any, Literal, TypeVar
 
@@ -76,6 +76,31 @@ class Columns:
     inflation: NDArray[np.float64] | None = None
     outside: NDArray[np.float64] | None = None
     weight: NDArray[np.float64] | None = None
+
+    def take(self, rows: NDArray[np.int64] | slice) -> "Columns":
+        """Return some of the rows; the counts of unusable ones stay as they are."""
+
+        def taken(values: NDArray[Any] | None) -> Any:
+            return None if values is None else values[rows]
+
+        score = self.score[rows]
+        return replace(
+            self,
+            n_rows=score.size,
+            score=score,
+            decision=taken(self.decision),
+            label=taken(self.label),
+            timestamp=taken(self.timestamp),
+            segments={
+                column: SegmentCodes(codes=segment.codes[rows], values=segment.values)
+                for column, segment in self.segments.items()
+            },
+            labeled_at=taken(self.labeled_at),
+            calibrated=taken(self.calibrated),
+            inflation=taken(self.inflation),
+            outside=taken(self.outside),
+            weight=taken(self.weight),
+        )
 
     def __repr__(self) -> str:
         lost = self.missing_score + self.missing_decision

@@ -3,7 +3,7 @@
 import threading
 import warnings
 from collections.abc import Callable, Collection, Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ from estimator.delayed_labels.label_frame import (
 from estimator.delayed_labels.ledger import Ledger
 from estimator.delayed_labels.settled import SettledChunks, settle
 from estimator.delayed_labels.snapshot import Snapshot, take_snapshot
-from estimator.frames import Columns, SegmentCodes
+from estimator.frames import Columns
 from estimator.label_free.shift_adaptive import AdaptedRows, adapt_rows
 from estimator.monitoring import (
     Knowledge,
@@ -675,31 +675,10 @@ def _part(snapshot: Snapshot, which: slice) -> tuple[Columns, Chunks]:
     offsets = chunks.offsets[which.start : which.stop + 1]
     rows = slice(offsets[0], offsets[-1])
 
-    def cut(values: NDArray[Any] | None) -> Any:
-        return None if values is None else values[rows]
-
-    score = columns.score[rows]
-    missing = np.isnan(score)
-    weight = cut(columns.weight)
-    own = Columns(
-        n_rows=score.size,
-        calibrated=cut(columns.calibrated),
-        inflation=cut(columns.inflation),
-        outside=cut(columns.outside),
-        score=score,
-        decision=cut(columns.decision),
-        label=cut(columns.label),
-        timestamp=cut(columns.timestamp),
-        timezone=columns.timezone,
-        segments={
-            column: SegmentCodes(codes=found.codes[rows], values=found.values)
-            for column, found in columns.segments.items()
-        },
-        missing_score=int(missing.sum() if weight is None else weight[missing].sum()),
-        missing_decision=0,
-        labeled_at=cut(columns.labeled_at),
-        weight=weight,
-    )
+    own = columns.take(rows)
+    missing, weight = np.isnan(own.score), own.weight
+    n_missing = missing.sum() if weight is None else weight[missing].sum()
+    own = replace(own, missing_score=int(n_missing), missing_decision=0)
     return own, Chunks(
         rows=None,
         offsets=offsets - offsets[0],

@@ -31,6 +31,7 @@ from estimator.metrics import Metric, resolve_metrics
 from estimator.progress import Progress
 from estimator.reference import N_STEPS, Features, Reference, learn_reference
 from estimator.results import Performance
+from estimator.row_order import order_by_time, take_chunks
 from estimator.unlabelled import adapt_columns, estimate_groups, features_of
 
 
@@ -184,7 +185,9 @@ class PerformanceEstimator(BaseEstimator):  # type: ignore[misc]
         """Learn calibration, thresholds and drift from a labelled period.
 
         Everything said about the reference itself is cross-fitted, on folds that are
-        blocks of time.
+        blocks of time. With a ``timestamp`` the order of the rows does not matter,
+        except that chunks of a row count keep the frame's order among rows of one time.
+        Without one, the order of the rows is taken for time: folds are blocks of rows.
 
         Parameters
         ----------
@@ -205,9 +208,16 @@ class PerformanceEstimator(BaseEstimator):  # type: ignore[misc]
         metrics, specs = self.check_parameters()
         columns = self._read(reference, "reference", self.labeled_at)
         chunks = self._chunks(columns, self.chunk)
-        features, n_steps = None, N_STEPS
+        table, matrix = None, None
         if self.is_adaptive:
             table, matrix = learn_features(reference, self._feature_columns())
+        if self.timestamp is not None:
+            order = order_by_time(columns, matrix)
+            if order is not None:
+                columns, chunks = columns.take(order), take_chunks(chunks, order)
+                matrix = None if matrix is None else matrix[order]
+        features, n_steps = None, N_STEPS
+        if table is not None and matrix is not None:
             features = Features(
                 method=self.method,
                 table=table,
@@ -232,6 +242,8 @@ class PerformanceEstimator(BaseEstimator):  # type: ignore[misc]
 
     def estimate(self, production: Any, *, chunk: Any = AS_FITTED) -> Performance:
         """Estimate the metrics on each chunk of a period without labels.
+
+        The order of the rows within a chunk does not matter.
 
         Parameters
         ----------

@@ -17,6 +17,7 @@ LAYERS = [
     "estimator._periods",
     "estimator._edges",
     "estimator.chunking",
+    "estimator.row_order",
     "estimator.groups",
     "estimator.metrics",
     "estimator.soft_labels",

@@ -33,6 +33,7 @@ from estimator.groups import Groups
 from estimator.label_free.confidence_based import Measurement, measure
 from estimator.label_free.intervals import ShiftError
 from estimator.metrics import Metric, resolve_metrics
+from estimator.row_order import hash_rows
 from estimator.soft_labels import Advance, ErrorCells, SoftLabel
 
 Floats = NDArray[np.float64]
@@ -446,9 +447,11 @@ def _weigh(
         return _Weighted(
             calibrated=base, effective_sample_size=0.0, outside=0.0, remark=remark
         )
+    # Trees depend on the order of their rows, a chunk's estimate must not.
+    in_order = features[np.argsort(hash_rows(list(features.T)), kind="stable")]
     ratio = estimate_density_ratio(
         sample.features,
-        features,
+        in_order,
         categorical=table.categorical,
         max_reference=MAX_REFERENCE,
         random_state=random_state,
