@@ -22,12 +22,14 @@ from estimator.degradation.verdict import Degradation
 from estimator.delayed_labels.adding_labels import AddedLabels, add_labels
 from estimator.delayed_labels.adding_rows import add_rows
 from estimator.delayed_labels.label_frame import (
+    NO_TIME,
     LabelColumns,
     ids_of,
     microseconds,
     read_labels,
 )
 from estimator.delayed_labels.ledger import Ledger
+from estimator.delayed_labels.overdue import LabelCalendar
 from estimator.delayed_labels.settled import SettledChunks, settle
 from estimator.delayed_labels.snapshot import Snapshot, take_snapshot
 from estimator.frames import Columns
@@ -414,14 +416,24 @@ class Monitor:
         Returns
         -------
         DataFrame
-            ``chunk, n_rows, n_labels, share, expected_share, mature_at``: the share of
-            labels to expect at the rows' age, and the time at which the chunk's last
-            row has had its label with 95 % of the chance that it gets one at all. NaN
-            and NaT as long as no label has told how long it took.
+            ``chunk, n_rows, n_labels, share, expected_share, expected, overdue,
+            mature_at``. ``expected_share`` is the share of labels to expect at the
+            rows' age at ``as_of``. ``expected`` is the number of labels that have come,
+            and of those that were due since labels last came as usual. ``overdue`` is
+            how many of these are missing if labels have stopped: far fewer came than
+            chance, the delay model and usual pauses (twice the longest so far) allow;
+            else 0. At ``mature_at`` the chunk's last row has had its label with 95 % of
+            the chance that it gets one at all. NaN and NaT as long as no label, of the
+            reference or since, has told how long it took.
+
+        Notes
+        -----
+        Once labels have stopped, neither delays nor soft labels learn from rows that
+        wait in vain: values stay where they were.
         """
         with self._lock:
             known = self._take_stock(self._moment(as_of, "as_of"), None)
-        return _joined([arrivals_of(own) for _, own in known])
+        return _joined([arrivals_of(epoch.estimator, own) for epoch, own in known])
 
     def rebase(self, estimator: PerformanceEstimator, from_chunk: str | int) -> None:
         """Start anew after the client's model was retrained; history is kept.
@@ -630,6 +642,7 @@ class Monitor:
                 remarks=snapshot.remarks[chunks],
                 others=others,
                 position=position,
+                calendar=self._calendar(columns, as_of),
             )
             found.append((epoch, stock))
         if as_of is None and len(self._epochs) == 1 and found:
@@ -638,6 +651,18 @@ class Monitor:
                 self._settled, self._ledger, snapshot, found[0][1].reconciliation, bands
             )
         return found
+
+    def _calendar(self, columns: Columns, as_of: int | None) -> LabelCalendar | None:
+        """Return when labels of these rows came, and the last of all labels."""
+        latest = self._ledger.latest if as_of is None else as_of
+        if latest is None or columns.timestamp is None or columns.labeled_at is None:
+            return None
+        time = microseconds(columns.labeled_at)
+        last = self._ledger.latest_arrival(as_of)
+        timed = time[time != NO_TIME]
+        return LabelCalendar(
+            as_of=latest, time=timed if last is None else np.append(timed, last)
+        )
 
     def _by_epoch(self, snapshot: Snapshot) -> list[tuple[Epoch, slice]]:
         labels = snapshot.chunks.label.tolist()

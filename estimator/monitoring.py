@@ -12,16 +12,25 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from estimator.assembly import assemble_performance, compose_remarks, row_scale
-from estimator.calibration_shift import shift_frame
+from estimator.calibration_shift import log_odds_of, shift_frame
 from estimator.chunking import Chunks
-from estimator.delayed_labels.arrivals import end_of_step
+from estimator.delayed_labels.arrivals import end_of_step, places_of
+from estimator.delayed_labels.overdue import (
+    LabelCalendar,
+    due_labels,
+    has_stopped,
+    last_usual_delivery,
+    usual_pause,
+)
 from estimator.delayed_labels.reconciliation import (
     Evidence,
     Reconciliation,
     reconcile,
 )
+from estimator.delayed_labels.reference_delays import model_of_reference
 from estimator.frames import Columns, required
 from estimator.groups import Groups, group_rows
 from estimator.label_free.confidence_based import Measurement, measure
@@ -50,6 +59,11 @@ class Knowledge:
     reconciliation : Reconciliation or None
     remarks : tuple of str
         What there is to say of each chunk's features.
+    calendar : LabelCalendar or None
+        When labels came; None where nothing has a time.
+    since : int or None
+        Until when labels have come as usual, or have been looked for; microseconds
+        since 1970.
     """
 
     columns: Columns
@@ -62,6 +76,8 @@ class Knowledge:
     realized: Measurement
     reconciliation: Reconciliation | None
     remarks: tuple[str, ...] = ()
+    calendar: LabelCalendar | None = None
+    since: int | None = None
 
 
 def take_stock(
@@ -74,6 +90,7 @@ def take_stock(
     remarks: Sequence[str] = (),
     others: Evidence | None = None,
     position: NDArray[np.int64] | None = None,
+    calendar: LabelCalendar | None = None,
 ) -> Knowledge:
     """Evaluate chunks with all that is known ``now``.
 
@@ -91,22 +108,37 @@ def take_stock(
         What there is to say of each chunk's features.
     others, position
         Evidence of chunks that are not among these, and the place of these among all.
+    calendar : LabelCalendar, optional
+        When labels came. If hardly any have since some time, though many were due, the
+        feed has stopped: what is known of waiting rows ends then, and not ``now``.
     """
     fitted: Reference = estimator.reference_
     label = required(columns.label)
     frame = shift_frame(fitted.error_cells)
     reconciliation = None
+    since = None if now is None else int(now.astype("M8[us]").astype(np.int64))
     if others is not None or not np.isnan(label).all():
-        reconciliation = reconcile(
+        reconciled_at = partial(
+            reconcile,
             columns,
             chunks,
-            now=now,
             unlabelled=soft_labels_of(fitted, columns),
             frame=frame,
             learned=fitted.delays,
             others=others,
             position=position,
         )
+        usual = None if calendar is None else last_usual_delivery(calendar)
+        if calendar is not None and usual is not None and since is not None:
+            pause = 1e6 * usual_pause(calendar, fitted.delays)
+            if usual < since and usual + pause < calendar.as_of:
+                then = reconciled_at(now=np.datetime64(usual, "us"))
+                if then.delays.is_timed and has_stopped(
+                    columns, then.soft, then.delays, calendar, usual, fitted.delays
+                ):
+                    reconciliation, since = then, usual
+        if reconciliation is None:
+            reconciliation = reconciled_at(now=now)
     if wanted is not None:
         chunks = chunks.select(np.asarray(wanted, dtype=np.int64))
         remarks = [remarks[c] for c in wanted] if remarks else ()
@@ -146,6 +178,8 @@ def take_stock(
         realized=of_rows(groups=labeled, soft=label),
         reconciliation=reconciliation,
         remarks=tuple(remarks),
+        calendar=calendar,
+        since=since,
     )
 
 
@@ -237,12 +271,18 @@ def attribution_of(estimator: PerformanceEstimator, known: Knowledge) -> pd.Data
     )
 
 
-def arrivals_of(known: Knowledge, *, share: float = 0.95) -> pd.DataFrame:
-    """Say how many labels of each chunk have come, and when to expect the others."""
+def arrivals_of(
+    estimator: PerformanceEstimator, known: Knowledge, *, share: float = 0.95
+) -> pd.DataFrame:
+    """Say how many labels of each chunk have come, and when to expect the others.
+
+    Ages count to the latest time known. Where labels have stopped, those that were due
+    since are overdue.
+    """
     chunks = known.chunks
     offsets = chunks.offsets
-    has_label = ~np.isnan(required(known.columns.label))
-    weight = known.columns.weight
+    columns, calendar = known.columns, known.calendar
+    weight = columns.weight
 
     def per_chunk(values: NDArray[Any]) -> Floats:
         values = values if weight is None else values * weight
@@ -250,17 +290,36 @@ def arrivals_of(known: Knowledge, *, share: float = 0.95) -> pd.DataFrame:
         return total[offsets[1:]] - total[offsets[:-1]]
 
     sizes = known.delivered.n_rows[: len(chunks)]  # the first part: all rows
-    n_labels = per_chunk(has_label).astype(np.int64)
+    n_labels = per_chunk(~np.isnan(required(columns.label))).astype(np.int64)
+    expected_share = np.full(len(chunks), np.nan)
     expected = np.full(len(chunks), np.nan)
+    overdue = np.zeros(len(chunks), dtype=np.int64)
     mature = np.full(len(chunks), np.datetime64("NaT"), dtype="M8[us]")
+    fitted: Reference = estimator.reference_
     found = known.reconciliation
-    if found is not None and found.delays.hazard.shape[2] > 1:
-        soft, rows = np.nan_to_num(found.soft), np.maximum(sizes, 1)
-        expected = per_chunk(np.nan_to_num(found.chance_of_label())) / rows
+    if found is None:
+        unlabelled = soft_labels_of(fitted, columns)
+        log_odds = log_odds_of(unlabelled, np.asarray(columns.score, dtype=np.float64))
+        delays, soft = model_of_reference(fitted.delays), expit(log_odds)
+    else:
+        delays, soft = found.delays, found.soft
+    if delays is not None and delays.is_timed and calendar is not None:
+        soft, rows = np.nan_to_num(soft), np.maximum(sizes, 1)
+        as_of = np.datetime64(calendar.as_of, "us")
+        place = places_of(columns, delays.bands, delays.column, delays.values, as_of)
+        came = delays.arrived[:, place]
+        chance = soft * came[1] + (1.0 - soft) * came[0]
+        expected_share = per_chunk(chance) / rows
+        since = None if found is None else known.since
+        start = None if since is None else np.datetime64(since, "us")
+        due = per_chunk(due_labels(columns, soft, delays, start, as_of))
+        expected = np.rint(n_labels + due)
+        if has_stopped(columns, soft, delays, calendar, since, fitted.delays):
+            overdue = expected.astype(np.int64) - n_labels
         positive = per_chunk(soft) / rows
-        came = -np.expm1(-found.delays.hazard).mean(axis=1)
+        by_age = -np.expm1(-delays.hazard).mean(axis=1)
         for c in np.flatnonzero(sizes).tolist():
-            mix = positive[c] * came[1] + (1.0 - positive[c]) * came[0]
+            mix = positive[c] * by_age[1] + (1.0 - positive[c]) * by_age[0]
             step = int(np.searchsorted(mix, share * mix[-1]))
             wait = np.timedelta64(int(np.ceil(end_of_step(step))), "s")
             mature[c] = chunks.end[c] + wait
@@ -273,7 +332,9 @@ def arrivals_of(known: Knowledge, *, share: float = 0.95) -> pd.DataFrame:
             "n_rows": sizes,
             "n_labels": n_labels,
             "share": n_labels / np.maximum(sizes, 1),
-            "expected_share": expected,
+            "expected_share": expected_share,
+            "expected": expected,
+            "overdue": overdue,
             "mature_at": mature_at,
         }
     )

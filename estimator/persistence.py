@@ -185,6 +185,11 @@ def estimator_to_arrays(
             {"column": column, "values": found.values}
             for column, found in delays.arrivals.items()
         ],
+        "label_feed": {
+            "pause": delays.pause,
+            "span": delays.span,
+            "dispersion": delays.dispersion,
+        },
         "adapter": None,
     }
     arrays: Arrays = {
@@ -258,6 +263,7 @@ def estimator_from_arrays(
             bands=arrays["delays/bands"],
             spread=arrays["delays/spread"],
             arrivals=_arrivals(header["delays"], arrays),
+            **header.get("label_feed", {}),  # files from before have none
         ),
         adapter=_adapter_from_arrays(header["adapter"], under(arrays, "adapter/")),
     )

@@ -51,6 +51,11 @@ class DelayModel:
     hazard: Floats
 
     @property
+    def is_timed(self) -> bool:
+        """Whether it is known of any label how long it took."""
+        return bool(self.hazard.shape[2] > 1)
+
+    @property
     def log_ratio(self) -> Floats:
         """Log ratio of P(waiting | 1) to P(waiting | 0), flat over (stratum, age)."""
         ratio: Floats = (self.hazard[0] - self.hazard[1]).ravel()

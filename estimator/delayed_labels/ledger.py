@@ -146,10 +146,16 @@ class Ledger:
         """
         limit = np.iinfo(np.int64).max if as_of is None else as_of
         found = [moment for moment in self.checked if moment <= limit]
+        arrival = self.latest_arrival(as_of)
+        return max([*found, *([] if arrival is None else [arrival])], default=None)
+
+    def latest_arrival(self, as_of: int | None = None) -> int | None:
+        """Return when the last label came, by a moment; None if none has a time."""
+        limit = np.iinfo(np.int64).max if as_of is None else as_of
+        latest = ALWAYS
         for chunk in self.chunks:
             at = chunk.events.at
-            found.append(int(at[at <= limit].max(initial=ALWAYS)))
-        latest = max(found, default=ALWAYS)
+            latest = max(latest, int(at[at <= limit].max(initial=ALWAYS)))
         return None if latest == ALWAYS else latest
 
     @property

@@ -28,7 +28,7 @@ from estimator.delayed_labels.arrivals import (
     seconds_waited,
     strata_of,
 )
-from estimator.delayed_labels.delay import fit_delays
+from estimator.delayed_labels.delay import DelayModel, fit_delays
 from estimator.frames import Columns, required
 
 Floats = NDArray[np.float64]
@@ -58,11 +58,21 @@ class ReferenceDelays:
     spread : ndarray of shape (N_AGES, 2, 2)
         By age: covariance, over chunks, of how the shift of the rows waiting then
         differs from their chunk's; 0 if it is not known.
+    pause : float
+        The longest time without any label that was usual, in seconds.
+    span : float
+        How long labels came, from the first to the last, in seconds.
+    dispersion : float
+        By how much chunks differ in the share of labels that have come at the median
+        delay, beyond chance: standard deviation over mean.
     """
 
     bands: Floats
     arrivals: Mapping[Hashable | None, Arrivals]
     spread: Floats
+    pause: float = 0.0
+    span: float = 0.0
+    dispersion: float = 0.0
 
 
 def learn_delays(
@@ -75,6 +85,7 @@ def learn_delays(
     bands = np.quantile(score, np.arange(1, N_BANDS) / N_BANDS)
     arrivals: dict[Hashable | None, Arrivals] = {}
     spread = np.zeros((N_AGES, 2, 2))
+    pause = span = dispersion = 0.0
     if columns.labeled_at is not None and columns.timestamp is not None:
         arrivals = arrivals_by_column(columns, bands, usable)
         by = choose_column(arrivals)
@@ -97,7 +108,79 @@ def learn_delays(
             log_ratio.reshape(-1, N_AGES),
             strata_of(columns, bands, by, counts.values)[came],
         )
-    return ReferenceDelays(bands=bands, arrivals=arrivals, spread=spread)
+        at = columns.labeled_at[came].astype("M8[us]").view(np.int64)
+        if at.size:
+            pause, span = longest_pause(at), float(np.ptp(at)) * 1e-6
+            seconds = seconds_waited(columns, came)
+            dispersion = measure_dispersion(seconds, chunk[came], len(chunks))
+    return ReferenceDelays(
+        bands=bands,
+        arrivals=arrivals,
+        spread=spread,
+        pause=pause,
+        span=span,
+        dispersion=dispersion,
+    )
+
+
+def model_of_reference(learned: ReferenceDelays) -> DelayModel | None:
+    """Return the delays of the reference alone, None if it does not say them."""
+    if not any(counts.count.any() for counts in learned.arrivals.values()):
+        return None
+    by = choose_column(learned.arrivals)
+    counts = learned.arrivals[by]
+    nobody = np.zeros((2, len(counts.values) + 1, N_BANDS, N_AGES))
+    return fit_delays(by, learned.bands, counts, nobody)
+
+
+def longest_pause(time: Integers) -> float:
+    """Return the longest time without any label, in seconds; 0 for fewer than two.
+
+    Only where labels come in numbers: of all arrivals, between the first and the last
+    twentieth. Afterwards the last rows' late labels come one by one.
+
+    Parameters
+    ----------
+    time : ndarray of int64, shape (n,)
+        Arrivals in any order, in microseconds since 1970.
+
+    Examples
+    --------
+    >>> days = np.repeat([0, 1, 2, 3, 4, 7, 8, 9, 10, 11], 100)
+    >>> longest_pause(days * 86_400_000_000) / 86_400
+    3.0
+    """
+    moments = np.sort(time)
+    cut = moments.size // 20
+    steps = np.diff(moments[cut : moments.size - cut])
+    return float(steps.max()) * 1e-6 if steps.size else 0.0
+
+
+def measure_dispersion(seconds: Floats, chunk: Integers, n_chunks: int) -> float:
+    """Return by how much chunks differ in how many labels have come at a median delay.
+
+    Parameters
+    ----------
+    seconds : ndarray of shape (n_labels,)
+        How long labels took.
+    chunk : ndarray of shape (n_labels,)
+        Number of the chunk of each.
+    n_chunks : int
+
+    Returns
+    -------
+    float
+        Standard deviation of the share over its mean, beyond chance.
+    """
+    n_labels = np.bincount(chunk, minlength=n_chunks).astype(np.float64)
+    early = np.bincount(chunk, seconds <= np.median(seconds), n_chunks)
+    full = n_labels > 0
+    if full.sum() < _MIN_CHUNKS:
+        return 0.0
+    share, mean = early[full] / n_labels[full], float(early.sum() / n_labels.sum())
+    chance = mean * (1.0 - mean) / n_labels[full]
+    excess = float(np.mean((share - mean) ** 2 - chance))
+    return float(np.sqrt(max(excess, 0.0)) / mean)
 
 
 def measure_spread(

@@ -1,0 +1,235 @@
+"""A dead label feed is seen, changes no value, and is not mistaken for a slow one."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.testing import assert_allclose
+
+from estimator import Monitor, PerformanceEstimator
+from estimator.delayed_labels.overdue import LabelCalendar, last_usual_delivery
+from estimator.delayed_labels.reference_delays import longest_pause, measure_dispersion
+
+DAY = pd.Timedelta(days=1)
+START = pd.Timestamp("2025-06-02")  # a Monday
+DIED = pd.Timestamp("2025-06-20")
+N_DAYS = 70
+LABELS = ["id", "y_true", "labeled_at"]
+
+
+def slow_by_class(y, rng):
+    return rng.exponential(np.where(y, 3.0, 15.0))
+
+
+def at_once(y, rng):
+    return rng.exponential(0.1, y.size)
+
+
+def world(start, n_days, per_day, first_id, delay=slow_by_class, seed=0):
+    rng = np.random.default_rng(seed)
+    n = n_days * per_day
+    score = rng.random(n)
+    label = rng.random(n) < score
+    time = start + pd.to_timedelta(np.sort(rng.uniform(0, n_days, n)), unit="D")
+    return pd.DataFrame(
+        {
+            "id": np.arange(n) + first_id,
+            "time": time,
+            "y_pred_proba": score,
+            "y_true": label.astype(int),
+            "labeled_at": time + pd.to_timedelta(delay(label, rng), unit="D"),
+        }
+    )
+
+
+def on_weekdays(frame):
+    """Labels of weekends are entered on Monday morning."""
+    at = frame["labeled_at"]
+    wait = (7 - at.dt.day_of_week) % 7
+    monday = at.dt.normalize() + pd.to_timedelta(wait, unit="D") + pd.Timedelta(hours=9)
+    return frame.assign(labeled_at=at.where(at.dt.day_of_week < 5, monday))
+
+
+def once_a_week(frame):
+    at = frame["labeled_at"]
+    monday = at.dt.normalize() + pd.to_timedelta(7 - at.dt.day_of_week, unit="D")
+    return frame.assign(labeled_at=monday)
+
+
+def as_they_come(frame):
+    return frame
+
+
+def deliver(
+    deliver=as_they_come, per_day=60, delay=slow_by_class, later=None, n_reference=98
+):
+    reference = world(START - n_reference * DAY, n_reference, per_day, 0, delay, seed=1)
+    production = world(START, N_DAYS, per_day, 10**6, later or delay)
+    estimator = PerformanceEstimator(
+        chunk="W", timestamp="time", labeled_at="labeled_at", metrics=["accuracy"]
+    ).fit(deliver(reference))
+    monitor = Monitor(estimator, row_id="id")
+    monitor.add_predictions(production.drop(columns=["y_true", "labeled_at"]))
+    return monitor, deliver(production)
+
+
+def overdue_by_night(monitor, first=0):
+    return [
+        int(monitor.label_arrival(as_of=START + day * DAY)["overdue"].sum())
+        for day in range(max(first, 1), N_DAYS)
+    ]
+
+
+@pytest.mark.parametrize("feed", [as_they_come, on_weekdays, once_a_week])
+@pytest.mark.parametrize("delay", [slow_by_class, at_once])
+def test_a_feed_that_works_is_never_called_dead(feed, delay):
+    monitor, production = deliver(feed, delay=delay)
+    monitor.add_labels(production[LABELS])
+    assert not any(overdue_by_night(monitor))
+
+
+def test_few_labels_and_slower_ones_are_no_dead_feed():
+    few, production = deliver(per_day=2)
+    few.add_labels(production[LABELS])
+    assert not any(overdue_by_night(few))
+
+    def slower(y, rng):
+        return 2.0 * slow_by_class(y, rng)
+
+    slow, production = deliver(later=slower)
+    slow.add_labels(production[LABELS])
+    assert not any(overdue_by_night(slow))
+
+
+@pytest.mark.parametrize(
+    ("feed", "within"), [(as_they_come, 4), (on_weekdays, 9), (once_a_week, 22)]
+)
+def test_a_dead_feed_is_seen_and_counted(feed, within):
+    monitor, production = deliver(feed)
+    came = production["labeled_at"] < DIED
+    monitor.add_labels(production.loc[came, LABELS])
+    alive = (DIED - START).days
+    found = overdue_by_night(monitor)
+    assert not any(found[: alive - 1])
+    assert all(found[alive - 1 + within :])
+    told = monitor.label_arrival(as_of=START + N_DAYS * DAY)
+    due = production["labeled_at"] <= START + N_DAYS * DAY
+    week = production["time"].dt.to_period("W").dt.start_time
+    truth = due.groupby(week).sum().to_numpy()
+    sizes = came.groupby(week).size().to_numpy()
+    # The delay model knows no weekdays: the youngest chunks are off by some days.
+    known = slice(None) if feed is as_they_come else slice(-2)
+    off = np.abs(told["expected"] - truth)[known]
+    np.testing.assert_array_less(off, 0.08 * sizes[known] + 6)
+    assert_allclose(told["expected"].sum(), truth.sum(), rtol=0.05)
+    assert (told["overdue"] == told["expected"] - told["n_labels"]).all()
+
+
+def test_labels_of_which_none_has_ever_come():
+    monitor, production = deliver()
+    early = monitor.label_arrival(as_of=START + DAY)
+    assert early["overdue"].sum() == 0  # the young end: they are still to be expected
+    told = monitor.label_arrival()
+    truth = (production["labeled_at"] <= production["time"].max()).sum()
+    assert_allclose(told["overdue"].sum(), truth, rtol=0.03)
+    assert told["n_labels"].sum() == 0
+
+
+def test_without_any_delay_known_nothing_is_expected():
+    reference = world(START - 98 * DAY, 98, 60, 0, seed=1)
+    estimator = PerformanceEstimator(chunk="W", timestamp="time").fit(reference)
+    monitor = Monitor(estimator, row_id="id")
+    monitor.add_predictions(world(START, N_DAYS, 60, 10**6).drop(columns="y_true"))
+    told = monitor.label_arrival()
+    assert told["expected"].isna().all()
+    assert (told["overdue"] == 0).all()
+
+
+def stray_labels(monitor, production):
+    late = production["labeled_at"].between(DIED + 45 * DAY, DIED + 50 * DAY)
+    monitor.add_labels(production.loc[late, LABELS][:3])
+
+
+def empty_batches(monitor, production):
+    for day in range(1, 50, 7):
+        monitor.add_labels(production.loc[:0, LABELS][:0], now=DIED + day * DAY)
+
+
+@pytest.mark.parametrize("happens", [stray_labels, empty_batches])
+def test_a_dead_feed_moves_no_value(happens):
+    """Whoever waits in vain is not of the class whose labels take longer."""
+    monitor, production = deliver()
+    monitor.add_labels(production.loc[production["labeled_at"] < DIED, LABELS])
+    before = monitor.performance()
+    happens(monitor, production)
+    after = monitor.performance()
+    analysis = after.period == "analysis"
+    half = 0.5 * (before.upper - before.lower)[analysis]
+    moved = np.abs(after.value - before.value)[analysis]
+    assert (moved <= 0.25 * half + 1e-4).all()
+    assert_allclose(after.upper - after.lower, before.upper - before.lower, atol=0.01)
+    assert monitor.label_arrival()["overdue"].sum() > 1_000
+    # And so says the call that only reads what still waits.
+    touched = monitor.add_predictions(
+        world(START + N_DAYS * DAY, 1, 60, 2 * 10**6).drop(
+            columns=["y_true", "labeled_at"]
+        )
+    )
+    assert_allclose(
+        touched.value[-1], monitor.performance().value[-1], atol=0.1 * half.max()
+    )
+
+
+def test_a_feed_that_comes_back_is_as_if_it_had_never_been_gone():
+    monitor, production = deliver()
+    monitor.add_labels(production.loc[production["labeled_at"] < DIED, LABELS])
+    assert monitor.label_arrival()["overdue"].sum() > 0
+    monitor.add_labels(production.loc[production["labeled_at"] >= DIED, LABELS])
+    assert monitor.label_arrival()["overdue"].sum() == 0
+
+
+def test_what_is_known_of_the_feed_is_saved(tmp_path):
+    monitor, production = deliver(once_a_week)
+    monitor.add_labels(production.loc[production["labeled_at"] < DIED, LABELS])
+    monitor.save(tmp_path / "monitor.npz")
+    loaded = Monitor.load(tmp_path / "monitor.npz")
+    pd.testing.assert_frame_equal(loaded.label_arrival(), monitor.label_arrival())
+    delays = loaded.estimator.reference_.delays
+    assert delays.pause == 7 * 86_400.0
+    assert delays.dispersion == monitor.estimator.reference_.delays.dispersion
+
+
+def test_the_last_usual_delivery():
+    rng = np.random.default_rng(0)
+    seconds = np.sort(rng.uniform(0, 30, 3_000)) * 86_400
+    usual = np.rint(1e6 * seconds).astype(np.int64)
+    day = 86_400_000_000
+    for n_stray in (0, 3, 20):
+        stray = np.linspace(40, 79, n_stray) * day
+        time = np.append(usual, stray.astype(np.int64))
+        found = last_usual_delivery(LabelCalendar(as_of=80 * day, time=time))
+        assert abs(found - usual.max()) <= 80 * day / 1_024
+        counted = LabelCalendar(
+            as_of=80 * day, time=rng.permutation(time), count=np.ones(time.size)
+        )
+        assert last_usual_delivery(counted) == found
+    healthy = LabelCalendar(as_of=30 * day, time=usual)
+    assert last_usual_delivery(healthy) == usual.max()
+    nothing = LabelCalendar(as_of=1, time=np.empty(0, dtype=np.int64))
+    assert last_usual_delivery(nothing) is None
+
+
+def test_chunks_that_differ_by_chance_have_no_dispersion():
+    rng = np.random.default_rng(0)
+    chunk = np.repeat(np.arange(40), 500)
+    same = measure_dispersion(rng.exponential(10, chunk.size), chunk, 40)
+    assert same < 0.05
+    speed = np.exp(rng.normal(0, 0.5, 40))
+    differs = measure_dispersion(rng.exponential(10 * speed[chunk]), chunk, 40)
+    # By the delta method: d share / d log speed at the median is ½ ln 2, over ½.
+    assert differs == pytest.approx(0.5 * np.log(2), rel=0.3)
+
+
+def test_a_pause_is_the_longest_where_labels_are_many():
+    assert longest_pause(np.array([5])) == 0.0
+    tail = np.append(np.arange(100), [1_000, 5_000]) * 1_000_000
+    assert longest_pause(tail) == 1.0
