@@ -14,6 +14,7 @@ _OPTIONS: dict[str, Any] = {
     "nogil": True,
     "fastmath": {"reassoc", "contract", "nsz"},
     "error_model": "numpy",
+    "no_cfunc_wrapper": True,  # no C code calls a kernel: compiling saves 0.05 s each
 }
 
 
@@ -29,7 +30,8 @@ def kernel(function: Function) -> Function:
     ----------
     function : callable
         Arithmetic on arrays; its own callees must live in the same module, since numba
-        does not see edits to helpers elsewhere.
+        does not see edits to helpers elsewhere. It copies and scales arrays element by
+        element: ``a[:] = b`` makes numba compile 2 s of text formatting for an error.
 
     Returns
     -------
@@ -51,6 +53,37 @@ def kernel(function: Function) -> Function:
             raise
         compiled = njit(**_OPTIONS)(function)
     return cast("Function", compiled)
+
+
+def kernel_part(function: Function) -> Function:
+    """Compile ``function`` for other kernels of its module, which alone can call it.
+
+    It has no entry from Python and no file in the cache, since it is compiled into its
+    callers: that halves the time that compiling it takes.
+
+    Parameters
+    ----------
+    function : callable
+        As for `kernel`.
+
+    Returns
+    -------
+    callable
+        The compiled function, with the same signature.
+
+    Examples
+    --------
+    >>> @kernel_part
+    ... def double(value):
+    ...     return 2 * value
+    >>> @kernel
+    ... def twice_as_much(value):
+    ...     return double(value)
+    >>> twice_as_much(3)
+    6
+    """
+    options: dict[str, Any] = {"no_cpython_wrapper": True, **_OPTIONS}
+    return cast("Function", njit(**options)(function))
 
 
 def n_cores() -> int:

@@ -15,8 +15,8 @@ from calibration._threads import share_out
 from calibration.base import Calibrator, UncertainCalibrator
 from estimator._kernels.soft_label_sums import (
     N_CHANNELS,
-    N_SCATTER,
     N_SUMS,
+    log_loss_sums,
     soft_label_sums,
 )
 
@@ -27,6 +27,8 @@ Advance = Callable[[int], None]
 _EMPTY = np.empty(0)
 # Closer to 0 or 1 than this a probability has no log odds worth telling.
 _CERTAIN = 1e-9
+# Chunks whose influences by cell are held at a time: at most 0.8 MB with 64 cells.
+_CHUNKS_AT_ONCE = 256
 # The distance from 0 and 1 at which scikit-learn's log_loss clips float64 scores.
 _LOG_LOSS_CLIP = np.finfo(np.float64).eps
 
@@ -65,7 +67,20 @@ class ErrorCells:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class SoftLabelSums:
-    """What the kernel found, one row per chunk; its docstring names the columns."""
+    """Sums over each chunk's rows.
+
+    Attributes
+    ----------
+    sums : ndarray of shape (n_chunks, N_SUMS)
+        The columns that :mod:`estimator._kernels.soft_label_sums` names.
+    jacobian : ndarray of shape (n_chunks, N_CHANNELS, n_factors)
+        Product of each channel's influences by cell with the calibration map's error
+        factor.
+    scatter : ndarray of shape (n_chunks, N_CHANNELS + 1)
+        Squares of the influences by cell, and last the product of the first two
+        channels', weighted by each cell's own variance: the density-ratio form for maps
+        without a factor.
+    """
 
     sums: Floats
     jacobian: Floats
@@ -167,7 +182,7 @@ def sum_soft_labels(
     out = SoftLabelSums(
         sums=np.empty((n_chunks, N_SUMS)),
         jacobian=np.empty((n_chunks, N_CHANNELS, error_cells.factor.shape[0])),
-        scatter=np.empty((n_chunks, N_SCATTER)),
+        scatter=np.empty((n_chunks, N_CHANNELS + 1)),
     )
 
     def work(block: slice) -> None:
@@ -211,27 +226,56 @@ def sum_soft_labels(
             np.negative(clipped, out=clipped)
             log_complement = np.log1p(clipped, out=clipped)
             log_odds -= log_complement
-        soft_label_sums(
-            block_score,
-            np.ascontiguousarray(block_soft, dtype=np.float64),
-            block_decision,
-            block_weight,
-            log_odds,
-            log_complement,
-            inner,
-            error_cells.edges,
-            error_cells.factor,
-            error_cells.variance,
-            error_cells.score_range,
-            out.sums[block],
-            out.jacobian[block],
-            out.scatter[block],
-        )
+        block_soft = np.ascontiguousarray(block_soft, dtype=np.float64)
+        sums = out.sums[block]
+        lowest, highest = error_cells.score_range.tolist()
+        for first in range(0, inner.size - 1, _CHUNKS_AT_ONCE):
+            chunks_here = slice(first, min(first + _CHUNKS_AT_ONCE, inner.size - 1))
+            bounds_here = inner[first : chunks_here.stop + 1]
+            n_here, n_cells = bounds_here.size - 1, error_cells.variance.size
+            cells = np.zeros((n_here, N_CHANNELS, n_cells))
+            soft_label_sums(
+                block_score,
+                block_soft,
+                block_decision,
+                block_weight,
+                log_odds,
+                bounds_here,
+                error_cells.edges,
+                lowest,
+                highest,
+                sums[chunks_here],
+                cells,
+            )
+            _project(
+                cells,
+                error_cells,
+                out.jacobian[block][chunks_here],
+                out.scatter[block][chunks_here],
+            )
+        if with_log_loss:
+            log_loss_sums(
+                block_soft, block_weight, log_odds, log_complement, inner, sums
+            )
         if advance is not None:
             advance(block_score.size)
 
     share_out(offsets, work)
     return out
+
+
+def _project(
+    cells: Floats, error_cells: ErrorCells, jacobian: Floats, scatter: Floats
+) -> None:
+    """Multiply chunks' influences by cell with the map's error by cell.
+
+    ``einsum`` sums in the same order for any number of chunks, unlike a product of
+    matrices: results must not depend on how chunks are shared out to threads.
+    """
+    variance = error_cells.variance
+    np.einsum("ckb,rb->ckr", cells, error_cells.factor, out=jacobian)
+    np.einsum("cb,cb,b->c", cells[:, 0], cells[:, 1], variance, out=scatter[:, -1])
+    np.einsum("ckb,ckb,b->ck", cells, cells, variance, out=scatter[:, :-1])
 
 
 def _rectangles(values: Floats, offsets: NDArray[np.int64]) -> Iterator[Floats]:

@@ -385,7 +385,8 @@ def harmonics(
                     since[j, width] = own * o[i]
                     since[j, width + 1] = own * e[i]
                     since[j, width + 2] = own * z[i]
-            before[:] = now
+            for j in range(width):
+                before[j] = now[j]
         for j in range(width):  # from there on the deployment is the constant
             after[j, width + 1] = after[j, width]
         for kind in range(2):
@@ -558,7 +559,8 @@ def log_switching(
                     alpha[at + 2] + alpha[at + 4]
                 )
                 moved[at + 4] = stay * alpha[at + 4] + change * alpha[at + 3]
-            alpha[:] = moved
+            for s in range(10):
+                alpha[s] = moved[s]
         norm = 0.0
         for s in range(5):
             alpha[s] *= down if s % 2 == 1 else up

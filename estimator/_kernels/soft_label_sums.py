@@ -20,22 +20,18 @@ Columns of ``sums`` (``d`` is the decision, ``v = z(1 - z)``, ``l`` a row's loss
 The calibration's error enters through ``v h``, what a shift of a row's log odds does
 to the metric (nothing, once its label is known), summed over cells of the score in six
 channels: ``v`` of rows with d = 0 and with d = 1, and ``v h`` of ROC AUC, of average
-precision, of Brier and log loss (times n). ``jacobian`` has each channel's product with
-the calibration map's error factor, ``scatter`` the sums of squares (and of the first
-two channels' product) weighted by each cell's own variance: the density-ratio form for
-maps without a factor.
+precision, of Brier and log loss (times n).
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration._jit import kernel
+from calibration._jit import kernel, kernel_part
 
 Floats = NDArray[np.float64]
 
 N_SUMS = 23
 N_CHANNELS = 6
-N_SCATTER = 7
 
 _NEGLIGIBLE = 1e-30
 
@@ -47,53 +43,72 @@ def soft_label_sums(
     decisions: NDArray[np.bool_],
     weights: Floats | None,
     log_odds: Floats,
-    log_complement: Floats,
     offsets: NDArray[np.int64],
     cell_edges: Floats,
-    cell_factor: Floats,
-    cell_variance: Floats,
-    score_range: Floats,
+    lowest: float,
+    highest: float,
     sums: Floats,
-    jacobian: Floats,
-    scatter: Floats,
+    cells: Floats,
 ) -> None:
-    """Fill ``sums``, ``jacobian`` and ``scatter``, one row of each per chunk.
+    """Fill ``sums``, but for columns 17 to 19, and ``cells``, an entry per chunk.
 
-    ``log_odds`` and ``log_complement`` are logit(s) and ln(1 - s) of the clipped score,
-    or empty where log loss is not wanted. ``cell_edges`` (n_cells - 1) rise; cell ``b``
-    owns scores in ``(cell_edges[b - 1], cell_edges[b]]``, and ``cell_factor[:, b]``.
+    ``cells[c]`` (N_CHANNELS, n_cells) has the channels by cell of the score, and comes
+    as zeros: ``cell_edges`` (n_cells - 1) rise; cell ``b`` owns scores in
+    ``(cell_edges[b - 1], cell_edges[b]]``. Scores from ``lowest`` to ``highest`` are
+    inside the reference. ``log_odds`` is logit(s) of the clipped score, or empty where
+    log loss is not wanted.
     """
-    cells = np.empty((6, cell_variance.size))
     for c in range(offsets.size - 1):
-        own = slice(offsets[c], offsets[c + 1])
-        s, z, d, w = scores[own], soft[own], decisions[own], _cut(weights, own)
-        sums[c] = 0.0
-        sums[c, 6:14] = np.nan
-        jacobian[c] = 0.0
-        scatter[c] = 0.0
-        negatives = _totals(s, z, d, w, sums[c])
-        if log_odds.size > 0:
-            _log_loss(z, w, log_odds[own], log_complement[own], sums[c])
-        if s.size == 0:
+        begin, stop = offsets[c], offsets[c + 1]
+        out = sums[c]
+        for column in range(out.size):
+            out[column] = np.nan if 6 <= column < 14 else 0.0
+        negatives = _totals(scores, soft, decisions, weights, begin, stop, out)
+        if begin == stop:
             continue
-        first = np.searchsorted(s, score_range[0])
-        last = np.searchsorted(s, score_range[1], side="right")
-        sums[c, 22] = _count(w, 0, first) + _count(w, last, s.size)
-        _ranks(s, z, w, negatives, sums[c])
-        odds = log_odds[own] if log_odds.size > 0 else log_odds
-        _influences(s, z, d, w, odds, negatives, cell_edges, cells, sums[c])
-        _project(cells, cell_factor, cell_variance, jacobian[c], scatter[c])
+        out[22] = _outside(scores, weights, begin, stop, lowest, highest)
+        _ranks(scores, soft, weights, begin, stop, negatives, out)
+        _influences(
+            scores,
+            soft,
+            decisions,
+            weights,
+            log_odds,
+            begin,
+            stop,
+            negatives,
+            cell_edges,
+            cells[c],
+            out,
+        )
 
 
 @kernel
-def _cut(weight: Floats | None, own: slice) -> Floats | None:
-    """Return the weights of some rows."""
-    if weight is None:
-        return None
-    return weight[own]
+def log_loss_sums(
+    soft: Floats,
+    weights: Floats | None,
+    log_odds: Floats,
+    log_complement: Floats,
+    offsets: NDArray[np.int64],
+    sums: Floats,
+) -> None:
+    """Fill columns 17 to 19 of ``sums``: a row's loss is -ln(1 - s), less logit(s) y.
+
+    ``log_odds`` and ``log_complement`` are logit(s) and ln(1 - s) of the clipped score.
+    Few ask for log loss, so that this is compiled apart.
+    """
+    for c in range(offsets.size - 1):
+        loss = loss_squared = loss_label = 0.0
+        for i in range(offsets[c], offsets[c + 1]):
+            times, z = _times(weights, i), soft[i]
+            row = -log_complement[i] - z * log_odds[i]
+            loss += times * row
+            loss_squared += times * (row * row)
+            loss_label += times * (z * (1.0 - z) * log_odds[i] * log_odds[i])
+        sums[c, 17], sums[c, 18], sums[c, 19] = loss, loss_squared, loss_label
 
 
-@kernel
+@kernel_part
 def _times(weight: Floats | None, i: int) -> float:
     """Return for how many rows row ``i`` stands."""
     if weight is None:
@@ -101,7 +116,7 @@ def _times(weight: Floats | None, i: int) -> float:
     return float(weight[i])
 
 
-@kernel
+@kernel_part
 def _count(weight: Floats | None, begin: int, stop: int) -> float:
     """Return for how many rows those from ``begin`` to before ``stop`` stand."""
     if weight is None:
@@ -109,7 +124,24 @@ def _count(weight: Floats | None, begin: int, stop: int) -> float:
     return float(weight[begin:stop].sum())
 
 
-@kernel
+@kernel_part
+def _outside(
+    s: Floats, weight: Floats | None, begin: int, stop: int, low: float, high: float
+) -> float:
+    """Return how many rows have a score below ``low`` or above ``high``."""
+    total = 0.0
+    i = begin
+    while i < stop and s[i] < low:
+        total += _times(weight, i)
+        i += 1
+    i = stop - 1
+    while i >= begin and s[i] > high:
+        total += _times(weight, i)
+        i -= 1
+    return total
+
+
+@kernel_part
 def _power(base: float, weight: Floats | None, i: int) -> float:
     """Return the product of as many equal factors as row ``i`` stands for."""
     if weight is None:
@@ -117,9 +149,15 @@ def _power(base: float, weight: Floats | None, i: int) -> float:
     return float(base ** weight[i])
 
 
-@kernel
+@kernel_part
 def _totals(
-    s: Floats, z: Floats, d: NDArray[np.bool_], w: Floats | None, out: Floats
+    s: Floats,
+    z: Floats,
+    d: NDArray[np.bool_],
+    w: Floats | None,
+    begin: int,
+    stop: int,
+    out: Floats,
 ) -> float:
     """Sum what adds up by row: the confusion matrix and the Brier score.
 
@@ -128,7 +166,7 @@ def _totals(
     """
     n_1 = z_0 = z_1 = v_0 = v_1 = negatives = 0.0
     brier = brier_squared = brier_label = 0.0
-    for i in range(s.size):
+    for i in range(begin, stop):
         times = _times(w, i)
         one = times if d[i] else 0.0
         v = z[i] * (1.0 - z[i])
@@ -143,16 +181,16 @@ def _totals(
         brier += times * row
         brier_squared += times * (row * row)
         brier_label += times * (v * slope * slope)
-    out[0], out[1] = _count(w, 0, s.size) - n_1, n_1
+    out[0], out[1] = _count(w, begin, stop) - n_1, n_1
     out[2], out[3], out[4], out[5] = z_0, z_1, v_0, v_1
     out[14], out[15], out[16] = brier, brier_squared, brier_label
     # Products end where they can no longer matter: denormal numbers are slow.
     no_positive = no_negative = 1.0
-    for i in range(s.size):
+    for i in range(begin, stop):
         no_negative *= _power(z[i], w, i)
         if no_negative < _NEGLIGIBLE:
             break
-    for i in range(s.size - 1, -1, -1):
+    for i in range(stop - 1, begin - 1, -1):
         no_positive *= _power(1.0 - z[i], w, i)
         if no_positive < _NEGLIGIBLE:
             break
@@ -160,24 +198,15 @@ def _totals(
     return negatives
 
 
-@kernel
-def _log_loss(
-    z: Floats, w: Floats | None, log_odds: Floats, log_complement: Floats, out: Floats
-) -> None:
-    """Sum the log loss of each row: -ln(1 - s), less logit(s) where y = 1."""
-    loss = loss_squared = loss_label = 0.0
-    for i in range(z.size):
-        times = _times(w, i)
-        row = -log_complement[i] - z[i] * log_odds[i]
-        loss += times * row
-        loss_squared += times * (row * row)
-        loss_label += times * (z[i] * (1.0 - z[i]) * log_odds[i] * log_odds[i])
-    out[17], out[18], out[19] = loss, loss_squared, loss_label
-
-
-@kernel
+@kernel_part
 def _ranks(
-    s: Floats, z: Floats, w: Floats | None, negatives: float, out: Floats
+    s: Floats,
+    z: Floats,
+    w: Floats | None,
+    begin: int,
+    stop: int,
+    negatives: float,
+    out: Floats,
 ) -> None:
     """Find ROC AUC and average precision, by blocks of equal score.
 
@@ -185,17 +214,16 @@ def _ranks(
     precision is each block's precision weighted by its positives; E[y²] = z adds what a
     row contributes to its own precision.
     """
-    n = s.size
     positives, self_pairs = out[2] + out[3], out[4] + out[5]
     below_0 = below_1 = concordant = precision = own = 0.0
     left = rows = out[0] + out[1]  # left: at or above the block
-    i = 0
-    while i < n:
+    i = begin
+    while i < stop:
         score, times = s[i], _times(w, i)
         block_0, block_1 = times * (1.0 - z[i]), times * z[i]
         block_self, block = block_1 * (1.0 - z[i]), times
         i += 1
-        while i < n and s[i] == score:
+        while i < stop and s[i] == score:
             times = _times(w, i)
             block_0 += times * (1.0 - z[i])
             block_1 += times * z[i]
@@ -216,13 +244,15 @@ def _ranks(
         out[10] = (precision + own) / positives
 
 
-@kernel
+@kernel_part
 def _influences(
     s: Floats,
     z: Floats,
     d: NDArray[np.bool_],
     w: Floats | None,
     log_odds: Floats,
+    begin: int,
+    stop: int,
     negatives: float,
     cell_edges: Floats,
     cells: Floats,
@@ -233,8 +263,6 @@ def _influences(
     Influences are kept times their denominator, pairs or positives, until the end.
     Times ``v`` they go by cell of the score into ``cells``.
     """
-    cells[:] = 0.0
-    n = s.size
     positives, self_pairs = out[2] + out[3], out[4] + out[5]
     has_auc, has_ap = not np.isnan(out[6]), not np.isnan(out[10])
     auc = out[6] if has_auc else 0.0
@@ -253,8 +281,8 @@ def _influences(
     uneven = negatives - 1.0 - positives
     with_log_loss = log_odds.size > 0
     cell, edge = 0, cell_edges[0] if cell_edges.size > 0 else np.inf
-    i = 0  # where the open block ends
-    for k in range(n):
+    i = begin  # where the open block ends
+    for k in range(begin, stop):
         if k == i:  # the next block of equal scores begins
             below_0 += block_0
             below_1 += block_1
@@ -263,7 +291,7 @@ def _influences(
             block_0, block_1 = times * (1.0 - z[k]), times * z[k]
             own, block = block_1 * (1.0 - z[k]), times
             i += 1
-            while i < n and s[i] == score:
+            while i < stop and s[i] == score:
                 times = _times(w, i)
                 block_0 += times * (1.0 - z[i])
                 block_1 += times * z[i]
@@ -314,8 +342,9 @@ def _influences(
     cells[0, cell], cells[1, cell] = rows_0, rows_1
     cells[2, cell], cells[3, cell] = cell_auc, cell_ap
     cells[4, cell], cells[5, cell] = cell_brier, cell_loss
-    cells[2] *= per_pair
-    cells[3] *= per_positive
+    for b in range(cells.shape[1]):
+        cells[2, b] *= per_pair
+        cells[3, b] *= per_positive
     if has_auc:
         # Second order: each label with itself, and the products of two labels that
         # stand in both numerator and denominator.
@@ -329,25 +358,3 @@ def _influences(
         # Rounding may leave less than nothing, where all rows are alike.
         ap_spread = max(ap_row - ap_psi * ap_psi / rows, 0.0)
         out[13] = ap_spread * per_positive * per_positive
-
-
-@kernel
-def _project(
-    cells: Floats, factor: Floats, variance: Floats, jacobian: Floats, scatter: Floats
-) -> None:
-    """Multiply a chunk's influences by cell with the map's error by cell."""
-    n_cells = variance.size
-    for k in range(cells.shape[0]):
-        for r in range(factor.shape[0]):
-            total = 0.0
-            for b in range(n_cells):
-                total += cells[k, b] * factor[r, b]
-            jacobian[k, r] = total
-        total = 0.0
-        for b in range(n_cells):
-            total += cells[k, b] * cells[k, b] * variance[b]
-        scatter[k] = total
-    total = 0.0
-    for b in range(n_cells):
-        total += cells[0, b] * cells[1, b] * variance[b]
-    scatter[6] = total

@@ -13,11 +13,6 @@ def piecewise_cubic(x, knots, origins, table):
     return out
 
 
-def clipped_odds(scores, clip):
-    kept = [min(max(score, clip), 1 - clip) for score in scores]
-    return [score / (1 - score) for score in kept]
-
-
 def jeffreys_interval(positives, n, level):
     """Solve the two tail equations of the Beta(k + 1/2, n - k + 1/2) posterior."""
     from scipy.integrate import quad
