@@ -269,13 +269,12 @@ def _project(
 ) -> None:
     """Multiply chunks' influences by cell with the map's error by cell.
 
-    ``einsum`` sums in the same order for any number of chunks, unlike a product of
-    matrices: results must not depend on how chunks are shared out to threads.
+    One small product of matrices per chunk, whatever the number of chunks: results must
+    not depend on how chunks are shared out to threads.
     """
-    variance = error_cells.variance
-    np.einsum("ckb,rb->ckr", cells, error_cells.factor, out=jacobian)
-    np.einsum("cb,cb,b->c", cells[:, 0], cells[:, 1], variance, out=scatter[:, -1])
-    np.einsum("ckb,ckb,b->ck", cells, cells, variance, out=scatter[:, :-1])
+    np.matmul(cells, error_cells.factor.T, out=jacobian)
+    np.matmul(cells * cells, error_cells.variance, out=scatter[:, :-1])
+    np.matmul(cells[:, :1] * cells[:, 1:2], error_cells.variance, out=scatter[:, -1:])
 
 
 def _rectangles(values: Floats, offsets: NDArray[np.int64]) -> Iterator[Floats]:

@@ -59,28 +59,18 @@ def soft_label_sums(
     log loss is not wanted.
     """
     for c in range(offsets.size - 1):
-        begin, stop = offsets[c], offsets[c + 1]
+        own = slice(offsets[c], offsets[c + 1])
+        s, z, d = scores[own], soft[own], decisions[own]
+        w = None if weights is None else weights[own]
+        odds = log_odds[own] if log_odds.size > 0 else log_odds
         out = sums[c]
         for column in range(out.size):
             out[column] = np.nan if 6 <= column < 14 else 0.0
-        negatives = _totals(scores, soft, decisions, weights, begin, stop, out)
-        if begin == stop:
-            continue
-        out[22] = _outside(scores, weights, begin, stop, lowest, highest)
-        _ranks(scores, soft, weights, begin, stop, negatives, out)
-        _influences(
-            scores,
-            soft,
-            decisions,
-            weights,
-            log_odds,
-            begin,
-            stop,
-            negatives,
-            cell_edges,
-            cells[c],
-            out,
-        )
+        negatives = _totals(s, z, d, w, out)
+        if s.size > 0:
+            out[22] = _outside(s, w, lowest, highest)
+            _ranks(s, z, w, negatives, out)
+            _influences(s, z, d, w, odds, negatives, cell_edges, cells[c], out)
 
 
 @kernel
@@ -125,17 +115,15 @@ def _count(weight: Floats | None, begin: int, stop: int) -> float:
 
 
 @kernel_part
-def _outside(
-    s: Floats, weight: Floats | None, begin: int, stop: int, low: float, high: float
-) -> float:
+def _outside(s: Floats, weight: Floats | None, low: float, high: float) -> float:
     """Return how many rows have a score below ``low`` or above ``high``."""
     total = 0.0
-    i = begin
-    while i < stop and s[i] < low:
+    i = 0
+    while i < s.size and s[i] < low:
         total += _times(weight, i)
         i += 1
-    i = stop - 1
-    while i >= begin and s[i] > high:
+    i = s.size - 1
+    while i >= 0 and s[i] > high:
         total += _times(weight, i)
         i -= 1
     return total
@@ -151,13 +139,7 @@ def _power(base: float, weight: Floats | None, i: int) -> float:
 
 @kernel_part
 def _totals(
-    s: Floats,
-    z: Floats,
-    d: NDArray[np.bool_],
-    w: Floats | None,
-    begin: int,
-    stop: int,
-    out: Floats,
+    s: Floats, z: Floats, d: NDArray[np.bool_], w: Floats | None, out: Floats
 ) -> float:
     """Sum what adds up by row: the confusion matrix and the Brier score.
 
@@ -166,7 +148,7 @@ def _totals(
     """
     n_1 = z_0 = z_1 = v_0 = v_1 = negatives = 0.0
     brier = brier_squared = brier_label = 0.0
-    for i in range(begin, stop):
+    for i in range(s.size):
         times = _times(w, i)
         one = times if d[i] else 0.0
         v = z[i] * (1.0 - z[i])
@@ -181,16 +163,16 @@ def _totals(
         brier += times * row
         brier_squared += times * (row * row)
         brier_label += times * (v * slope * slope)
-    out[0], out[1] = _count(w, begin, stop) - n_1, n_1
+    out[0], out[1] = _count(w, 0, s.size) - n_1, n_1
     out[2], out[3], out[4], out[5] = z_0, z_1, v_0, v_1
     out[14], out[15], out[16] = brier, brier_squared, brier_label
     # Products end where they can no longer matter: denormal numbers are slow.
     no_positive = no_negative = 1.0
-    for i in range(begin, stop):
+    for i in range(s.size):
         no_negative *= _power(z[i], w, i)
         if no_negative < _NEGLIGIBLE:
             break
-    for i in range(stop - 1, begin - 1, -1):
+    for i in range(s.size - 1, -1, -1):
         no_positive *= _power(1.0 - z[i], w, i)
         if no_positive < _NEGLIGIBLE:
             break
@@ -200,13 +182,7 @@ def _totals(
 
 @kernel_part
 def _ranks(
-    s: Floats,
-    z: Floats,
-    w: Floats | None,
-    begin: int,
-    stop: int,
-    negatives: float,
-    out: Floats,
+    s: Floats, z: Floats, w: Floats | None, negatives: float, out: Floats
 ) -> None:
     """Find ROC AUC and average precision, by blocks of equal score.
 
@@ -214,16 +190,17 @@ def _ranks(
     precision is each block's precision weighted by its positives; E[y²] = z adds what a
     row contributes to its own precision.
     """
+    n = s.size
     positives, self_pairs = out[2] + out[3], out[4] + out[5]
     below_0 = below_1 = concordant = precision = own = 0.0
     left = rows = out[0] + out[1]  # left: at or above the block
-    i = begin
-    while i < stop:
+    i = 0
+    while i < n:
         score, times = s[i], _times(w, i)
         block_0, block_1 = times * (1.0 - z[i]), times * z[i]
         block_self, block = block_1 * (1.0 - z[i]), times
         i += 1
-        while i < stop and s[i] == score:
+        while i < n and s[i] == score:
             times = _times(w, i)
             block_0 += times * (1.0 - z[i])
             block_1 += times * z[i]
@@ -251,8 +228,6 @@ def _influences(
     d: NDArray[np.bool_],
     w: Floats | None,
     log_odds: Floats,
-    begin: int,
-    stop: int,
     negatives: float,
     cell_edges: Floats,
     cells: Floats,
@@ -263,6 +238,7 @@ def _influences(
     Influences are kept times their denominator, pairs or positives, until the end.
     Times ``v`` they go by cell of the score into ``cells``.
     """
+    n = s.size
     positives, self_pairs = out[2] + out[3], out[4] + out[5]
     has_auc, has_ap = not np.isnan(out[6]), not np.isnan(out[10])
     auc = out[6] if has_auc else 0.0
@@ -281,8 +257,8 @@ def _influences(
     uneven = negatives - 1.0 - positives
     with_log_loss = log_odds.size > 0
     cell, edge = 0, cell_edges[0] if cell_edges.size > 0 else np.inf
-    i = begin  # where the open block ends
-    for k in range(begin, stop):
+    i = 0  # where the open block ends
+    for k in range(n):
         if k == i:  # the next block of equal scores begins
             below_0 += block_0
             below_1 += block_1
@@ -291,7 +267,7 @@ def _influences(
             block_0, block_1 = times * (1.0 - z[k]), times * z[k]
             own, block = block_1 * (1.0 - z[k]), times
             i += 1
-            while i < stop and s[i] == score:
+            while i < n and s[i] == score:
                 times = _times(w, i)
                 block_0 += times * (1.0 - z[i])
                 block_1 += times * z[i]
