@@ -24,7 +24,7 @@ Series = nw.Series[Any]
 Scores = NDArray[np.float64] | NDArray[np.float32]
 
 MISSING = "(missing)"
-_MAX_VALUES = 1_000
+MAX_VALUES = 1_000
 _POSITIVE = {"yes", "y", "true", "t", "positive", "pos", "bad", "default", "churn"}
 _BLOCK = 1 << 16
 
@@ -143,9 +143,9 @@ def read_segment(series: Series, what: str) -> SegmentCodes:
     seen = np.zeros(len(values) + 1, dtype=np.bool_)
     for part in _blocks(codes):
         seen[part] = True  # -1, a missing cell, is the last place
-    if seen.sum() > _MAX_VALUES:
+    if seen.sum() > MAX_VALUES:
         msg = (
-            f"{what} must have at most {_MAX_VALUES:,} distinct values as a segment, "
+            f"{what} must have at most {MAX_VALUES:,} distinct values as a segment, "
             f"got {seen.sum():,}. Group or bin them first, e.g. pd.cut(column, 10)."
         )
         raise ValueError(msg)

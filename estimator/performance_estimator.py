@@ -56,7 +56,7 @@ _METHOD_SYNONYMS: Final = MappingProxyType(
         "none": "auto",
     }
 )
-_COLUMN_ROLES: Final = ("timestamp", "y_pred_proba", "y_pred", "y_true", "labeled_at")
+COLUMN_ROLES: Final = ("timestamp", "y_pred_proba", "y_pred", "y_true", "labeled_at")
 
 
 class PerformanceEstimator(BaseEstimator):  # type: ignore[misc]
@@ -407,7 +407,7 @@ class PerformanceEstimator(BaseEstimator):  # type: ignore[misc]
 
     def _check_columns(self) -> None:
         """Refuse what cannot be the name of a column, or several."""
-        for role in _COLUMN_ROLES:
+        for role in COLUMN_ROLES:
             name = getattr(self, role)
             needed = role in ("y_pred_proba", "y_true")
             if (name is None and needed) or not _is_hashable(name):
@@ -422,7 +422,7 @@ class PerformanceEstimator(BaseEstimator):  # type: ignore[misc]
                     f"a {type(names).__name__}. Pass a list."
                 )
                 raise TypeError(msg)
-            wrong = [n for n in _names(names) if n is None or not _is_hashable(n)]
+            wrong = [n for n in column_names(names) if n is None or not _is_hashable(n)]
             if wrong:
                 msg = (
                     f"`{role}` must be names of columns, got {wrong[0]!r} among them. "
@@ -500,10 +500,10 @@ class PerformanceEstimator(BaseEstimator):  # type: ignore[misc]
         return self.method in ADAPTIVE and bool(self._feature_columns())
 
     def _segment_columns(self) -> tuple[Hashable, ...]:
-        return _names(self.segments)
+        return column_names(self.segments)
 
     def _feature_columns(self) -> tuple[Hashable, ...]:
-        return _names(self.features)
+        return column_names(self.features)
 
     def _chunks(self, columns: Columns, chunk: Any) -> Chunks:
         return make_chunks(columns.n_rows, chunk, columns.timestamp, columns.timezone)
@@ -512,7 +512,7 @@ class PerformanceEstimator(BaseEstimator):  # type: ignore[misc]
         return Progress(total + 1, sys.stderr if self.progress else None)
 
 
-def _names(columns: Any) -> tuple[Hashable, ...]:
+def column_names(columns: Any) -> tuple[Hashable, ...]:
     """Return column names given as one, several or None."""
     if columns is None:
         return ()

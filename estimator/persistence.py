@@ -6,10 +6,11 @@ format's version, constructors' arguments and how to read the arrays beside it.
 """
 
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import fields
-from io import BytesIO
+from datetime import date, datetime
+from itertools import pairwise
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -18,25 +19,41 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from calibration import CALIBRATORS, FeatureAwareCalibrator
+from estimator._columns import MAX_VALUES
+from estimator._datetimes import check_years, wall_clock
+from estimator.archive import (
+    Arrays,
+    check_array,
+    garbled,
+    read_archive,
+    under,
+    write_archive,
+)
+from estimator.chunking import check_chunk, make_chunks
 from estimator.degradation.announcements import from_json, to_json
 from estimator.degradation.thresholds import Thresholds
 from estimator.delayed_labels.arrivals import N_AGES, N_BANDS, Arrivals
+from estimator.delayed_labels.ledger import Ledger
 from estimator.delayed_labels.ledger_file import ledger_from_arrays, ledger_to_arrays
 from estimator.delayed_labels.reference_delays import ReferenceDelays
 from estimator.features import Feature, FeatureTable
-from estimator.files import replacing
+from estimator.frames import required
 from estimator.label_free.shift_adaptive import ReferenceSample, ShiftAdapter
 from estimator.metrics import resolve_metrics
 from estimator.monitor import Epoch, Monitor
-from estimator.performance_estimator import PerformanceEstimator
+from estimator.performance_estimator import (
+    COLUMN_ROLES,
+    PerformanceEstimator,
+    column_names,
+)
 from estimator.reference import Reference
-from estimator.results import Performance
+from estimator.results import METRIC_COLUMNS, Performance
 from estimator.soft_labels import ErrorCells
 
 MONITOR_FORMAT = "deadreckon monitor"
-MONITOR_VERSION = 3
+MONITOR_VERSION = 4
 FORMAT = "deadreckon performance estimator"
-VERSION = 3
+VERSION = 4
 
 _ADAPTER_NUMBERS = (
     "method",
@@ -47,7 +64,15 @@ _ADAPTER_NUMBERS = (
     "random_state",
 )
 
-Arrays = dict[str, NDArray[Any]]
+# The letters of NumPy's types, of what is no float.
+_KIND_OF = {
+    **dict.fromkeys(("segment", "period", "chunk", "note"), "O"),
+    **dict.fromkeys(("n_rows", "n_labels"), "i"),
+    "alert": "b",
+}
+_BY_METRIC = {
+    field.name for field in fields(Performance) if field.name in METRIC_COLUMNS
+}
 
 
 def save_estimator(estimator: PerformanceEstimator, path: Path) -> None:
@@ -76,8 +101,11 @@ def save_monitor(monitor: Monitor, path: Path) -> None:
     top = {
         "format": MONITOR_FORMAT,
         "version": MONITOR_VERSION,
-        "row_id": monitor.row_id,
-        "ledger": header,
+        "row_id": name_to_json(monitor.row_id),
+        "ledger": {
+            **header,
+            "values": [[name_to_json(name), of] for name, of in header["values"]],
+        },
         "epochs": epochs,
         "announcements": [
             {"segment": segment, "metric": metric, **to_json(found)}
@@ -101,65 +129,66 @@ def load_monitor(path: Path) -> Monitor:
             )
             for i, epoch in enumerate(header["epochs"])
         )
-        ledger = ledger_from_arrays(header["ledger"], under(arrays, "ledger/"))
+        saved = header["ledger"]
+        saved["values"] = [[name_from_json(name), of] for name, of in saved["values"]]
+        ledger = ledger_from_arrays(saved, under(arrays, "ledger/"))
         announcements = {
             (saved["segment"], saved["metric"]): from_json(saved)
             for saved in header["announcements"]
         }
-        return Monitor.from_parts(epochs, header["row_id"], ledger, announcements)
+        row_id = name_from_json(header["row_id"])
+        _check_labels(ledger, epochs[0].estimator)
+        _check_epochs(epochs)
+        return Monitor.from_parts(epochs, row_id, ledger, announcements)
 
 
-def write_archive(path: Path, header: Mapping[str, Any], arrays: Arrays) -> None:
-    """Write arrays and a JSON header to one file, in one step."""
-    if not path.parent.is_dir():
-        msg = f"There is no folder {str(path.parent)!r} to save in. Create it first."
-        raise FileNotFoundError(msg)
-    text = np.frombuffer(json.dumps(header).encode(), dtype=np.uint8)
-    with replacing(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, allow_pickle=False, header=text, **arrays)
-
-
-def read_archive(
-    path: Path, kind: str, version: int, remedy: str
-) -> tuple[dict[str, Any], Arrays]:
-    """Read what `write_archive` wrote, if it is of this kind and version.
+def _check_labels(ledger: Ledger, estimator: PerformanceEstimator) -> None:
+    """Refuse chunks whose rows do not lie in the period that they are called after.
 
     Raises
     ------
-    FileNotFoundError
-        If there is no such file.
     ValueError
-        If it is damaged, of another kind or another version.
+        If a row's time lies in another period, or a label comes twice.
     """
-    if not path.is_file():
-        msg = f"There is no file {str(path)!r}. Check the path."
-        raise FileNotFoundError(msg)
-    content = BytesIO(path.read_bytes())
-    try:
-        with np.load(content, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-        header = json.loads(arrays.pop("header").tobytes())
-        found = header["format"], header["version"]
-    except Exception as error:  # a garbled archive fails in ways zipfile does not list
-        msg = f"{str(path)!r} is not a saved {_noun(kind)}, or it is damaged. {remedy}"
-        raise ValueError(msg) from error
-    if found != (kind, version):
-        msg = (
-            f"{str(path)!r} is of format {found[0]!r}, version {found[1]}; this "
-            f"version of deadreckon reads {kind!r}, version {version}. {remedy}"
-        )
+    labels = [chunk.label for chunk in ledger.chunks]
+    has_time = estimator.timestamp is not None
+    spec = check_chunk(estimator.chunk, has_timestamp=has_time)
+    periods = ledger.chunks and not (spec is None or isinstance(spec, int))
+    ends = [
+        (required(one.first), required(one.last)) for one in ledger.chunks if periods
+    ]
+    if ends:
+        times = np.array(ends, dtype=np.int64).ravel().view("M8[us]")
+        check_years(times, ledger.timezone, "`time`")
+        chunks = make_chunks(times.size, spec, times, ledger.timezone)
+        order = np.arange(times.size) if chunks.rows is None else chunks.rows
+        label = np.empty(times.size, dtype=object)
+        label[order] = np.repeat(chunks.label, np.diff(chunks.offsets))
+        if label.tolist() != [name for name in labels for _ in range(2)]:
+            msg = "a chunk has rows of another period"
+            raise ValueError(msg)
+    if len(set(labels)) < len(labels):
+        msg = "two chunks have the same label"
         raise ValueError(msg)
-    return header, arrays
 
 
-@contextmanager
-def garbled(path: Path, remedy: str) -> Iterator[None]:
-    """Turn what goes wrong in rebuilding into one clear ValueError."""
-    try:
-        yield
-    except (KeyError, TypeError, ValueError, IndexError) as error:
-        msg = f"{str(path)!r} lacks or garbles a part of its content. {remedy}"
-        raise ValueError(msg) from error
+def _check_epochs(epochs: Sequence[Epoch]) -> None:
+    """Refuse estimators that do not follow one another.
+
+    Raises
+    ------
+    ValueError
+        If the first has a first chunk, or those of the others do not rise.
+    """
+    first, *later = [epoch.from_chunk for epoch in epochs]
+    kinds = {type(label) for label in later}
+    rising = len(kinds) <= 1 and all(
+        a < b  # type: ignore[operator]
+        for a, b in pairwise(later)
+    )
+    if first is not None or not kinds <= {str, int} or not rising:
+        msg = f"estimators begin at the chunks {[first, *later]}"
+        raise ValueError(msg)
 
 
 def estimator_to_arrays(
@@ -182,7 +211,7 @@ def estimator_to_arrays(
         "segments": list(fitted.thresholds),
         "timezone": performance.timezone,
         "delays": [
-            {"column": column, "values": found.values}
+            {"column": name_to_json(column), "values": found.values}
             for column, found in delays.arrivals.items()
         ],
         "label_feed": {
@@ -211,9 +240,14 @@ def estimator_to_arrays(
     if fitted.adapter is not None:
         header["adapter"], own = _adapter_to_arrays(fitted.adapter)
         arrays |= {f"adapter/{name}": values for name, values in own.items()}
+    place = {segment: i for i, segment in enumerate(fitted.thresholds)}
+    # By number: NumPy's texts lose a NUL at their end.
+    arrays["performance/segment"] = np.array(
+        [place[segment] for segment in performance.segment.tolist()], dtype=np.int64
+    )
     for field in fields(Performance):
         values = getattr(performance, field.name)
-        if isinstance(values, np.ndarray):
+        if isinstance(values, np.ndarray) and field.name != "segment":
             numbers = values.dtype == object and isinstance(values.flat[0], int)
             kind = np.int64 if numbers else np.str_
             plain = values.astype(kind) if values.dtype == object else values
@@ -225,23 +259,19 @@ def estimator_from_arrays(
     header: Mapping[str, Any], arrays: Arrays
 ) -> PerformanceEstimator:
     """Put together what `estimator_to_arrays` took apart."""
-    parameters = dict(header["parameters"])
-    for name in ("metrics", "segments", "features"):
-        if isinstance(parameters[name], list):
-            parameters[name] = tuple(parameters[name])
-    if parameters["thresholds"] is not None:
-        parameters["thresholds"] = {
-            metric: tuple(spec) for metric, spec in parameters["thresholds"].items()
-        }
-    estimator = PerformanceEstimator(**parameters)
+    estimator = PerformanceEstimator(**_parameters_from_json(header["parameters"]))
+    estimator.check_parameters()
     calibrator = CALIBRATORS[header["calibrator"]]
     segments = header["segments"]
     thresholds = under(arrays, "thresholds/")
     performance = under(arrays, "performance/")
-    for name in ("segment", "period", "chunk", "note"):
+    names = np.empty(len(segments), dtype=object)
+    names[:] = segments
+    performance["segment"] = names[performance["segment"]]
+    for name in ("period", "chunk", "note"):
         performance[name] = performance[name].astype(object)
     metrics = resolve_metrics(estimator.metrics, estimator.business_costs)
-    estimator.reference_ = Reference(
+    reference = Reference(
         metrics=metrics,
         calibrator=calibrator.from_arrays(under(arrays, "calibrator/")),  # type: ignore[attr-defined]
         calibrator_name=header["calibrator"],
@@ -267,7 +297,89 @@ def estimator_from_arrays(
         ),
         adapter=_adapter_from_arrays(header["adapter"], under(arrays, "adapter/")),
     )
+    _check_reference(reference, estimator)
+    estimator.reference_ = reference
     return estimator
+
+
+def _check_reference(reference: Reference, estimator: PerformanceEstimator) -> None:
+    """Refuse parts that do not fit together: kernels trust their shapes.
+
+    Parameters
+    ----------
+    reference : Reference
+    estimator : PerformanceEstimator
+        Parameters that it was learned with.
+
+    Raises
+    ------
+    ValueError
+        If an array has another type or shape than the others ask for.
+    """
+    performance, cells = reference.performance, reference.error_cells
+    segments = list(reference.thresholds)
+    columns = column_names(estimator.segments)
+    prefixes = tuple(f"{column}=" for column in columns)
+    if segments[0] or not all(name.startswith(prefixes) for name in segments[1:]):
+        msg = f"the segments {segments[:10]} are not of the columns {columns}"
+        raise ValueError(msg)
+    n, k = len(performance), len(reference.metrics)
+    for field in fields(Performance):
+        values = getattr(performance, field.name)
+        if not isinstance(values, np.ndarray):
+            continue
+        shape = (n, k) if values.ndim == 2 or field.name in _BY_METRIC else (n,)
+        kind = _KIND_OF.get(field.name, "f")
+        if field.name in ("start", "end"):
+            kind = "i" if estimator.timestamp is None else "M"
+        check_array(values, field.name, kind, shape)
+    if performance.timezone is not None:
+        wall_clock(np.array(["2026-01-01"], dtype="M8[s]"), performance.timezone)
+    for segment, rules in reference.thresholds.items():
+        for name in ("low", "high", "margin"):
+            check_array(getattr(rules, name), name, "f", (k,))
+        check_array(rules.per_row, "per_row", "b", (k,))
+        check_array(rules.bounds, "bounds", "f", (k, 2))
+        check_array(reference.drift[segment], "drift", "f", (k,))
+        _check_finite(reference.drift[segment], "drift", least=0.0)
+    n_cells = cells.edges.size + 1
+    check_array(cells.edges, "edges", "f", (-1,))
+    for name in ("log_odds", "information", "variance"):
+        check_array(getattr(cells, name), name, "f", (n_cells,))
+    check_array(cells.factor, "factor", "f", (-1, n_cells))
+    check_array(cells.score_range, "score_range", "f", (2,))
+    check_array(reference.delays.bands, "bands", "f", (N_BANDS - 1,))
+    check_array(reference.delays.spread, "spread", "f", (N_AGES, 2, 2))
+    for name in ("edges", "log_odds", "factor", "score_range"):
+        _check_finite(getattr(cells, name), name)
+    for name in ("information", "variance"):
+        _check_finite(getattr(cells, name), name, least=0.0)
+    _check_finite(reference.delays.spread, "spread")
+    for found in reference.delays.arrivals.values():
+        _check_finite(found.count, "count", least=0.0)
+    probabilities = reference.calibrator.predict(np.linspace(0.0, 1.0, 11))
+    if not ((probabilities >= 0.0) & (probabilities <= 1.0)).all():
+        msg = "the calibration map leaves [0, 1]"
+        raise ValueError(msg)
+    adapter = reference.adapter
+    if adapter is None:
+        return
+    n_features = len(adapter.table.features)
+    check_array(adapter.score_range, "adapter/score_range", "f", (2,))
+    if adapter.feature_aware is not None:
+        nothing = np.full((2, n_features), np.nan)
+        adapter.feature_aware.predict(np.array([0.0, 1.0]), nothing)
+    if adapter.sample is not None:
+        n_rows = adapter.sample.score.size
+        check_array(adapter.sample.score, "score", "f", (n_rows,))
+        check_array(adapter.sample.label, "label", "f", (n_rows,))
+        check_array(adapter.sample.features, "features", "f", (n_rows, n_features))
+
+
+def _check_finite(array: NDArray[Any], name: str, least: float = -np.inf) -> None:
+    if not (np.isfinite(array) & (array >= least)).all():
+        msg = f"array {name!r} must be finite, and not below {least}"
+        raise ValueError(msg)
 
 
 def _adapter_to_arrays(adapter: ShiftAdapter) -> tuple[dict[str, Any], Arrays]:
@@ -275,13 +387,15 @@ def _adapter_to_arrays(adapter: ShiftAdapter) -> tuple[dict[str, Any], Arrays]:
         **{name: getattr(adapter, name) for name in _ADAPTER_NUMBERS},
         "features": [
             {
-                "name": feature.name,
+                "name": name_to_json(feature.name),
                 "categories": feature.categories,
                 "has_rare": feature.has_rare,
             }
             for feature in adapter.table.features
         ],
-        "left_out": [[name, why] for name, why in adapter.table.left_out.items()],
+        "left_out": [
+            [name_to_json(name), why] for name, why in adapter.table.left_out.items()
+        ],
         "has_trees": adapter.feature_aware is not None,
         "has_sample": adapter.sample is not None,
     }
@@ -302,7 +416,7 @@ def _adapter_from_arrays(
         return None
     features = [
         Feature(
-            name=saved["name"],
+            name=name_from_json(saved["name"]),
             categories=None
             if saved["categories"] is None
             else tuple(saved["categories"]),
@@ -310,7 +424,7 @@ def _adapter_from_arrays(
         )
         for saved in header["features"]
     ]
-    left_out = {name: str(why) for name, why in header["left_out"]}
+    left_out = {name_from_json(name): str(why) for name, why in header["left_out"]}
     trees = FeatureAwareCalibrator.from_arrays
     return ShiftAdapter(
         **{name: header[name] for name in _ADAPTER_NUMBERS},
@@ -327,9 +441,12 @@ def _arrivals(delays: list[dict[str, Any]], arrays: Arrays) -> dict[Any, Arrival
     found = {}
     for i, delay in enumerate(delays):
         values = tuple(delay["values"])
+        if len(values) > MAX_VALUES + 1:  # and "(missing)"
+            msg = f"a segment column has {len(values)} values"
+            raise ValueError(msg)
         count = np.zeros((2, len(values), N_BANDS, N_AGES))
         count.ravel()[arrays[f"delays/{i}/cell"]] = arrays[f"delays/{i}/count"]
-        found[delay["column"]] = Arrivals(values=values, count=count)
+        found[name_from_json(delay["column"])] = Arrivals(values=values, count=count)
     return found
 
 
@@ -337,34 +454,84 @@ def _arrays_of(kind: type, *, but: tuple[str, ...]) -> list[str]:
     return [field.name for field in fields(kind) if field.name not in but]
 
 
-def _noun(kind: str) -> str:
-    """Return the last word of a format's name: estimator, monitor."""
-    return kind.rsplit(" ", 1)[-1]
+def name_to_json(name: Hashable) -> Any:
+    """Return a column's name as JSON can hold it; `name_from_json` is its inverse.
+
+    Raises
+    ------
+    TypeError
+        If it is neither a text, a number, a time nor a tuple of these.
+    """
+    if isinstance(name, tuple):
+        return {"tuple": [name_to_json(part) for part in name]}
+    if isinstance(name, datetime | np.datetime64):
+        return {"time": pd.Timestamp(name).isoformat()}
+    if isinstance(name, date):
+        return {"date": name.isoformat()}
+    plain = name.item() if isinstance(name, np.generic) else name
+    if plain is None or isinstance(plain, str | int | float):
+        return plain
+    msg = (
+        f"A column's name must be a text, a number, a time or a tuple of these to be "
+        f"saved, got {name!r}. Rename the column."
+    )
+    raise TypeError(msg)
 
 
-def under(arrays: Arrays, prefix: str) -> Arrays:
-    """Return the arrays whose names begin with ``prefix``, without it."""
-    return {
-        name.removeprefix(prefix): values
-        for name, values in arrays.items()
-        if name.startswith(prefix)
-    }
+def name_from_json(name: Any) -> Any:
+    """Return the column's name that `name_to_json` has written."""
+    if not isinstance(name, dict):
+        return name
+    if "tuple" in name:
+        return tuple(map(name_from_json, name["tuple"]))
+    if "date" in name:
+        return date.fromisoformat(name["date"])
+    return pd.Timestamp(name["time"])
 
 
 def _plain_parameters(estimator: PerformanceEstimator) -> dict[str, Any]:
     """Return the constructor's arguments as JSON has them: edges as ISO strings."""
     parameters: dict[str, Any] = estimator.get_params(deep=False)
     chunk = parameters["chunk"]
-    if chunk is not None and not isinstance(chunk, str):
-        whole = isinstance(chunk, (int, np.integer))
-        parameters["chunk"] = (
-            int(chunk) if whole else [pd.Timestamp(edge).isoformat() for edge in chunk]
+    if isinstance(chunk, Real):
+        parameters["chunk"] = int(float(chunk))
+    elif chunk is not None and not isinstance(chunk, str):
+        parameters["chunk"] = [pd.Timestamp(edge).isoformat() for edge in chunk]
+    for role in COLUMN_ROLES:
+        parameters[role] = name_to_json(parameters[role])
+    for role in ("segments", "features"):
+        names = parameters[role]
+        parameters[role] = (
+            name_to_json(names)
+            if isinstance(names, str) or not isinstance(names, Iterable)
+            else [name_to_json(name) for name in names]
         )
     try:
         return dict(json.loads(json.dumps(parameters, default=_plain)))
     except TypeError as error:
         msg = f"A parameter cannot be saved: {error}. Use numbers and strings."
         raise TypeError(msg) from error
+
+
+def _parameters_from_json(saved: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the constructor's arguments that `_plain_parameters` has written."""
+    parameters = dict(saved)
+    for role in COLUMN_ROLES:
+        parameters[role] = name_from_json(parameters[role])
+    for role in ("segments", "features"):
+        names = parameters[role]
+        parameters[role] = (
+            tuple(map(name_from_json, names))
+            if isinstance(names, list)
+            else name_from_json(names)
+        )
+    if isinstance(parameters["metrics"], list):
+        parameters["metrics"] = tuple(parameters["metrics"])
+    if parameters["thresholds"] is not None:
+        parameters["thresholds"] = {
+            metric: tuple(spec) for metric, spec in parameters["thresholds"].items()
+        }
+    return parameters
 
 
 def _plain(value: Any) -> Any:

@@ -8,6 +8,7 @@ import pytest
 LAYERS = [
     "calibration",
     "estimator.files",
+    "estimator.archive",
     "estimator.progress",
     "estimator._kernels",
     "estimator._datetimes",

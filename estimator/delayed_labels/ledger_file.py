@@ -1,16 +1,19 @@
 """A ledger as plain arrays, and back."""
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from estimator.archive import check_array
 from estimator.delayed_labels.events import NAMES, LabelEvents, current_values
-from estimator.delayed_labels.ledger import ChunkRows, Ledger
+from estimator.delayed_labels.ledger import ROW_BITS, ChunkRows, Ledger
 from estimator.delayed_labels.row_ids import IdIndex
 
 Arrays = dict[str, NDArray[Any]]
+# The letters of NumPy's types, of what is no float.
+_KINDS = {"decision": "b", "time": "i"}
 ADAPTED = ("calibrated", "inflation", "outside")
 
 
@@ -68,6 +71,7 @@ def ledger_from_arrays(header: Mapping[str, Any], arrays: Arrays) -> Ledger:
         If a part is missing or does not fit the others.
     """
     values = {column: tuple(of) for column, of in header["values"]}
+    _check_arrays(header, arrays, values)
     ends = np.cumsum(arrays["sizes"])
     last_events = np.cumsum(arrays["n_events"])
     chunks = []
@@ -130,3 +134,66 @@ def ledger_from_arrays(header: Mapping[str, Any], arrays: Arrays) -> Ledger:
         timezone=header["timezone"],
         unit=header["unit"],
     )
+
+
+def _check_arrays(
+    header: Mapping[str, Any], arrays: Arrays, values: Mapping[Hashable, Sequence[str]]
+) -> None:
+    """Refuse columns that do not fit together, and locations that are nowhere.
+
+    Raises
+    ------
+    KeyError, ValueError
+        If an array is missing, or has another type, shape or range than it must.
+    """
+    n_chunks = len(header["labels"])
+    for name in ("sizes", "n_events"):
+        check_array(arrays[name], name, "i", (n_chunks,))
+        if (arrays[name] < 0).any():
+            msg = f"{name!r} has a negative number"
+            raise ValueError(msg)
+    for name in ("remarks", "adapted"):
+        if len(header[name]) != n_chunks:
+            msg = f"{name!r} has not one entry per chunk"
+            raise ValueError(msg)
+    n_rows, n_events = int(arrays["sizes"].sum()), int(arrays["n_events"].sum())
+    adapted = np.array(header["adapted"], dtype=np.bool_)
+    sizes = {"decision": n_rows, "time": n_rows, "score": n_rows}
+    sizes |= dict.fromkeys(ADAPTED, int(arrays["sizes"][adapted].sum()))
+    for name, size in sizes.items():
+        if name in arrays:
+            check_array(arrays[name], name, _KINDS.get(name, "f"), (size,))
+    for i, of in enumerate(values.values()):
+        codes = arrays[f"codes/{i}"] if n_chunks else np.empty(0, dtype=np.int16)
+        check_array(codes, f"codes/{i}", "i", (n_rows,))
+        _check_range(codes, len(of), f"codes/{i}")
+    held = arrays["held_keys"]
+    for prefix, size, n in (("events", n_events, None), ("held", -1, held.size)):
+        for name in NAMES if n_chunks or prefix == "held" else ():
+            if size == -1:
+                size = arrays["held/location"].size
+            check_array(arrays[f"{prefix}/{name}"], f"{prefix}/{name}", "i", (size,))
+        if n is not None:
+            _check_range(arrays[f"{prefix}/location"], n, f"{prefix}/location")
+        if n_chunks or prefix == "held":
+            _check_range(arrays[f"{prefix}/value"], 2, f"{prefix}/value")
+    if n_chunks:
+        rows = np.repeat(arrays["sizes"], arrays["n_events"])
+        _check_range(arrays["events/location"], rows, "events/location")
+    for i in range(header["runs"]):
+        keys, locations = arrays[f"index/{i}/keys"], arrays[f"index/{i}/locations"]
+        check_array(locations, f"index/{i}/locations", "i", (keys.size,))
+        serial, row = locations >> ROW_BITS, locations & ((1 << ROW_BITS) - 1)
+        _check_range(serial, n_chunks, f"index/{i}/locations")
+        _check_range(row, arrays["sizes"][serial], f"index/{i}/locations")
+        if not (keys[1:] > keys[:-1]).all():
+            msg = f"'index/{i}/keys' do not rise"
+            raise ValueError(msg)
+
+
+def _check_range(
+    numbers: NDArray[Any], stop: int | NDArray[np.int64], name: str
+) -> None:
+    if not ((numbers >= 0) & (numbers < stop)).all():
+        msg = f"{name!r} has a number that is nowhere"
+        raise ValueError(msg)
