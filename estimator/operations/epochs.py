@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ from estimator._edges import Edges
 from estimator._periods import Period
 from estimator.chunking import check_chunk
 from estimator.delayed_labels.count_table_file import VERSION as TABLE_VERSION
+from estimator.files import temporary_folder
 from estimator.monitor import Epoch
 from estimator.operations.clock import on_data_clock
 from estimator.operations.config import FileLocation, ModelSettings, SqlLocation
@@ -185,14 +185,14 @@ def _read(
 
 
 def _to_bytes(estimator: PerformanceEstimator) -> bytes:
-    with tempfile.TemporaryDirectory(prefix="deadreckon-") as folder:
-        path = Path(folder) / "estimator.npz"
+    with temporary_folder() as folder:
+        path = folder / "estimator.npz"
         estimator.save(path)
         return path.read_bytes()
 
 
 def _from_bytes(data: bytes) -> PerformanceEstimator:
-    with tempfile.TemporaryDirectory(prefix="deadreckon-") as folder:
-        path = Path(folder) / "estimator.npz"
+    with temporary_folder() as folder:
+        path = folder / "estimator.npz"
         path.write_bytes(data)
         return PerformanceEstimator.load(path)

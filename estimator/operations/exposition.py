@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from estimator.files import remove_leftovers, replacing
+
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import GaugeMetricFamily
 
@@ -116,7 +118,7 @@ def write_textfile(path: Path, models: Sequence[ModelGauges]) -> None:
     ['deadreckon_last_success_timestamp_seconds{model="credit"} 2e+09']
     """
     try:
-        from prometheus_client import CollectorRegistry, write_to_textfile
+        from prometheus_client import CollectorRegistry, generate_latest
         from prometheus_client.registry import Collector
     except ModuleNotFoundError as error:
         msg = (
@@ -140,8 +142,10 @@ def write_textfile(path: Path, models: Sequence[ModelGauges]) -> None:
     families = list(_families(models))
     registry = CollectorRegistry(auto_describe=False)
     registry.register(Snapshot())
-    # Not `files.replacing`: its temporary file ends in .prom, too, and would be read.
-    write_to_textfile(str(path), registry)
+    remove_leftovers(path.parent)
+    # The node exporter would read a temporary file that ends in .prom.
+    with replacing(path, ending=".tmp") as temporary:
+        temporary.write_bytes(generate_latest(registry))
 
 
 def _families(models: Sequence[ModelGauges]) -> Iterator["GaugeMetricFamily"]:

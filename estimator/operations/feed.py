@@ -5,13 +5,13 @@ copied into a temporary table (:mod:`estimator.operations.staging`). Nothing is 
 """
 
 import os
-import tempfile
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from estimator.files import temporary_folder
 from estimator.operations.estimation import DataError
 from estimator.operations.sources import check_columns
 
@@ -76,10 +76,10 @@ def open_engine(
     """Start DuckDB with a limit to its memory and a folder to spill into."""
     import duckdb
 
-    with tempfile.TemporaryDirectory(prefix="deadreckon-") as folder:
+    with temporary_folder() as folder:
         options: dict[str, Any] = {
             "memory_limit": memory_limit,
-            "temp_directory": folder,
+            "temp_directory": str(folder),
             "preserve_insertion_order": False,
             "threads": threads or len(os.sched_getaffinity(0)),
         }
