@@ -3,7 +3,7 @@
 import os
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import cache
 from itertools import pairwise
 from typing import TypeVar
@@ -51,21 +51,50 @@ def for_each(items: Sequence[Item], work: Callable[[Item], None]) -> None:
 def _work_off(
     items: Sequence[Item], work: Callable[[Item], None], threads: int
 ) -> None:
+    """Call ``work`` on the items, on the caller's thread and on those that help it.
+
+    When it returns or raises, no thread works for it any more: after the first error,
+    whoever's it is, no further item is begun. The caller's own error is raised, or else
+    that of the first helper that had one.
+    """
     pending = deque(items)
 
     def work_through() -> None:
-        while pending:
-            try:
-                item = pending.popleft()
-            except IndexError:  # another thread was faster
-                return
-            work(item)
+        try:
+            while True:
+                try:
+                    item = pending.popleft()
+                except IndexError:  # all are done, or another thread was faster
+                    return
+                work(item)
+        except BaseException:
+            pending.clear()
+            raise
 
-    helpers = [_pool().submit(work_through) for _ in range(threads - 1)]
-    work_through()
+    helpers: list[Future[None]] = []
+    try:
+        for _ in range(threads - 1):
+            helpers.append(_pool().submit(work_through))  # noqa: PERF401 - see below
+        work_through()
+    finally:  # also where an interrupt comes while helpers are being called
+        pending.clear()
+        _await_all(helpers)
     for helper in helpers:
-        if not helper.cancel():
+        if not helper.cancelled():
             helper.result()
+
+
+def _await_all(helpers: Sequence[Future[None]]) -> None:
+    """Wait until no helper works; an interrupt meanwhile is raised after that."""
+    interrupt: KeyboardInterrupt | None = None
+    for helper in helpers:
+        while not (helper.cancel() or helper.done()):
+            try:
+                wait([helper])
+            except KeyboardInterrupt as error:  # it waits for one item at most
+                interrupt = error
+    if interrupt is not None:
+        raise interrupt
 
 
 @cache
