@@ -1,12 +1,16 @@
 """A message, posted until it is taken; its address is a secret."""
 
 import hashlib
+import itertools
 import json
 import logging
+import queue
 import re
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 from urllib.request import getproxies, proxy_bypass
@@ -15,10 +19,11 @@ from estimator import __version__
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse, PoolManager
-    from urllib3.util import Retry, Url
+    from urllib3.util import Url
 
 LONGEST_WAIT = 30.0  # seconds, whatever a server asks for
 TOO_MANY_REQUESTS = 429
+CHECK = "Check address and network."
 RETRIED = (TOO_MANY_REQUESTS, *range(500, 600))
 # urllib3 writes whole addresses into its log, and a webhook's address is its password.
 INDISCREET = ("urllib3.connectionpool", "urllib3.poolmanager", "urllib3.util.retry")
@@ -28,12 +33,35 @@ class NotificationError(RuntimeError):
     """A message was not delivered; of its address only scheme and host are told."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """What became of one attempt to deliver a message.
+
+    Attributes
+    ----------
+    problem : str
+        What went wrong, without a period; "" if the message was taken.
+    advice : str
+        What to do about it; one sentence.
+    is_final : bool
+        Whether another attempt would end the same way.
+    asked_wait : float or None
+        Seconds that the receiver wants us to wait.
+    """
+
+    problem: str = ""
+    advice: str = ""
+    is_final: bool = False
+    asked_wait: float | None = None
+
+
 def post_webhook(
     url: str,
     message: Mapping[str, Any],
     *,
     attempts: int = 4,
     timeout: float = 10.0,
+    deadline: float = 30.0,
     backoff: float = 0.5,
 ) -> None:
     """Send a message, and be sure that it was taken.
@@ -52,10 +80,14 @@ def post_webhook(
     attempts : int, default=4
         How often to try, at most.
     timeout : float, default=10.0
-        Seconds of silence after which an attempt has failed.
+        Seconds that one attempt may take in all, from looking up the host to the last
+        byte of the answer's head, however slowly the bytes come.
+    deadline : float, default=30.0
+        Seconds that all attempts and the waits between them may take together.
     backoff : float, default=0.5
         Seconds between attempts are 0, 2, 4, … times this; or what the server asks
-        for. No wait is longer than 30 seconds.
+        for. No wait is longer than 30 seconds, and none is begun that would not end
+        before the deadline.
 
     Raises
     ------
@@ -63,28 +95,33 @@ def post_webhook(
         If the message was not delivered, or ``url`` is no address. The text tells no
         more of the address than scheme and host; the rest may be a secret.
     ValueError
-        If ``attempts`` or ``timeout`` is not positive, or the message holds what JSON
-        cannot.
+        If ``attempts``, ``timeout`` or ``deadline`` is not positive, or the message
+        holds what JSON cannot.
     ModuleNotFoundError
         If urllib3 is missing; it comes with the ``job`` extra.
     """
-    if attempts < 1 or not timeout > 0:
+    if attempts < 1 or not timeout > 0 or not deadline > 0:
         msg = (
-            "`attempts` and `timeout` must be positive, "
-            f"got {attempts} and {timeout:g}."
+            "`attempts`, `timeout` and `deadline` must be positive, "
+            f"got {attempts}, {timeout:g} and {deadline:g}."
         )
         raise ValueError(msg)
     # A surrogate without its other half has no UTF-8: it becomes a question mark.
     text = json.dumps(message, ensure_ascii=False, allow_nan=False)
     body = text.encode("utf-8", errors="replace")
-    place, failure = _deliver(url, body, attempts, timeout, backoff)
+    place, failure = _deliver(url, body, attempts, timeout, deadline, backoff)
     if failure:  # raised out here, an exception drags none along that has the address
         msg = f"The webhook{place} did not take the message: {failure}"
         raise NotificationError(msg)
 
 
 def _deliver(
-    url: str, body: bytes, attempts: int, timeout: float, backoff: float
+    url: str,
+    body: bytes,
+    attempts: int,
+    timeout: float,
+    deadline: float,
+    backoff: float,
 ) -> tuple[str, str]:
     """Return where it went, in words fit to be shown, and what went wrong, or ""."""
     try:
@@ -92,29 +129,78 @@ def _deliver(
     except ModuleNotFoundError as error:
         msg = 'Webhooks need urllib3. Install it with `pip install "deadreckon[job]"`.'
         raise ModuleNotFoundError(msg, name=error.name) from error
-    place = ""
     try:
         address = urllib3.util.parse_url(url.strip())  # of a file: with a line end
-        if address.scheme not in ("http", "https") or not address.host:
-            return "", "its address must begin with http:// or https:// and a host."
-        place = f" at {address.scheme}://{address.host}"
+    except urllib3.exceptions.LocationParseError:
+        return "", "its address cannot be read. Check it for signs that do not belong."
+    if address.scheme not in ("http", "https") or not address.host:
+        return "", "its address must begin with http:// or https:// and a host."
+    place = f" at {address.scheme}://{address.host}"
+    end = time.monotonic() + deadline
+    for n_attempts in itertools.count(1):
+        remaining = end - time.monotonic()
+        attempt = _try_once(address, body, min(timeout, remaining))
+        if not attempt.problem:
+            return place, ""
+        if attempt.is_final:
+            return place, f"{attempt.problem}. {attempt.advice}"
+        wait = attempt.asked_wait
+        if wait is None:
+            wait = 0.0 if n_attempts == 1 else backoff * 2.0 ** (n_attempts - 1)
+        wait = min(wait, LONGEST_WAIT)
+        if n_attempts == attempts or time.monotonic() + wait >= end:
+            break
+        time.sleep(wait)
+    return place, f"{attempt.problem}, {_times(n_attempts)}. {attempt.advice}"
+
+
+def _try_once(address: "Url", body: bytes, seconds: float) -> Attempt:
+    """Make one attempt, and leave it alone when its time is up.
+
+    A limit of the connection is one of silence: a server that sends a byte now and then
+    never reaches it, and looking up a host knows no limit at all. So a thread of its
+    own waits for the answer.
+    """
+    results: queue.SimpleQueue[Attempt | Exception] = queue.SimpleQueue()
+
+    def work() -> None:
+        try:
+            with _silence(INDISCREET):
+                result: Attempt | Exception = _request(address, body, seconds)
+        except Exception as error:  # raised below, where it is awaited
+            result = error
+        results.put(result)
+
+    threading.Thread(target=work, name="webhook", daemon=True).start()
+    try:
+        result = results.get(timeout=seconds)
+    except queue.Empty:
+        return _no_answer(seconds)
+    if isinstance(result, Exception):
+        raise result
+    return result
+
+
+def _request(address: "Url", body: bytes, seconds: float) -> Attempt:
+    import urllib3
+
+    try:
         with (
-            _silence(INDISCREET),
             _pool(address) as pool,
             pool.request(
                 "POST",
                 address.url,
                 body=body,
                 headers=_headers(address, body),
-                retries=_retry(attempts, backoff),
-                timeout=urllib3.Timeout(total=timeout),
+                retries=False,
+                timeout=urllib3.Timeout(total=seconds),
                 redirect=False,
                 preload_content=False,  # the answer may be long, and nobody reads it
             ) as response,
         ):
-            return place, _refusal(response, address, attempts)
+            return _judge_answer(response, address)
     except urllib3.exceptions.HTTPError as error:
-        return place, _reason(error, attempts, timeout)
+        return _judge_error(error, seconds)
 
 
 def _headers(address: "Url", body: bytes) -> dict[str, str]:
@@ -142,46 +228,30 @@ def _pool(address: "Url") -> "PoolManager":
     return urllib3.ProxyManager(parsed.url, proxy_headers=headers)
 
 
-def _retry(attempts: int, backoff: float) -> "Retry":
+def _judge_answer(response: "BaseHTTPResponse", address: "Url") -> Attempt:
+    """Return what an answer means."""
+    if 200 <= response.status < 300:
+        return Attempt()
+    problem = f"it answered {response.status}{_slack_code(response, address)}"
+    if 300 <= response.status < 400:
+        advice = "Redirects are not followed: give the final address."
+        return Attempt(problem=problem, advice=advice, is_final=True)
+    if response.status in RETRIED:
+        wait = _asked_wait(response)
+        return Attempt(problem=problem, advice="Try later.", asked_wait=wait)
+    advice = "Check that the address is right and still valid."
+    return Attempt(problem=problem, advice=advice, is_final=True)
+
+
+def _asked_wait(response: "BaseHTTPResponse") -> float | None:
+    """Return the seconds in ``Retry-After``; None if absent or not to be read."""
     from urllib3.exceptions import InvalidHeader
     from urllib3.util import Retry
 
-    class PatientRetry(Retry):
-        """Heeds ``Retry-After`` where it can, and not for hours.
-
-        The limit of newer ones (``retry_after_max``) is lost on the way from one
-        attempt to the next.
-        """
-
-        RETRY_AFTER_STATUS_CODES = frozenset(RETRIED)
-
-        def get_retry_after(self, response: "BaseHTTPResponse") -> float | None:
-            try:
-                asked = super().get_retry_after(response)
-            except (InvalidHeader, ValueError, OverflowError):  # no time: as if absent
-                return None
-            return None if asked is None else min(asked, LONGEST_WAIT)
-
-    return PatientRetry(
-        total=attempts - 1,
-        allowed_methods=None,  # POST, too: the key tells repeats
-        status_forcelist=RETRIED,
-        backoff_factor=backoff,
-        backoff_max=LONGEST_WAIT,
-        raise_on_status=False,
-    )
-
-
-def _refusal(response: "BaseHTTPResponse", address: "Url", attempts: int) -> str:
-    """Return what is wrong with an answer, "" if nothing is."""
-    if 200 <= response.status < 300:
-        return ""
-    answer = f"it answered {response.status}{_slack_code(response, address)}"
-    if 300 <= response.status < 400:
-        return f"{answer}. Redirects are not followed: give the final address."
-    if response.status in RETRIED:
-        return f"{answer}, {_times(attempts)}. Try later."
-    return f"{answer}. Check that the address is right and still valid."
+    try:
+        return Retry().get_retry_after(response)
+    except (InvalidHeader, ValueError, OverflowError):
+        return None
 
 
 def _slack_code(response: "BaseHTTPResponse", address: "Url") -> str:
@@ -199,29 +269,35 @@ def _slack_code(response: "BaseHTTPResponse", address: "Url") -> str:
     return f" ({text})" if is_code and text not in address.url.lower() else ""
 
 
-def _reason(error: Exception, attempts: int, timeout: float) -> str:
+def _judge_error(error: Exception, seconds: float) -> Attempt:
     """Say why there is no answer, in words of ours: urllib3's hold the address."""
     from urllib3 import exceptions
 
     via = ""
-    if isinstance(error, exceptions.MaxRetryError) and error.reason is not None:
-        error = error.reason
     if isinstance(error, exceptions.ProxyError):
         via, error = "through the proxy, ", error.original_error
     if isinstance(error, exceptions.LocationValueError):
-        return "its address cannot be read. Check it for signs that do not belong."
+        return Attempt(
+            problem="its address cannot be read",
+            advice="Check it for signs that do not belong.",
+            is_final=True,
+        )
     if isinstance(error, exceptions.NameResolutionError):
         what = "its host is not known"
     elif isinstance(error, exceptions.NewConnectionError):
         what = getattr(error.__cause__, "strerror", None) or "no connection"
     elif isinstance(error, exceptions.TimeoutError):
-        what = f"no answer within {timeout:g} s"
+        return _no_answer(seconds, via)
     elif isinstance(error, exceptions.SSLError):
         why = getattr(error.args[0], "verify_message", "") if error.args else ""
         what = f"no secure connection{f' ({why})' if why else ''}"
     else:
         what = f"the connection broke ({type(error).__name__})"
-    return f"{via}{what}, {_times(attempts)}. Check address and network."
+    return Attempt(problem=f"{via}{what}", advice=CHECK)
+
+
+def _no_answer(seconds: float, via: str = "") -> Attempt:
+    return Attempt(problem=f"{via}no answer within {seconds:.3g} s", advice=CHECK)
 
 
 def _times(attempts: int) -> str:

@@ -348,6 +348,64 @@ def test_a_slow_server_is_left(receiver):
     assert 0.4 <= time.monotonic() - begun < 5.0  # the server would take ten
 
 
+@pytest.mark.parametrize("part", ["nothing", "status line", "header"])
+def test_a_server_that_trickles_is_left(part):
+    """It sends a byte every 50 ms: silence is never long enough to give up."""
+    head = {"nothing": "", "status line": "HTTP/1.1 2", "header": "HTTP/1.1 200 OK\r\n"}
+    ended = threading.Event()
+
+    def trickle(line):
+        line.settimeout(5.0)
+        line.recv(65_536)
+        line.sendall(head[part].encode())
+        while not ended.wait(0.05):
+            try:
+                line.sendall(b"x" if part != "nothing" else b"")
+            except OSError:
+                break
+        line.close()
+
+    def serve():
+        while not ended.is_set():
+            try:
+                line, _ = server.accept()
+            except TimeoutError:
+                continue
+            threading.Thread(target=trickle, args=(line,)).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0.1)
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/"
+        thread = threading.Thread(target=serve)
+        thread.start()
+        begun = time.monotonic()
+        try:
+            with pytest.raises(NotificationError, match=r"within 0.5 s, tried 2 times"):
+                post(url, attempts=2, timeout=0.5)
+        finally:
+            took = time.monotonic() - begun
+            ended.set()
+            thread.join()
+    assert took < 3.0
+
+
+def test_all_attempts_together_have_a_deadline(receiver):
+    receiver.answers = [answer(503)] * 50
+    begun = time.monotonic()
+    with pytest.raises(NotificationError, match=r"503, tried \d+ times\. Try later"):
+        post(receiver.url, attempts=50, backoff=0.05, deadline=0.6)
+    assert time.monotonic() - begun < 1.5
+    assert 3 <= len(receiver.requests) < 50
+
+
+def test_no_wait_is_begun_that_would_not_end_in_time(receiver):
+    receiver.answers = [answer(429, Retry_After="20")]
+    begun = time.monotonic()
+    with pytest.raises(NotificationError, match=r"429, tried once\. Try later"):
+        post(receiver.url, deadline=5.0)
+    assert time.monotonic() - begun < 4.0
+
+
 def free_port():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -465,9 +523,11 @@ def test_urllib3_may_talk_elsewhere_and_afterwards(receiver, caplog):
     assert caplog.messages[1:] == ["afterwards"]
 
 
-@pytest.mark.parametrize("options", [{"attempts": 0}, {"timeout": 0.0}])
-def test_attempts_and_timeout_are_positive(options):
-    with pytest.raises(ValueError, match="`attempts` and `timeout` must be positive"):
+@pytest.mark.parametrize(
+    "options", [{"attempts": 0}, {"timeout": 0.0}, {"deadline": -1.0}]
+)
+def test_attempts_and_times_are_positive(options):
+    with pytest.raises(ValueError, match="`timeout` and `deadline` must be positive"):
         post("http://127.0.0.1/", **options)
 
 
