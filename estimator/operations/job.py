@@ -1,9 +1,11 @@
-"""The nightly job: every model's night, stored; then pages, messages and figures."""
+"""The nightly job: every model's night, stored; then pages and figures; then messages.
+
+Messages come last, when the store is free again: whoever takes them may take his time.
+"""
 
 import logging
 import traceback
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -20,10 +22,10 @@ from estimator.operations.night import N_STAGES, Findings, run_night
 from estimator.operations.notify import VerdictChange, slack_message
 from estimator.operations.overview import (
     ModelOverview,
+    concerns_of,
     gauges_of,
     load_overview,
     report_of,
-    severity_of,
 )
 from estimator.operations.store import (
     Store,
@@ -31,6 +33,7 @@ from estimator.operations.store import (
     lease,
     log_run,
     open_store,
+    posting_lease,
     prepare,
     save_night,
 )
@@ -79,41 +82,62 @@ def run_job(
         If the store cannot be reached or written.
     """
     progress = progress or Progress(n_stages(config), None)
-    with ExitStack() as stack:
-        store = stack.enter_context(open_store(config.job.store))
-        if not dry_run:
-            stack.enter_context(lease(store))
-            prepare(store)
-        known = store if not dry_run or is_there(store) else None
-        codes = [
-            _run_model(config, known, settings, until, progress, dry_run=dry_run)
-            for settings in config.models.values()
-        ]
+    with open_store(config.job.store) as store:
         if dry_run:
-            return _gravest(codes)
-        found = [load_overview(store, name) for name in config.models]
-        overviews = [overview for overview in found if overview is not None]
-        with progress.stage("drawing"):
-            failed = [
-                _try(config, task)
-                for task in (
-                    partial(_post, config, store),
-                    partial(_write_figures, config, store, overviews),
-                    partial(write_pages, config, overviews),
-                )
-            ]
-            codes += [code for code in failed if code != RAN]
-    graveness = {severity_of(overview) for overview in overviews}
-    if fail_on is not None and "alert" in graveness:
-        codes.append(ALERT)
-    if fail_on == "warning" and "warning" in graveness:
-        codes.append(WARNING)
+            known = store if is_there(store) else None
+            return _gravest(_run_models(config, known, until, progress, dry_run=True))
+        with lease(store):
+            prepare(store)
+            codes = _run_models(config, store, until, progress, dry_run=False)
+            found = [load_overview(store, name) for name in config.models]
+            overviews = [overview for overview in found if overview is not None]
+            with progress.stage("drawing"):
+                codes += [
+                    _try(config, partial(_write_figures, config, store, overviews)),
+                    _try(config, partial(write_pages, config, overviews)),
+                ]
+        with progress.stage("posting"):
+            codes.append(_try(config, partial(_post, config, store)))
+    codes += _codes_of_concerns(overviews, fail_on)
     return _gravest(codes)
+
+
+def _run_models(
+    config: NightlyConfig,
+    store: Store | None,
+    until: pd.Timestamp | None,
+    progress: Progress,
+    *,
+    dry_run: bool,
+) -> list[int]:
+    return [
+        _run_model(config, store, settings, until, progress, dry_run=dry_run)
+        for settings in config.models.values()
+    ]
+
+
+def _codes_of_concerns(
+    overviews: Sequence[ModelOverview], fail_on: FailOn | None
+) -> list[int]:
+    """Return the exit codes of warnings and alerts that count; say what they are."""
+    codes = []
+    for overview in overviews:
+        for severity, sentence in concerns_of(overview):
+            if fail_on == "warning" or fail_on == severity:
+                codes.append(ALERT if severity == "alert" else WARNING)
+                log.warning(
+                    "%s: %s: %s",
+                    overview.name,
+                    severity,
+                    sentence,
+                    extra={"model": overview.name, "severity": severity},
+                )
+    return codes
 
 
 def n_stages(config: NightlyConfig) -> int:
     """Return how many stages a run's progress has."""
-    return N_STAGES * len(config.models) + 1
+    return N_STAGES * len(config.models) + 2
 
 
 def write_pages(
@@ -164,7 +188,12 @@ def _run_model(
         if store is not None and not dry_run:
             save_night(store, settings.name, findings.night)
         for remark in findings.remarks:
-            log.warning("%s: %s.", settings.name, config.redact(remark))
+            log.warning(
+                "%s: %s.",
+                settings.name,
+                config.redact(remark),
+                extra={"model": settings.name},
+            )
     except DataError as error:
         code, summary = BAD_DATA, config.redact(str(error))
     except ConfigurationError as error:
@@ -176,7 +205,13 @@ def _run_model(
     except Exception:  # a bug: the other models are still to be done
         code, summary = CRASHED, config.redact(traceback.format_exc())
     level = logging.INFO if code in (RAN, NOTHING_NEW) else logging.ERROR
-    log.log(level, "%s: %s", settings.name, summary, extra={"exit_code": code})
+    log.log(
+        level,
+        "%s: %s",
+        settings.name,
+        summary,
+        extra={"model": settings.name, "exit_code": code},
+    )
     if store is not None and not dry_run:
         log_run(
             store,
@@ -199,30 +234,45 @@ def _outcome(findings: Findings, *, dry_run: bool) -> tuple[int, str]:
 
 
 def _try(config: NightlyConfig, task: Callable[[], object]) -> int:
-    """Do what follows a run; what cannot be done keeps nothing else from being done."""
+    """Do what follows a run; what cannot be done keeps nothing else from being done.
+
+    Returns
+    -------
+    int
+        CRASHED, or NOTHING_NEW, which is never the gravest of several codes.
+    """
     try:
         task()
-    except (OSError, NotificationError) as error:
+    except (OSError, NotificationError, storing.StoreLocked) as error:
         log.error(config.redact(str(error)))  # noqa: TRY400
         return CRASHED
-    return RAN
+    return NOTHING_NEW
 
 
 def _post(config: NightlyConfig, store: Store) -> None:
-    """Post what has not been told yet; where nobody is told, it is done with."""
-    waiting = storing.unsent_messages(store, list(config.models))
-    if not waiting:
+    """Post the messages that wait; where nobody is told, they are done with.
+
+    Only one run posts at a time, and a message counts as sent when it has been taken:
+    so it is never lost, and posted twice only by a run that dies in between.
+    """
+    names = list(config.models)
+    if not storing.unsent_messages(store, names):
         return
-    if config.notify.webhook is not None:
-        changes = [VerdictChange(**content) for _, content in waiting]
-        report = config.job.report
-        page = None if report is None else (report / "index.html").as_uri()
-        try:
-            post_webhook(config.notify.webhook, slack_message(changes, report=page))
-        except NotificationError as error:
-            msg = f"{error} The message is tried again after the next run."
-            raise NotificationError(msg) from None
-    storing.mark_sent(store, [number for number, _ in waiting])
+    with posting_lease(store):
+        # Another run may have posted them, and left others, until the lock was free.
+        waiting = storing.unsent_messages(store, names)
+        if not waiting:
+            return
+        if config.notify.webhook is not None:
+            changes = [VerdictChange(**content) for _, content in waiting]
+            report = config.job.report
+            page = None if report is None else (report / "index.html").as_uri()
+            try:
+                post_webhook(config.notify.webhook, slack_message(changes, report=page))
+            except NotificationError as error:
+                msg = f"{error} The message is tried again after the next run."
+                raise NotificationError(msg) from None
+        storing.mark_sent(store, [number for number, _ in waiting])
 
 
 def _write_figures(

@@ -6,7 +6,6 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from estimator.degradation import verdict_file
 from estimator.degradation.verdict import Degradation
@@ -108,27 +107,33 @@ def report_of(overview: ModelOverview) -> Report:
     )
 
 
-def severity_of(overview: ModelOverview) -> Literal["calm", "warning", "alert"]:
-    """Say how grave things are.
+def concerns_of(
+    overview: ModelOverview,
+) -> list[tuple[Literal["warning", "alert"], str]]:
+    """Return what is grave, each with its severity and a sentence; none: all is calm.
 
     ``alert``: a metric over all rows is beyond its threshold in the newest complete
     chunk. ``warning``: so it is in a segment, or a verdict names a decline that is not
     over.
     """
     performance = overview.performance
-    newest = newest_rows(performance)
-    alerts = performance.alert[newest]
-    overall: NDArray[np.bool_] = performance.segment[newest] == ""
-    if alerts[overall].any():
-        return "alert"
-    declines = any(
-        verdict.kind not in CALM
-        for by_metric in overview.verdicts.values()
-        for verdict in by_metric.values()
-    )
-    if declines or alerts.any():
-        return "warning"
-    return "calm"
+    concerns: list[tuple[Literal["warning", "alert"], str]] = []
+    for i in newest_rows(performance).tolist():
+        segment = str(performance.segment[i])
+        for k in np.flatnonzero(performance.alert[i]).tolist():
+            sentence = (
+                f"{performance.metrics[k]}{f' ({segment})' if segment else ''} is "
+                f"beyond its threshold in {performance.chunk[i]}"
+            )
+            concerns.append(("warning" if segment else "alert", sentence))
+    for segment, by_metric in overview.verdicts.items():
+        where = f"{segment}: " if segment else ""
+        concerns += [
+            ("warning", f"{where}{verdict}")
+            for verdict in by_metric.values()
+            if verdict.kind not in CALM
+        ]
+    return concerns
 
 
 def gauges_of(overview: ModelOverview, last_success: float) -> ModelGauges:

@@ -6,6 +6,7 @@ is as it was before, or as it should be after.
 
 import json
 import sqlite3
+import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
@@ -20,10 +21,13 @@ from estimator.operations.estimation import ConfigurationError
 
 BUSY_SECONDS = 30.0
 LOCK_SECONDS = 2.0
+POSTING_SECONDS = 60.0  # twice what posting takes at most (`post_webhook`)
 WENT_WELL = (0, 99)  # exit codes: it ran, or there was nothing new
 _ROWS_AT_A_TIME = 500
 # "deadreckon" among the advisory locks of a PostgreSQL database.
 _ADVISORY_LOCK = 0x6465_6164_7265_636B
+_POSTING_LOCK = _ADVISORY_LOCK + 1
+_POLL_SECONDS = 0.1
 
 
 class StoreLocked(RuntimeError):
@@ -232,46 +236,88 @@ def lease(store: Store) -> Iterator[None]:
     ------
     StoreLocked
         If another run has it.
+    StoreUnavailable
+        If nothing can be locked.
     """
+    refusal = (
+        f"Another run works on the store {store.where}. Try again when it is done."
+    )
+    with _locked(store, "lock", _ADVISORY_LOCK, LOCK_SECONDS, refusal):
+        yield
+
+
+@contextmanager
+def posting_lease(store: Store) -> Iterator[None]:
+    """Keep other runs from posting messages; as `lease`, but waits for its turn.
+
+    Raises
+    ------
+    StoreLocked
+        If another run posts for longer than any should.
+    StoreUnavailable
+        If nothing can be locked.
+    """
+    refusal = (
+        f"Another run has been posting messages of the store {store.where} for more "
+        f"than {POSTING_SECONDS:g} s. Those of this run are posted after the next one."
+    )
+    with _locked(store, "posting.lock", _POSTING_LOCK, POSTING_SECONDS, refusal):
+        yield
+
+
+@contextmanager
+def _locked(
+    store: Store, ending: str, key: int, seconds: float, refusal: str
+) -> Iterator[None]:
     if store.engine.dialect.name == "sqlite":
-        with _locked_file(Path(f"{store.engine.url.database}.lock")):
+        path = Path(f"{store.engine.url.database}.{ending}")
+        with _locked_file(path, seconds, refusal):
             yield
         return
     with ExitStack() as stack:
         with answering(store.where):
             connection = stack.enter_context(store.engine.connect())
-            key = {"key": _ADVISORY_LOCK}
-            query = sa.text("SELECT pg_try_advisory_lock(:key)")
-            if not connection.execute(query, key).scalar():
-                raise StoreLocked(_locked(store.where))
-            connection.commit()  # the lock is the session's: no transaction stays open
+            _wait_for_lock(connection, key, seconds, refusal)
         try:
             yield
         finally:
-            connection.execute(sa.text("SELECT pg_advisory_unlock(:key)"), key)
+            connection.execute(sa.text("SELECT pg_advisory_unlock(:key)"), {"key": key})
+
+
+def _wait_for_lock(
+    connection: sa.Connection, key: int, seconds: float, refusal: str
+) -> None:
+    query = sa.text("SELECT pg_try_advisory_lock(:key)")
+    end = time.monotonic() + seconds
+    while not connection.execute(query, {"key": key}).scalar():
+        connection.commit()
+        if time.monotonic() >= end:
+            raise StoreLocked(refusal)
+        time.sleep(_POLL_SECONDS)
+    connection.commit()  # the lock is the session's: no transaction stays open
 
 
 @contextmanager
-def _locked_file(path: Path) -> Iterator[None]:
+def _locked_file(path: Path, seconds: float, refusal: str) -> Iterator[None]:
     # SQLite's own locks: they work wherever its databases do.
     with ExitStack() as stack:
         try:
             # Two that ask at the same instant refuse each other: so ask again.
-            connection = sqlite3.connect(
-                path, timeout=LOCK_SECONDS, isolation_level=None
-            )
+            connection = sqlite3.connect(path, timeout=seconds, isolation_level=None)
             stack.enter_context(closing(connection))
             connection.execute("BEGIN EXCLUSIVE")
         except sqlite3.OperationalError as error:
             if "locked" in str(error):
-                raise StoreLocked(_locked(str(path.with_suffix("")))) from error
+                raise StoreLocked(refusal) from error
             msg = f"{path} cannot be locked ({error}). Is the folder writable?"
             raise StoreUnavailable(msg) from error
+        except sqlite3.DatabaseError as error:
+            msg = (
+                f"{path} cannot be locked ({error}): deadreckon did not write it. "
+                "Remove it, or name another store."
+            )
+            raise StoreUnavailable(msg) from error
         yield
-
-
-def _locked(where: str) -> str:
-    return f"Another run works on the store {where}. Try again when it is done."
 
 
 def load_state(store: Store, model: str) -> ModelState:

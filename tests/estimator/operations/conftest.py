@@ -1,8 +1,17 @@
+import json
 import os
+import threading
 import uuid
+from dataclasses import asdict
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 import sqlalchemy as sa
+
+from estimator.operations import schema
+from estimator.operations.job import RAN
+from estimator.operations.notify import VerdictChange
+from tests.estimator.operations.nightly import World
 
 
 @pytest.fixture
@@ -23,3 +32,59 @@ def postgres():
     with server.connect() as connection:
         connection.execute(sa.text(f'DROP DATABASE "{name}" WITH (FORCE)'))
     server.dispose()
+
+
+@pytest.fixture
+def hook():
+    """A server that takes messages, and does something ``meanwhile``."""
+    received = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            received.append(json.loads(body))
+            self.server.meanwhile()
+            self.send_response(self.server.status)
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.status, server.received, server.meanwhile = 200, received, lambda: None
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def waiting(tmp_path, hook, monkeypatch):
+    """A world whose last run has left a message that waits."""
+    monkeypatch.setenv("HOOK", f"http://127.0.0.1:{hook.server_port}/T0SECRET")
+    world = World(tmp_path / "waiting", n_days=1)
+    text = world.path.read_text()
+    world.path.write_text(
+        f'[notify]\nwebhook = "${{HOOK}}"\nprometheus = "deadreckon.prom"\n{text}'
+    )
+    world.arrive_all()
+    assert world.run() == RAN
+    change = VerdictChange(
+        model="credit",
+        segment="",
+        metric="roc_auc",
+        kind="sudden",
+        previous="stable",
+        chunk="2026-01-05",
+        sentence="roc_auc fell suddenly",
+        probability=0.9,
+    )
+    engine = sa.create_engine(world.config.job.store)
+    with engine.begin() as connection:
+        row = {"model": "credit", "as_of": 0, "sent": False}
+        content = json.dumps(asdict(change))
+        connection.execute(sa.insert(schema.message).values(**row, content=content))
+    engine.dispose()
+    return world

@@ -1,40 +1,17 @@
 """After the run: one message when a verdict changes, not one a night; figures."""
 
-import json
+import sqlite3
 import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+import time
 
 import numpy as np
 import pandas as pd
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from estimator.operations.job import BAD_DATA, CRASHED, NOTHING_NEW
+from estimator.operations import store
+from estimator.operations.job import BAD_DATA, CRASHED, LOCKED, NOTHING_NEW
 from tests.estimator.operations.nightly import START, World
-
-
-@pytest.fixture
-def hook():
-    received = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self):
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            received.append(json.loads(body))
-            self.send_response(self.server.status)
-            self.end_headers()
-
-        def log_message(self, *_):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.status, server.received = 200, received
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
 
 
 @pytest.fixture
@@ -123,3 +100,59 @@ def test_a_run_that_failed_is_no_success(world):
     file.write_bytes(content)
     world.run()
     assert figures(world)[success] > last
+
+
+def hold_lock(world, kind):
+    """Take a lock of the store at once, or fail."""
+    lock = sqlite3.connect(
+        world.folder / f"deadreckon.db.{kind}", isolation_level=None, timeout=0.0
+    )
+    lock.execute("BEGIN EXCLUSIVE")
+    return lock
+
+
+def test_messages_are_posted_when_the_store_is_free_again(waiting, hook):
+    """Pages, figures and the lock wait for nobody who takes messages slowly."""
+    seen = []
+    written = [
+        waiting.folder / name
+        for name in ("report/credit.html", "report/index.html", "deadreckon.prom")
+    ]
+    for path in written:
+        path.unlink()
+
+    def look():
+        hold_lock(waiting, "lock").close()
+        seen.append([path.is_file() for path in written])
+
+    hook.meanwhile = look
+    assert waiting.run() == NOTHING_NEW
+    assert seen == [[True, True, True]]
+
+
+def test_two_runs_that_post_at_once_post_once(waiting, hook):
+    hook.meanwhile = lambda: time.sleep(1.0)
+    codes = []
+    runs = [
+        threading.Thread(target=lambda: codes.append(waiting.run())) for _ in range(2)
+    ]
+    for run in runs:
+        run.start()
+        time.sleep(0.5)
+    for run in runs:
+        run.join()
+    assert set(codes) <= {NOTHING_NEW, LOCKED}
+    assert len(hook.received) == 1
+
+
+def test_a_run_that_posts_too_long_is_not_waited_for(
+    waiting, hook, monkeypatch, caplog
+):
+    monkeypatch.setattr(store, "POSTING_SECONDS", 0.2)
+    lock = hold_lock(waiting, "posting.lock")
+    assert waiting.run() == CRASHED
+    lock.close()
+    assert "has been posting messages" in caplog.text
+    assert not hook.received
+    assert waiting.run() == NOTHING_NEW
+    assert len(hook.received) == 1
