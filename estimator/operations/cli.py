@@ -4,6 +4,7 @@ Only click and small modules of our own are imported up here, so that ``--help``
 at once; numpy, pandas and the rest come in where a command does its work.
 """
 
+import os
 import shlex
 import sys
 import warnings
@@ -23,13 +24,19 @@ from estimator.operations.estimation import (
     run_estimation,
 )
 from estimator.operations.nightly_commands import report, run, status
-from estimator.operations.terminal import format_performance, format_verdicts
+from estimator.operations.signals import obeyed_signals
+from estimator.operations.terminal import (
+    format_performance,
+    format_verdicts,
+    printable,
+)
 from estimator.progress import Progress
 
 if TYPE_CHECKING:
     from estimator.results import Performance
 
 EX_DATAERR = 65  # sysexits.h: the input data was incorrect in some way
+BROKEN_PIPE = 128 + 13  # what the shell says of a process that SIGPIPE ends
 SCENARIOS = (
     "stable",
     "sudden",
@@ -56,7 +63,25 @@ class BadData(click.ClickException):
     exit_code = EX_DATAERR
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class Program(click.Group):
+    """The commands; called, the whole work of a process."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the command that the arguments name, and end the process."""
+        with obeyed_signals():
+            return self.main(*args, **kwargs)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; end quietly, as others do, where nobody reads its output."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            # What is still in the buffer must go somewhere when Python ends.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(BROKEN_PIPE)
+
+
+@click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, message="%(prog)s %(version)s")
 def main() -> None:
     """Tell how good a classifier is in production before the labels arrive."""
@@ -368,16 +393,18 @@ def reported_errors() -> Iterator[None]:
         try:
             yield
         except DataError as error:
-            raise BadData(str(error)) from error
+            raise BadData(printable(str(error))) from error
         except (ConfigurationError, ModuleNotFoundError) as error:
-            raise click.UsageError(str(error)) from error
+            raise click.UsageError(printable(str(error), but="\n")) from error
+        except BrokenPipeError:
+            raise
         except OSError as error:
-            raise click.ClickException(str(error)) from error
+            raise click.ClickException(printable(str(error))) from error
 
 
 def message(text: str) -> None:
     """Say something to the user; stdout is for data."""
-    click.echo(text, err=True)
+    click.echo(printable(text), err=True)
 
 
 def _show_warning(
@@ -388,7 +415,7 @@ def _show_warning(
     file: TextIO | None = None,
     line: str | None = None,
 ) -> None:
-    click.echo(f"Warning: {message}", err=True)
+    click.echo(printable(f"Warning: {message}"), err=True)
 
 
 def split(values: tuple[str, ...]) -> list[str]:

@@ -2,18 +2,23 @@
 
 import json
 import logging
-import signal
 import sys
 import traceback
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
 from estimator.operations.estimation import ConfigurationError, DataError
-from estimator.operations.terminal import format_performance, format_verdicts
+from estimator.operations.terminal import (
+    TextLines,
+    format_performance,
+    format_verdicts,
+    printable,
+)
 from estimator.progress import Progress
 
 if TYPE_CHECKING:
@@ -22,7 +27,8 @@ if TYPE_CHECKING:
     from estimator.operations.config import NightlyConfig
 
 EX_DATAERR, EX_TEMPFAIL = 65, 75  # sysexits.h
-TERMINATED = 128 + signal.SIGTERM
+WENT_WELL = (0, 10, 20, 99)  # exit codes: ran, warning, alert, nothing new
+JSON = "json"
 SHOWN_CHUNKS = 10
 CONFIG = click.argument(
     "config", type=click.Path(path_type=Path), metavar="CONFIG.toml"
@@ -30,6 +36,7 @@ CONFIG = click.argument(
 AS_OF = click.option(
     "--as-of", metavar="TIME", help="Look back: what was believed then."
 )
+log = logging.getLogger("deadreckon")
 EXIT_CODES = """\b
 Exit codes:
   0   ran
@@ -40,11 +47,24 @@ Exit codes:
   65  bad data; the old results stay
   75  another run works on the store
   99  nothing new
+  130, 143  stopped by SIGINT, SIGTERM; the next run takes up from there
 Of several models the gravest counts.
 """
 
 
-@click.command(epilog=EXIT_CODES)
+class LoggedCommand(click.Command):
+    """A command that logs errors in its arguments, too, where JSON is asked for."""
+
+    def make_context(
+        self, info_name: str | None, args: list[str], *rest: Any, **extra: Any
+    ) -> click.Context:
+        """Read the arguments."""
+        asked = " ".join(args).replace("=", " ")
+        with _spoken(as_json=f"--log-format {JSON}" in asked, informed=False):
+            return super().make_context(info_name, args, *rest, **extra)
+
+
+@click.command(cls=LoggedCommand, epilog=EXIT_CODES)
 @CONFIG
 @click.option("--check", is_flag=True, help="Look at the configuration, touch nothing.")
 @click.option("--dry-run", is_flag=True, help="Say what would change, change nothing.")
@@ -61,7 +81,7 @@ Of several models the gravest counts.
 )
 @click.option(
     "--log-format",
-    type=click.Choice(["text", "json"]),
+    type=click.Choice(["text", JSON]),
     default="text",
     show_default=True,
     help="json: one object a line, also where nothing is wrong.",
@@ -92,12 +112,14 @@ def run(
     depends on the data alone.
     """
     shown = verbose or dry_run or sys.stderr.isatty()
-    with _spoken(log_format, informed=shown or log_format == "json"):
+    as_json = log_format == JSON
+    with _spoken(as_json=as_json, informed=shown or check or as_json):
         settings = _load(config)
         if check:
-            click.echo(f"{config} is sound: {_models(settings)}.", err=True)
+            log.info("%s is sound: %s.", config, _models(settings))
+            _say_end(0, as_json=as_json)
             return
-        with _guarded(settings), _tidy_end():
+        with _guarded(settings):
             from estimator.operations.job import n_stages, run_job
 
             with Progress(n_stages(settings), sys.stderr) as progress:
@@ -108,9 +130,17 @@ def run(
                     fail_on=fail_on,
                     progress=progress,
                 )
-        if shown and settings.job.report is not None and not dry_run:
-            click.echo(f"Pages: {settings.job.report / 'index.html'}", err=True)
+        report = settings.job.report
+        if report is not None and not dry_run and code in WENT_WELL:
+            log.info("Pages: %s", report / "index.html")
+        _say_end(code, as_json=as_json)
     sys.exit(code)
+
+
+def _say_end(code: int, *, as_json: bool) -> None:
+    """End a log for machines with the exit code of the process, whatever it is."""
+    if as_json:
+        log.info("Ended with exit code %d.", code, extra={"process_exit_code": code})
 
 
 @click.command()
@@ -205,7 +235,7 @@ def _load(path: Path) -> "NightlyConfig":
     try:
         return load_config(path)
     except (ConfigurationError, ModuleNotFoundError) as error:
-        raise click.UsageError(str(error)) from error
+        raise click.UsageError(printable(str(error), but="\n")) from error
 
 
 def _models(settings: "NightlyConfig") -> str:
@@ -227,47 +257,61 @@ def _guarded(settings: "NightlyConfig") -> Iterator[None]:
     except DataError as error:
         _leave(settings.redact(str(error)), EX_DATAERR)
     except (ConfigurationError, ModuleNotFoundError) as error:
-        raise click.UsageError(settings.redact(str(error))) from error
+        text = printable(settings.redact(str(error)), but="\n")
+        raise click.UsageError(text) from error
+    except BrokenPipeError:  # nobody reads the output any more
+        raise
     except OSError as error:
         _leave(settings.redact(str(error)), 1)
     except Exception:  # a bug is told as it is, but for secrets
         _leave(settings.redact(traceback.format_exc()), 1)
 
 
-@contextmanager
-def _tidy_end() -> Iterator[None]:
-    """Let SIGTERM, as a scheduler sends it, end the job with everything put away."""
-    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
 def _leave(text: str, code: int) -> None:
-    logging.getLogger("deadreckon").error(text, extra={"exit_code": code})
+    log.error(text, extra={"process_exit_code": code})
     sys.exit(code)
 
 
 @contextmanager
-def _spoken(log_format: str, *, informed: bool) -> Iterator[None]:
-    """Send the log to stderr for the time of a command."""
-    log = logging.getLogger("deadreckon")
+def _spoken(*, as_json: bool, informed: bool) -> Iterator[None]:
+    """Send the log and warnings to stderr for the time of a command.
+
+    As JSON, errors in usage and configuration are lines of the log, too.
+    """
     handler = logging.StreamHandler(sys.stderr)
-    if log_format == "json":
+    formatter: logging.Formatter = TextLines()
+    if as_json:
         from estimator.operations.json_log import JsonLines
 
-        handler.setFormatter(JsonLines())
+        formatter = JsonLines()
+    handler.setFormatter(formatter)
     before = log.level, log.propagate
     log.setLevel(logging.INFO if informed else logging.WARNING)
     log.propagate = False
     log.addHandler(handler)
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.showwarning = _log_warning
+            yield
+    except click.ClickException as error:
+        if not as_json:
+            raise
+        _leave(error.format_message(), error.exit_code)
     finally:
         log.removeHandler(handler)
         log.setLevel(before[0])
         log.propagate = before[1]
+
+
+def _log_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    log.warning("%s", message)
 
 
 def _print_schema(context: click.Context, *, asked: bool) -> None:

@@ -1,6 +1,12 @@
-"""What a terminal shows: a table, and a sentence per metric."""
+"""What a terminal shows: tables, sentences and lines of the log.
 
+Names and values of the data come along, and do nothing there: a terminal obeys what
+follows an ESC, and a line break would forge a line of the log.
+"""
+
+import logging
 import math
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from textwrap import fill
 from typing import TYPE_CHECKING, Any
@@ -11,6 +17,51 @@ if TYPE_CHECKING:
     from estimator.degradation.verdict import Degradation
 
 WIDTH = 110
+# Unicode's categories of characters that are not seen: controls, formats (such as the
+# direction of writing), lone surrogates, separators of lines and paragraphs.
+_UNSEEN = ("Cc", "Cf", "Cs", "Zl", "Zp")
+_JOINERS = "\u200c\u200d"  # formats, too, but letters of Persian and emoji need them
+
+
+def printable(text: str, *, but: str = "") -> str:
+    r"""Return text in which characters that are not seen are escaped.
+
+    Parameters
+    ----------
+    text : str
+        Of any origin.
+    but : str, default=""
+        Characters that stay, such as a line break.
+
+    Examples
+    --------
+    >>> print(printable("region=\x1b[2J\nnorth"))
+    region=\x1b[2J\nnorth
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        x.encode("unicode_escape").decode()
+        if unicodedata.category(x) in _UNSEEN and x not in _JOINERS + but
+        else x
+        for x in text
+    )
+
+
+class TextLines(logging.Formatter):
+    r"""The message alone; further lines of it are indented, so that none is forged.
+
+    Examples
+    --------
+    >>> record = logging.makeLogRecord({"msg": "two\nlines, \x1b[31mred"})
+    >>> print(TextLines().format(record))
+    two
+        lines, \x1b[31mred
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the record as text."""
+        return printable(super().format(record), but="\n").replace("\n", "\n    ")
 
 
 def format_performance(
@@ -41,11 +92,11 @@ def format_performance(
     blocks = []
     for segment in segments:
         rows = frame[frame["segment"] == segment]
-        groups = {name: _metric_columns(rows, name) for name in metrics}
-        key = _key_columns(rows, unfinished)
+        groups = {name: _printable(_metric_columns(rows, name)) for name in metrics}
+        key = _printable(_key_columns(rows, unfinished))
         for names in _fit(groups, width - _table_width(key)):
             columns = key + [column for name in names for column in groups[name]]
-            title = [f"segment {segment}"] if segment else []
+            title = [printable(f"segment {segment}")] if segment else []
             blocks.append("\n".join([*title, *_lines(columns)]))
     notes = _notes(frame)
     return "\n\n".join([*blocks, *([notes] if notes else [])])
@@ -60,7 +111,7 @@ def format_verdicts(
         where = f"{segment}: " if segment else ""
         lines += [
             fill(
-                f"{where}{verdict}.",
+                printable(f"{where}{verdict}."),
                 width,
                 initial_indent="  ",
                 subsequent_indent="    ",
@@ -71,6 +122,10 @@ def format_verdicts(
 
 
 Column = list[str]  # the heading, then a cell per line
+
+
+def _printable(columns: Sequence[Column]) -> list[Column]:
+    return [[printable(cell) for cell in column] for column in columns]
 
 
 def _key_columns(rows: "pd.DataFrame", unfinished: str | int | None) -> list[Column]:
@@ -179,5 +234,5 @@ def _notes(frame: "pd.DataFrame") -> str:
         which = ", ".join(chunks[:3]) + (", …" if len(chunks) > 3 else "")
         count = f"{len(chunks)} chunks: " if len(chunks) > 3 else ""
         of = "" if len(metrics) == n_metrics else f"{', '.join(metrics)}, "
-        lines.append(f"  {remark} ({of}{count}{which})")
+        lines.append(printable(f"  {remark} ({of}{count}{which})"))
     return "\n".join(["Notes:", *lines]) if lines else ""

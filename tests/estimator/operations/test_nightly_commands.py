@@ -1,7 +1,9 @@
 """`deadreckon run`, `status` and `report`, as users call them."""
 
 import json
+import os
 import re
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -9,6 +11,7 @@ import pytest
 
 from estimator.operations.config import config_schema
 from tests.estimator.operations.nightly import START, World
+from tests.estimator.operations.processes import start_command, wait_for_end
 from tests.estimator.operations.runner import invoke
 
 
@@ -149,16 +152,103 @@ def test_status_before_the_first_run(world):
     )
 
 
+def log_lines(code, *arguments):
+    """Call a command with a log in JSON; nothing else may be said."""
+    result = call(code, *arguments, "--log-format", "json")
+    lines = [json.loads(line) for line in result.stderr.splitlines()]
+    assert result.stdout == ""
+    assert all({"time", "level", "message"} <= set(line) for line in lines)
+    assert lines[-1]["process_exit_code"] == code
+    return lines
+
+
 def test_json_log(world):
-    result = call(0, "run", world.path, "--log-format", "json")
-    lines = [json.loads(line) for line in result.stderr.splitlines()]
-    assert lines[0]["message"].startswith("credit: touched 6 chunks")
-    assert lines[0]["exit_code"] == 0
-    assert {"time", "level"} <= set(lines[0])
+    model, pages, end = log_lines(0, "run", world.path)
+    assert model["message"].startswith("credit: touched 6 chunks")
+    assert (model["model"], model["exit_code"]) == ("credit", 0)
+    assert pages["message"] == f"Pages: {world.folder / 'report' / 'index.html'}"
+    assert "exit_code" not in end
     (world.folder / "predictions" / "005.parquet").write_bytes(b"PAR1")
-    result = call(65, "run", world.path, "--log-format", "json")
-    lines = [json.loads(line) for line in result.stderr.splitlines()]
-    assert [line["exit_code"] for line in lines] == [65]
+    model, end = log_lines(65, "run", world.path)
+    assert (model["exit_code"], model["level"]) == (65, "ERROR")
+
+
+def test_json_log_of_what_never_ran(world, tmp_path):
+    assert "is sound" in log_lines(0, "run", world.path, "--check")[0]["message"]
+    wrong = tmp_path / "wrong.toml"
+    wrong.write_text('[job]\nstoer = "x"')
+    for arguments in (
+        ["run", wrong],
+        ["run", wrong, "--check"],
+        ["run", tmp_path / "missing.toml"],
+        ["run", world.path, "--as-of", "tomorrow"],
+        ["run", world.path, "--fail-on", "nothing"],
+        ["run", world.path, "--no-such-option"],
+        ["run"],
+    ):
+        (line,) = log_lines(2, *arguments)
+        assert line["level"] == "ERROR"
+        assert line["message"]
+
+
+def test_warnings_are_lines_of_the_log(world, monkeypatch):
+    def warn(*_, **__):
+        with warnings.catch_warnings():
+            warnings.simplefilter("default")
+            warnings.warn("scores are odd", stacklevel=1)
+        return 0
+
+    monkeypatch.setattr("estimator.operations.job.run_job", warn)
+    with warnings.catch_warnings():
+        assert log_lines(0, "run", world.path)[0]["message"] == "scores are odd"
+        assert call(0, "run", world.path).stderr == "scores are odd\n"
+
+
+def test_failed_run_names_no_pages(world):
+    (world.folder / "predictions" / "005.parquet").write_bytes(b"PAR1")
+    assert "Pages" not in call(65, "run", world.path, "--verbose").stderr
+
+
+@pytest.mark.parametrize("content", [b"x", b"SQLite format 3", b"\0" * 200])
+def test_file_in_the_place_of_the_lock(world, content):
+    lock = world.folder / "deadreckon.db.lock"
+    lock.write_bytes(content * 100)
+    text = call(1, "run", world.path).stderr
+    assert "deadreckon.db.lock cannot be locked" in text
+    assert "Remove it" in text
+    assert len(text.splitlines()) == 1
+    assert not (world.folder / "deadreckon.db").exists()
+    lock.unlink()
+    call(0, "run", world.path)
+
+
+def test_output_that_nobody_reads_ends_quietly(world, tmp_path):
+    call(0, "run", world.path)
+    stderr = tmp_path / "stderr.txt"
+    for arguments in (["status", world.path], ["run", "--schema"]):
+        reader, writer = os.pipe()
+        os.close(reader)
+        process = start_command(*arguments, stderr=stderr, stdout=writer)
+        os.close(writer)
+        assert (wait_for_end(process), stderr.read_text()) == (141, "")
+
+
+def test_values_of_the_data_do_nothing_to_the_terminal(tmp_path):
+    world = World(tmp_path / "world", n_days=2)
+    evil = "\x1b[2J\x1b]0;mine\x07\r\ncredit: nothing new\u202e"
+    reference = pd.read_csv(world.folder / "reference.csv")
+    for frame in (reference, world.rows):
+        frame["region"] = frame["region"].replace("north", evil)
+    reference.to_csv(world.folder / "reference.csv", index=False)
+    world.arrive_all()
+    (world.folder / "predictions" / f"{evil[:4]}.parquet").write_bytes(b"PAR1")
+    outputs = [call(65, "run", world.path, "-v")]
+    (world.folder / "predictions" / f"{evil[:4]}.parquet").unlink()
+    outputs += [call(0, "run", world.path, "-v"), call(0, "status", world.path)]
+    text = "".join(output.stdout + output.stderr for output in outputs)
+    assert not set(text) & set("\x1b\x07\r\u202e")
+    assert r"\x1b[2J" in text
+    assert "credit: nothing new" not in [line.strip() for line in text.splitlines()]
 
 
 def test_schema(world):
@@ -183,7 +273,11 @@ def test_exit_codes_by_gravity(declined):
     call(99, "run", declined.path, "--as-of", "2026-01-12", "--fail-on", "warning")
     call(20, "run", declined.path, "--fail-on", "warning")
     # It is as grave the night after, though nothing is new.
-    call(20, "run", declined.path, "--fail-on", "alert")
+    text = call(20, "run", declined.path, "--fail-on", "alert").stderr
+    assert re.search(r"credit: alert: \w+ is beyond its threshold in 2026-01-2\d", text)
+    lines = log_lines(20, "run", declined.path, "--fail-on", "warning")
+    assert lines[0]["exit_code"] == 99
+    assert {line.get("severity") for line in lines} >= {"alert", "warning"}
     call(99, "run", declined.path)
 
 
