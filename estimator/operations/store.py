@@ -17,13 +17,16 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from estimator.operations import schema
-from estimator.operations.estimation import ConfigurationError
+from estimator.operations.estimation import ConfigurationError, DataError
 
 BUSY_SECONDS = 30.0
 LOCK_SECONDS = 2.0
 POSTING_SECONDS = 60.0  # twice what posting takes at most (`post_webhook`)
 WENT_WELL = (0, 99)  # exit codes: it ran, or there was nothing new
 _ROWS_AT_A_TIME = 500
+# Classes of PostgreSQL's SQLSTATE that blame a value, whatever exception carries them:
+# data exceptions, and values beyond a limit, such as that of an index's row.
+_VALUE_STATES = ("22", "54")
 # "deadreckon" among the advisory locks of a PostgreSQL database.
 _ADVISORY_LOCK = 0x6465_6164_7265_636B
 _POSTING_LOCK = _ADVISORY_LOCK + 1
@@ -212,17 +215,43 @@ def _engine(url: sa.URL) -> sa.Engine:
 
 @contextmanager
 def answering(where: str) -> Iterator[None]:
-    """Turn what a database says of itself into one clear error."""
+    """Turn an error of the database into one clear error.
+
+    Raises
+    ------
+    DataError
+        If the database works, but refuses a value: bad data of one model.
+    StoreUnavailable
+        If it does not answer, or cannot be read or written: nothing works.
+    """
     try:
         yield
-    except sa.exc.DBAPIError as error:
-        original = error.orig or error
+    except (sa.exc.StatementError, UnicodeError, OverflowError) as error:
+        original = getattr(error, "orig", None) or error
         first = (str(original).strip().splitlines() or [type(original).__name__])[0]
+        first = first.rstrip(".")
+        if refuses_a_value(error):
+            msg = (
+                f"The store {where} refuses a value ({first}). Nothing was stored of "
+                "this model. Look for it in the sources (a name, a segment's value, a "
+                "file's path) and correct it there."
+            )
+            raise DataError(msg) from error
         msg = (
-            f"The store {where} cannot be used ({first.rstrip('.')}). What it held is "
+            f"The store {where} cannot be used ({first}). What it held is "
             "as it was. Mend that and run again."
         )
         raise StoreUnavailable(msg) from error
+
+
+def refuses_a_value(error: BaseException) -> bool:
+    """Whether a database blames a value that it got, and not itself or the network."""
+    if not isinstance(error, sa.exc.DBAPIError):
+        return True  # found by driver or SQLAlchemy before anything was sent
+    if isinstance(error, sa.exc.DataError | sa.exc.IntegrityError):
+        return True
+    state = getattr(error.orig, "sqlstate", None) or ""
+    return state.startswith(_VALUE_STATES)
 
 
 @contextmanager
@@ -448,7 +477,12 @@ def save_night(store: Store, model: str, night: Night) -> None:
 def log_run(
     store: Store, model: str, *, started: str, ended: str, exit_code: int, summary: str
 ) -> None:
-    """Write down that there was a run."""
+    """Write down that there was a run.
+
+    The summary quotes data, and may hold what no database keeps: such letters are
+    escaped.
+    """
+    summary = summary.replace("\0", "\\0").encode("utf-8", "backslashreplace").decode()
     with answering(store.where), store.engine.begin() as connection:
         connection.execute(
             sa.insert(schema.run).values(

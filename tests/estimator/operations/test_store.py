@@ -1,6 +1,8 @@
 """The store: schema and its versions, one transaction a night, one run at a time."""
 
+import random
 import sqlite3
+import string
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -9,19 +11,19 @@ import pytest
 import sqlalchemy as sa
 
 from estimator.operations import schema
-from estimator.operations.estimation import ConfigurationError
+from estimator.operations.estimation import ConfigurationError, DataError
 from estimator.operations.store import (
     Counted,
     ModelState,
     Night,
     StoreLocked,
-    StoreUnavailable,
     is_there,
     lease,
     load_counts,
     load_results,
     load_state,
     load_verdicts,
+    log_run,
     mark_sent,
     open_store,
     prepare,
@@ -135,10 +137,47 @@ def test_a_night_is_stored_whole_or_not_at_all(url):
             },
             results=[RESULT, broken],
         )
-        with pytest.raises(StoreUnavailable, match="What it held is as it was"):
+        with pytest.raises(DataError, match="Nothing was stored of this model"):
             save_night(store, "credit", night)
         assert load_state(store, "credit") == ModelState()
         assert load_counts(store, "credit") == {}
+
+
+LONG = "".join(random.Random(0).choices(string.ascii_letters, k=3_000))  # noqa: S311
+
+
+@pytest.mark.parametrize("segment", ["a\0b", LONG, "\ud800", "x"])
+@pytest.mark.parametrize("database", ["sqlite", "postgres"])
+def test_a_value_that_cannot_be_kept_is_bad_data_of_its_model(
+    request, url, database, segment
+):
+    """SQLite keeps more than PostgreSQL does; neither is ever called unavailable."""
+    if database == "postgres":
+        url = request.getfixturevalue("postgres")
+    odd = [{**row, "segment": segment} for row in NIGHT.results]
+    refused = {
+        "sqlite": ["\ud800"],
+        "postgres": ["\ud800", "a\0b", LONG],
+    }[database]
+    with ready(url) as store:
+        if segment in refused:
+            with pytest.raises(DataError, match=r"refuses a value \(.*correct it"):
+                save_night(store, "credit", replace(NIGHT, results=odd))
+            assert load_state(store, "credit") == ModelState()
+        else:
+            save_night(store, "credit", replace(NIGHT, results=odd))
+            assert load_results(store, "credit")[0]["segment"] == segment
+        save_night(store, "fraud", NIGHT)
+        said = {"started": "2026", "ended": "2026", "exit_code": 65}
+        log_run(store, "credit", summary=f"got {segment!r} {segment}", **said)
+
+
+def test_a_number_that_cannot_be_kept(url):
+    with (
+        ready(url) as store,
+        pytest.raises(DataError, match="refuses a value"),
+    ):
+        save_night(store, "credit", replace(NIGHT, as_of=2**70))
 
 
 def test_messages_are_told_once(url):
