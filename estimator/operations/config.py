@@ -27,9 +27,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class FileLocation(Discreet):
-    """Rows in Parquet or CSV files: absolute paths, globs or URLs, at least one."""
+    """Rows in Parquet or CSV files: absolute paths, globs or URLs, at least one.
+
+    With ``hive``, folders such as ``region=eu`` are columns.
+    """
 
     patterns: tuple[str, ...]
+    hive: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -250,7 +254,9 @@ def _read_toml(path: Path) -> dict[str, Any]:
 def _model_settings(name: str, model: Any, redaction: Redaction) -> ModelSettings:
     def location(source: Any) -> Location:
         if isinstance(source, tuple):
-            return FileLocation(patterns=source, redaction=redaction)
+            return FileLocation(
+                patterns=source, hive=model.hive_partitioning, redaction=redaction
+            )
         return SqlLocation(**dict(source), redaction=redaction)
 
     return ModelSettings(

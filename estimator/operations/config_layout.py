@@ -33,6 +33,7 @@ _NOUNS = {
     "string_type": "a text",
     "int_type": "a whole number",
     "float_type": "a number",
+    "bool_type": "true or false",
     "list_type": "a list",
     "dict_type": "a table",
     "model_type": "a table",
@@ -169,7 +170,10 @@ class Estimator(Table):
     )
     timestamp: str = _key("Column with the time of each prediction.", "timestamp")
     y_pred_proba: str = _key("Column with the score.", default="y_pred_proba")
-    y_pred: str = _optional("Column with the decision; else `decision_threshold`.")
+    y_pred: str = _optional(
+        "Column with the decision. It is read only if it is named here, whatever "
+        "columns there are; without, `decision_threshold` decides."
+    )
     y_true: str = _key("Column with the label, 0 or 1.", default="y_true")
     labeled_at: str = _optional("Column that says when a label arrived.")
     decision_threshold: float = _key(
@@ -222,6 +226,11 @@ class Model(Table):
         "How far before the newest row late rows and labels are looked for; default: "
         "from the beginning.",
         "180D",
+    )
+    hive_partitioning: bool = _key(
+        "Whether folders such as region=eu in the paths of files are columns (of "
+        "texts); where a file has the column, too, the folder counts.",
+        default=False,
     )
     estimator: Estimator = _key(
         "How performance is estimated: arguments of PerformanceEstimator."

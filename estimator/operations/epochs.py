@@ -2,11 +2,11 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+from pandas.api.types import is_object_dtype, is_string_dtype
 
 from estimator._datetimes import TimeZone
 from estimator._edges import Edges
@@ -17,10 +17,12 @@ from estimator.files import temporary_folder
 from estimator.monitor import Epoch
 from estimator.operations.clock import on_data_clock
 from estimator.operations.config import FileLocation, ModelSettings, SqlLocation
+from estimator.operations.csv_text import shortened
 from estimator.operations.estimation import ConfigurationError, DataError
-from estimator.operations.feed import find_pieces, literal
-from estimator.operations.model_sources import columns_of
-from estimator.operations.sources import read_frame
+from estimator.operations.feed import find_pieces
+from estimator.operations.model_sources import columns_of, several
+from estimator.operations.reference_rows import read_reference, rows_in_order
+from estimator.operations.sources import CSV_OF_JOB
 from estimator.operations.staging import describe_location, stage
 from estimator.performance_estimator import PerformanceEstimator
 from estimator.persistence import VERSION
@@ -29,6 +31,9 @@ if TYPE_CHECKING:
     import duckdb
 
 REFERENCE = "reference"
+# Raised when the texts of CSV files come to mean something else: what was fitted and
+# counted before is then fitted and counted anew.
+CSV_MEANING = 2
 
 
 def fit_epochs(
@@ -116,7 +121,9 @@ def _fingerprint(
             )
             raise ConfigurationError(msg)
         # By content: a copy, or another checkout, is the same reference.
-        where = [_digest(path, version) for path, version in pieces.items()]
+        where = [version.partition(" ")[0] for version in pieces.values()]
+        where += [path for path in pieces if "://" in path]
+        where += _reading(settings, location, pieces)
     else:
         where = [describe_location(location), location.query]
     # What an earlier version of deadreckon has written is fitted and counted anew.
@@ -125,11 +132,17 @@ def _fingerprint(
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _digest(path: str, version: str) -> str:
-    if "://" in path:
-        return f"{path} {version}"
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _reading(
+    settings: ModelSettings, location: FileLocation, pieces: Collection[str]
+) -> list[str]:
+    """Return what tells ways of reading apart that give other values."""
+    sources = (settings.predictions, settings.labels)
+    patterns = [
+        x for one in sources if isinstance(one, FileLocation) for x in one.patterns
+    ]
+    texts = any(path.lower().endswith(CSV_OF_JOB) for path in (*pieces, *patterns))
+    ways = [f"CSV {CSV_MEANING}"] if texts else []
+    return ways + (["hive"] if location.hive else [])
 
 
 def _fit(
@@ -143,7 +156,7 @@ def _fit(
     labeled_at = parameters.get("labeled_at")
     optional = [] if labeled_at is None else [labeled_at]
     try:
-        frame = _read(engine, location, columns, optional)
+        frame = _read(engine, settings, location, columns, optional)
         estimator = PerformanceEstimator(**parameters)
         estimator.fit(frame)
     except FileNotFoundError as error:
@@ -158,30 +171,64 @@ def _fit(
 
 def _read(
     engine: "duckdb.DuckDBPyConnection",
+    settings: ModelSettings,
     location: FileLocation | SqlLocation,
     columns: list[str],
     optional: list[str],
 ) -> pd.DataFrame:
-    if isinstance(location, SqlLocation):
-        times = {columns[-2], *optional}
-        stage(
-            engine,
-            location,
-            "#reference",
-            name=REFERENCE,
-            columns={name: "time" if name in times else "other" for name in columns},
-            optional=dict.fromkeys(optional, "time"),
-        )
-        staged: pd.DataFrame = engine.sql('FROM "#reference"').df()
-        return staged
-    parts = []
-    for path in find_pieces(engine, location, REFERENCE):
-        if "://" in path:
-            parts.append(engine.sql(f"FROM {literal(path)}").df())
+    times = {settings.parameters["timestamp"], *optional}
+    with rows_in_order(engine):
+        if isinstance(location, SqlLocation):
+            stage(
+                engine,
+                location,
+                "#reference",
+                name=REFERENCE,
+                columns={
+                    name: "time" if name in times else "other" for name in columns
+                },
+                optional=dict.fromkeys(optional, "time"),
+            )
+            frame: pd.DataFrame = engine.sql('FROM "#reference"').df()
         else:
-            parts.append(read_frame(path, columns, optional=optional))
-    frame: pd.DataFrame = pd.concat(parts, ignore_index=True)
+            pieces = find_pieces(engine, location, REFERENCE)
+            texts, features = _meaning(settings, times)
+            frame = read_reference(
+                engine,
+                list(pieces),
+                columns,
+                optional=optional,
+                times=times,
+                texts=texts,
+                unknown=features,
+                hive=location.hive,
+            )
+    # As `scan` does with the rows of production.
+    for name in frame.columns.difference(list(times)):
+        if is_object_dtype(frame[name]) or is_string_dtype(frame[name]):
+            frame[name] = frame[name].map(
+                lambda cell: shortened(cell) if isinstance(cell, str) else cell
+            )
     return frame
+
+
+def _meaning(settings: ModelSettings, times: set[str]) -> tuple[set[str], set[str]]:
+    """Return the columns that hold texts, and those that the reference decides on."""
+    parameters = settings.parameters
+    texts = set(several(parameters.get("segments"))) - times
+    features = set(several(parameters.get("features")))
+    return texts, features - texts - times
+
+
+def numeric_features(epochs: Sequence[Epoch]) -> set[str]:
+    """Return the features that all references have as numbers."""
+    numeric: list[set[str]] = []
+    for epoch in epochs:
+        adapter = epoch.estimator.reference_.adapter
+        if adapter is not None:
+            columns = adapter.table.features
+            numeric.append({str(c.name) for c in columns if c.categories is None})
+    return set.intersection(*numeric) if numeric else set()
 
 
 def _to_bytes(estimator: PerformanceEstimator) -> bytes:

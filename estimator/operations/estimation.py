@@ -107,15 +107,18 @@ def run_estimation(job: EstimationJob, progress: Progress) -> EstimationOutcome:
     parameters = dict(job.parameters)
     columns = _columns(parameters)
     y_true = parameters.get("y_true", "y_true")
+    kinds = _kinds(parameters, job.row_id)
     remarks: tuple[str, ...] = ()
     with progress.stage("reading the reference"):
-        reference = _read(job.reference, [*columns, y_true])
+        reference = _read(job.reference, [*columns, y_true], kinds)
+    kinds = _kinds_of_features(parameters, reference) | kinds
     with progress.stage("reading the analysis period"):
         if job.targets is None or job.row_id is None:
-            analysis = _read(job.analysis, columns, optional=[y_true])
+            analysis = _read(job.analysis, columns, kinds, optional=[y_true])
         else:
-            analysis = _read(job.analysis, [*columns, job.row_id])
-            targets = _read(job.targets, [job.row_id, y_true])
+            analysis = _read(job.analysis, [*columns, job.row_id], kinds)
+            targets = _read(job.targets, [job.row_id, y_true], kinds, may_be_empty=True)
+            analysis, targets = _same_ids(job, analysis, targets, job.row_id)
             analysis, remarks = _join(job, analysis, targets, job.row_id, y_true)
     with progress.stage("fitting on the reference"):
         estimator = PerformanceEstimator(**parameters)
@@ -216,11 +219,77 @@ def _columns(parameters: Mapping[str, Any]) -> list[str]:
     return [name for name in named if name is not None]
 
 
+def _kinds(parameters: Mapping[str, Any], row_id: str | None) -> dict[str, str]:
+    """Return, by column, as what the texts of CSV files are read."""
+    kinds = dict.fromkeys(parameters.get("segments", ()), "text")
+    if row_id is not None:
+        kinds[row_id] = "text"
+    for name, kind, default in (
+        ("y_pred_proba", "number", "y_pred_proba"),
+        ("y_true", "number", "y_true"),
+        ("y_pred", "number", None),
+        ("timestamp", "time", None),
+    ):
+        column = parameters.get(name, default)
+        if column is not None:
+            kinds[column] = kind
+    return kinds
+
+
+def _kinds_of_features(
+    parameters: Mapping[str, Any], reference: "pd.DataFrame"
+) -> dict[str, str]:
+    """Return the kinds of features as the reference has them."""
+    from pandas.api.types import is_numeric_dtype
+
+    names = [x for x in parameters.get("features") or () if x in reference]
+    numeric = {name: is_numeric_dtype(reference[name].dtype) for name in names}
+    return {name: "number" if is_one else "text" for name, is_one in numeric.items()}
+
+
+def _same_ids(
+    job: EstimationJob,
+    analysis: "pd.DataFrame",
+    targets: "pd.DataFrame",
+    row_id: str,
+) -> tuple["pd.DataFrame", "pd.DataFrame"]:
+    """Read the ids of a CSV file as whole numbers where the other file has numbers."""
+    from pandas.api.types import is_integer_dtype
+
+    frames = [analysis, targets]
+    paths = [job.analysis, job.targets]
+    for i, path in enumerate(paths):
+        other = frames[1 - i][row_id]
+        if path is None or ending(path) in PARQUET or not is_integer_dtype(other.dtype):
+            continue
+        try:
+            numbers = frames[i][row_id].astype("Int64")
+        except (ValueError, TypeError, OverflowError) as error:
+            msg = (
+                f"{path}: `{row_id}` must hold whole numbers, as in {paths[1 - i]}, "
+                f"but does not ({error}). Write both as numbers or both as text."
+            )
+            raise DataError(msg) from error
+        frames[i] = frames[i].assign(**{row_id: numbers})
+    return frames[0], frames[1]
+
+
 def _read(
-    path: Path, columns: list[str], *, optional: list[str] | None = None
+    path: Path,
+    columns: list[str],
+    kinds: Mapping[str, str],
+    *,
+    optional: list[str] | None = None,
+    may_be_empty: bool = False,
 ) -> "pd.DataFrame":
     try:
-        return read_frame(path, columns, optional=optional or [])
+        return read_frame(
+            path,
+            columns,
+            optional=optional or [],
+            kinds=kinds,
+            may_be_empty=may_be_empty,
+        )
     except FileNotFoundError as error:
         raise ConfigurationError(str(error)) from error
     except ValueError as error:
@@ -240,7 +309,7 @@ def _join(
     except ValueError as error:
         msg = f"{job.analysis} and {job.targets}: {error}"
         raise DataError(msg) from error
-    if join.n_labelled == 0:
+    if join.n_labelled == 0 and len(targets):
         msg = (
             f"{job.targets}: none of its {len(targets):,} labels belongs to a row of "
             f"{job.analysis}. Is `{row_id}` the right column in both?"

@@ -5,9 +5,11 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+import narwhals as nw
 import numpy as np
 from numpy.typing import NDArray
 
+from estimator._columns import read_binary
 from estimator.operations.estimation import DataError
 from estimator.operations.feed import (
     AT,
@@ -15,11 +17,9 @@ from estimator.operations.feed import (
     LABEL,
     TIME,
     Feed,
-    literal,
-    quoted,
-    readable,
     scan,
 )
+from estimator.operations.file_rows import literal, quoted, readable
 
 if TYPE_CHECKING:
     import duckdb
@@ -258,6 +258,10 @@ def _pick_labels(engine: "duckdb.DuckDBPyConnection", labels: Feed, until: Any) 
                 FROM {scan(labels)} WHERE {label} IS NOT NULL AND {came}
                 AND {identity} IN (SELECT {identity} FROM "#rows")"""
         )
+        values = engine.sql(
+            f'SELECT {label} AS {quoted(labels.roles[LABEL])} FROM "#labels"'
+        ).to_arrow_table()
+        _check_labels(labels, values)
         n_labels, n_ids = engine.execute(
             f'SELECT count(*), count(DISTINCT {identity}) FROM "#labels"'
         ).fetchall()[0]
@@ -271,6 +275,16 @@ def _pick_labels(engine: "duckdb.DuckDBPyConnection", labels: Feed, until: Any) 
             engine.execute(
                 'DROP TABLE "#labels"; ALTER TABLE "#once" RENAME TO "#labels"'
             )
+
+
+def _check_labels(labels: Feed, values: "pa.Table") -> None:
+    """Refuse labels as such: among the rows they would be bad predictions."""
+    column = labels.roles[LABEL]
+    try:
+        read_binary(nw.from_native(values)[column], f"`{column}`", may_be_empty=True)
+    except (ValueError, TypeError) as error:
+        msg = f"{labels.name} ({labels.where}): {error} Nothing was stored."
+        raise DataError(msg) from error
 
 
 def _numpy(

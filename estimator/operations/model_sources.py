@@ -1,7 +1,7 @@
 """A model's predictions and labels, opened; and which hours of them are new."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,8 +19,10 @@ from estimator.operations.feed import (
     check_join,
     check_pieces,
     find_pieces,
+    id_kind,
     open_feed,
 )
+from estimator.operations.file_versions import is_same_content
 from estimator.operations.intake import count_hours, count_labeled_hours
 from estimator.operations.staging import describe_location, stage
 from estimator.operations.store import ModelState
@@ -68,6 +70,9 @@ def open_feeds(
     engine: "duckdb.DuckDBPyConnection",
     settings: ModelSettings,
     since: pd.Timestamp | None,
+    state: ModelState,
+    *,
+    numeric_features: Collection[str] = (),
 ) -> Feeds:
     """Look for the files, or copy what is needed out of a database.
 
@@ -75,6 +80,10 @@ def open_feeds(
     ----------
     since : Timestamp, optional
         Rows before it are not wanted; in UTC, or wall-clock time.
+    state : ModelState
+        What earlier runs have read: what is new must be of its kind.
+    numeric_features : collection of str
+        Features that the reference has as numbers.
 
     Raises
     ------
@@ -85,52 +94,140 @@ def open_feeds(
     """
     parameters = settings.parameters
     names = columns_of(parameters)
+    model_columns = _columns_of_model(parameters)
     y_true = parameters.get("y_true", "y_true")
     labeled_at = parameters.get("labeled_at")
     came = {} if labeled_at is None else {AT: labeled_at}
     # Labels may come with the predictions, when they are known.
     own = {LABEL: y_true, **came} if settings.labels is None else {}
-    predictions = _open(
-        engine,
-        PREDICTIONS,
-        settings.predictions,
+    segments = set(several(parameters.get("segments")))
+    predictions = _Rows(
+        name=PREDICTIONS,
+        location=settings.predictions,
         roles={ID: settings.row_id, TIME: parameters["timestamp"]},
         others=names,
-        numbers=_columns_of_model(parameters),
+        numbers=(*model_columns, *(set(numeric_features) - segments)),
         optional=own,
-        since=since,
         by=TIME,
     )
-    if predictions is None:
+    labels = None
+    if settings.labels is not None:
+        labels = _Rows(
+            name=LABELS,
+            location=settings.labels,
+            roles={ID: settings.row_id, LABEL: y_true, **came},
+            by=AT,
+        )
+    pieces, tables = {}, {}
+    for rows in (predictions, labels):
+        if rows is None:
+            continue
+        if isinstance(rows.location, FileLocation):
+            before = state.pieces.get(rows.name)
+            pieces[rows.name] = find_pieces(engine, rows.location, rows.name, before)
+        else:
+            tables[rows.name] = _stage(engine, rows, since, model_columns)
+    if pieces.get(PREDICTIONS) == {}:
         msg = (
             f"predictions: no file matches {_where(settings.predictions)}. Correct the "
             "pattern, or wait for the first file."
         )
         raise DataError(msg)
-    if settings.labels is None:
-        joined = predictions if LABEL in predictions.roles else None
-        return Feeds(predictions=predictions, labels=joined)
-    labels = _open(
-        engine,
-        LABELS,
-        settings.labels,
-        roles={ID: settings.row_id, LABEL: y_true, **came},
-        since=since,
-        by=AT,
-    )
+    there = [
+        rows
+        for rows in (predictions, labels)
+        if rows is not None and pieces.get(rows.name) != {}
+    ]
+    kinds = [
+        id_kind(
+            engine,
+            rows.name,
+            settings.row_id,
+            pieces=pieces.get(rows.name),
+            table=tables.get(rows.name),
+            hive=_is_hive(rows.location),
+        )
+        for rows in there
+    ]
+    csv_ids = next((kind for kind in kinds if kind is not None), "text")
+    feeds: dict[str, Feed] = {}
+    for rows in there:
+        feed = open_feed(
+            engine,
+            rows.name,
+            _where(rows.location),
+            roles=rows.roles,
+            others=rows.others,
+            optional=rows.optional,
+            pieces=pieces.get(rows.name),
+            table=tables.get(rows.name),
+            numbers=rows.numbers,
+            csv_ids=csv_ids,
+            csv_zoned=PREDICTIONS in feeds and feeds[PREDICTIONS].is_zoned,
+            hive=_is_hive(rows.location),
+        )
+        # First of all: which file it is says more than what does not fit together.
+        check_pieces(engine, feed, _new_pieces(feed, state))
+        feeds[rows.name] = feed
+    opened = feeds[PREDICTIONS]
     if labels is None:
-        where = _where(settings.labels)
-        return Feeds(predictions=predictions, labels=None, missing=where)
-    check_join(predictions, labels)
-    return Feeds(predictions=predictions, labels=labels)
+        joined = opened if LABEL in opened.roles else None
+        return Feeds(predictions=opened, labels=joined)
+    if LABELS not in feeds:
+        return Feeds(predictions=opened, labels=None, missing=_where(labels.location))
+    check_join(opened, feeds[LABELS])
+    return Feeds(predictions=opened, labels=feeds[LABELS])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Rows:
+    """Rows of one kind as the configuration has them."""
+
+    name: str
+    location: FileLocation | SqlLocation
+    roles: Mapping[str, str]
+    by: str
+    others: tuple[str, ...] = ()
+    numbers: tuple[str, ...] = ()
+    optional: Mapping[str, str] = field(default_factory=dict)
+
+
+def _stage(
+    engine: "duckdb.DuckDBPyConnection",
+    rows: _Rows,
+    since: pd.Timestamp | None,
+    numbers: Collection[str],
+) -> str:
+    """Copy rows of a database into a temporary table; return its name."""
+    assert isinstance(rows.location, SqlLocation)  # noqa: S101
+    kinds = dict.fromkeys(rows.others, "other")
+    kinds |= {column: _KINDS[role] for role, column in rows.roles.items()}
+    kinds |= {column: "number" for column in numbers if column in kinds}
+    table = f"#{rows.name}"
+    stage(
+        engine,
+        rows.location,
+        table,
+        name=rows.name,
+        columns=kinds,
+        optional={column: _KINDS[role] for role, column in rows.optional.items()},
+        since=since,
+        by=rows.roles.get(rows.by),
+        present=rows.roles[ID] if rows.name == LABELS else None,
+    )
+    return table
+
+
+def _is_hive(location: FileLocation | SqlLocation) -> bool:
+    return isinstance(location, FileLocation) and location.hive
 
 
 def columns_of(parameters: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the columns of predictions beside id and time."""
     named = [*_columns_of_model(parameters)]
-    named += _several(parameters.get("segments"))
+    named += several(parameters.get("segments"))
     if parameters.get("method", "auto") != "cbpe":
-        named += _several(parameters.get("features"))
+        named += several(parameters.get("features"))
     return tuple(dict.fromkeys(named))
 
 
@@ -141,7 +238,8 @@ def _columns_of_model(parameters: Mapping[str, Any]) -> tuple[str, ...]:
     return (score,) if decision is None else (score, decision)
 
 
-def _several(names: Any) -> list[str]:
+def several(names: Any) -> list[str]:
+    """Return one name or several as a list."""
     return [names] if isinstance(names, str) else list(names or ())
 
 
@@ -149,64 +247,6 @@ def _where(location: FileLocation | SqlLocation) -> str:
     if isinstance(location, SqlLocation):
         return describe_location(location)
     return ", ".join(location.patterns)
-
-
-def _open(
-    engine: "duckdb.DuckDBPyConnection",
-    name: str,
-    location: FileLocation | SqlLocation,
-    *,
-    roles: Mapping[str, str],
-    others: tuple[str, ...] = (),
-    optional: Mapping[str, str] | None = None,
-    numbers: tuple[str, ...] = (),
-    since: pd.Timestamp | None = None,
-    by: str,
-) -> Feed | None:
-    optional = optional or {}
-    pieces, table = None, None
-    if isinstance(location, FileLocation):
-        pieces = find_pieces(engine, location, name)
-        if not pieces:
-            return None
-    else:
-        table = f"#{name}"
-        kinds = dict.fromkeys(others, "other")
-        extra: dict[str, str] = {}
-        for named, found in ((roles, kinds), (optional, extra)):
-            found |= {column: _KINDS[role] for role, column in named.items()}
-        for column in numbers:
-            kinds[column] = "number"
-        stage(
-            engine,
-            location,
-            table,
-            name=name,
-            columns=kinds,
-            optional=extra,
-            since=since,
-            by=roles.get(by),
-            present=roles[ID] if name == LABELS else None,
-        )
-    return open_feed(
-        engine,
-        name,
-        _where(location),
-        roles=roles,
-        others=others,
-        optional=optional,
-        pieces=pieces,
-        table=table,
-    )
-
-
-def check_new_pieces(
-    engine: "duckdb.DuckDBPyConnection", feeds: Feeds, state: ModelState
-) -> None:
-    """Refuse new files that are of another kind than the others."""
-    for feed in (feeds.predictions, feeds.labels):
-        if feed is not None:
-            check_pieces(engine, feed, _new_pieces(feed, state))
 
 
 def touched_hours(
@@ -263,7 +303,11 @@ def touched_hours(
 def _new_pieces(feed: Feed, state: ModelState) -> list[str]:
     before = state.pieces.get(feed.name, {})
     pieces = feed.pieces or {}
-    return [path for path, version in pieces.items() if before.get(path) != version]
+    return [
+        path
+        for path, version in pieces.items()
+        if not is_same_content(version, before.get(path))
+    ]
 
 
 def as_datetime(microseconds: int) -> pd.Timestamp:

@@ -29,12 +29,11 @@ from estimator.monitor import Epoch
 from estimator.monitoring import attribution_of, performance_of, take_stock
 from estimator.operations.clock import is_future, on_data_clock, shown, ticks
 from estimator.operations.config import JobSettings, ModelSettings
-from estimator.operations.epochs import fit_epochs
+from estimator.operations.epochs import fit_epochs, numeric_features
 from estimator.operations.estimation import ConfigurationError
 from estimator.operations.feed import open_engine
 from estimator.operations.model_sources import (
     as_datetime,
-    check_new_pieces,
     open_feeds,
     touched_hours,
 )
@@ -129,8 +128,8 @@ def run_night(
         everything = bool(stale) or not known
         since = None if everything else _since(state, settings)
         with progress.stage("looking for what is new"):
-            feeds = open_feeds(engine, settings, since)
-            check_new_pieces(engine, feeds, state)
+            numeric = numeric_features(epochs)
+            feeds = open_feeds(engine, settings, since, state, numeric_features=numeric)
             hours = None
             remarks: list[str] = []
             if not everything:

@@ -4,7 +4,7 @@ import csv
 import gzip
 import os
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from estimator.files import replacing
+from estimator.operations import csv_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 PARQUET = (".parquet", ".pq")
 CSV = (".csv", ".csv.gz")
+CSV_OF_JOB = (*CSV, ".csv.zst")  # DuckDB unpacks more than Python does
 JSON = (".json",)
 MAGIC = b"PAR1"
 GZIP_MAGIC = b"\x1f\x8b"
@@ -53,6 +55,8 @@ def read_frame(
     columns: Sequence[str],
     *,
     optional: Sequence[str] = (),
+    kinds: Mapping[str, str] | None = None,
+    may_be_empty: bool = False,
 ) -> "pd.DataFrame":
     """Read the named columns of a Parquet or CSV file.
 
@@ -64,6 +68,12 @@ def read_frame(
         Columns that must be there; no others are read.
     optional : sequence of str, default=()
         Columns that are read where they are there.
+    kinds : mapping of str to str, optional
+        By column, as what the texts of a CSV file are read: "number", "text" or "time"
+        (`estimator.operations.csv_text`). A column that is not named holds numbers if
+        all its cells are numbers, else texts.
+    may_be_empty : bool, default=False
+        Whether a file without rows is fine.
 
     Returns
     -------
@@ -91,9 +101,12 @@ def read_frame(
     if path.stat().st_size == 0:
         msg = f"{path} is empty (0 bytes). Write it again."
         raise ValueError(msg)
-    read = _read_parquet if ending(path) in PARQUET else _read_csv
-    frame = read(path, list(dict.fromkeys(columns)), list(dict.fromkeys(optional)))
-    if frame.empty:
+    columns, optional = list(dict.fromkeys(columns)), list(dict.fromkeys(optional))
+    if ending(path) in PARQUET:
+        frame = _read_parquet(path, columns, optional)
+    else:
+        frame = _read_csv(path, columns, optional, kinds or {})
+    if frame.empty and not may_be_empty:
         msg = f"{path} has columns but no rows. Nothing can be computed from it."
         raise ValueError(msg)
     return frame
@@ -312,15 +325,19 @@ def _read_parquet(
     return frame[wanted]
 
 
-def _read_csv(path: Path, columns: list[str], optional: list[str]) -> "pd.DataFrame":
+def _read_csv(
+    path: Path, columns: list[str], optional: list[str], kinds: Mapping[str, str]
+) -> "pd.DataFrame":
     import pandas as pd
 
-    names = _csv_header(path)
+    names = check_csv_header(path)
     wanted = check_columns(path, names, columns, optional)
     if ending(path) == ".csv":
         _check_last_line(path, len(names))
     try:
-        frame = pd.read_csv(path, usecols=wanted)
+        texts = pd.read_csv(
+            path, usecols=wanted, dtype=str, keep_default_na=False, encoding="utf-8-sig"
+        )
     except (ValueError, EOFError, OSError, zlib.error) as error:
         # ParserError and UnicodeDecodeError are ValueErrors
         msg = (
@@ -328,7 +345,27 @@ def _read_csv(path: Path, columns: list[str], optional: list[str]) -> "pd.DataFr
             f"({_first_line(error)}). Write it again."
         )
         raise ValueError(msg) from error
-    return frame[wanted]
+    try:
+        return pd.DataFrame(
+            {name: _read_as(texts[name], kinds.get(name)) for name in wanted}
+        )
+    except ValueError as error:
+        msg = f"{path}: {error}"
+        raise ValueError(msg) from error
+
+
+def _read_as(texts: "pd.Series[Any]", kind: str | None) -> "pd.Series[Any]":
+    """Return a column of a CSV file as what it is used for."""
+    if kind == "time":
+        return csv_text.read_times(texts)
+    if kind == "text":
+        return csv_text.read_texts(texts)
+    try:
+        return csv_text.read_numbers(texts)
+    except ValueError:
+        if kind == "number":
+            raise
+        return csv_text.read_texts(texts)
 
 
 def _open_text(path: Path) -> IO[str]:
@@ -337,8 +374,17 @@ def _open_text(path: Path) -> IO[str]:
     return path.open(encoding="utf-8-sig", newline="")
 
 
-def _csv_header(path: Path) -> list[str]:
-    """Return the first line's names; refuse what is not text."""
+def check_csv_header(path: Path) -> list[str]:
+    """Return the names in the first line of a CSV file.
+
+    Raises
+    ------
+    ValueError
+        If the file is empty or no text, or its separator is not a comma.
+    """
+    if path.stat().st_size == 0:
+        msg = f"{path} is empty (0 bytes). Write it again."
+        raise ValueError(msg)
     for magic, kind in ((MAGIC, "Parquet"), (GZIP_MAGIC, "gzip")):
         if ending(path) == ".csv" and _starts_with(path, magic):
             msg = (

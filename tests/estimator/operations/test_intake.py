@@ -47,7 +47,15 @@ def feeds(engine, folder, rows, labels, *, ending=".parquet", n_files=3, timed=T
         location = FileLocation(patterns=(str(folder / f"{pattern}{ending}"),))
         pieces = find_pieces(engine, location, name)
         opened.append(
-            open_feed(engine, name, "here", roles=own, others=others, pieces=pieces)
+            open_feed(
+                engine,
+                name,
+                "here",
+                roles=own,
+                others=others,
+                pieces=pieces,
+                numbers=("y_pred_proba",),
+            )
         )
     return opened
 
