@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
+from estimator.operations.terminal import printable
+
 GOOD_NEWS = ("stable", "recovered")
 # https://docs.slack.dev/reference/block-kit/blocks: of a message, and of a section.
 MAX_BLOCKS = 50
@@ -184,7 +186,7 @@ def _escape(text: str) -> str:
 
 def _clip(text: str, limit: int) -> str:
     """Return data on one line, escaped, in at most ``limit`` characters."""
-    escaped = _escape(" ".join(text.split()))
+    escaped = _escape(printable(" ".join(text.split())))
     if len(escaped) <= limit:
         return escaped
     return re.sub(r"&[a-z]{0,3}$", "", escaped[: limit - 1]) + "…"  # no half &amp;

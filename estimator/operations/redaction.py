@@ -4,15 +4,19 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any
-from urllib.parse import quote, quote_plus, unquote
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, quote_plus, unquote, unquote_plus
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
 
 _VARIABLE = re.compile(r"\$\$\{|\$\{(?P<name>[A-Za-z_]\w*)\}|\$\{", re.ASCII)
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
+_SENSITIVE = "(?:pass|secret|token|key|sig|cred)"
 _PASSWORDS = (
     re.compile(r"://[^:/@]*:([^@]+)@"),
     re.compile(r"://[^:/@]*:(.+)@", re.DOTALL),  # with "@" in it, unquoted
-    re.compile(r"[?&][^=&]*(?:pass|secret|token|key|sig|cred)[^=&]*=([^&]+)", re.I),
+    re.compile(rf"[?&][^=&]*{_SENSITIVE}[^=&]*=([^&]+)", re.I),
 )
 
 
@@ -62,6 +66,20 @@ class Discreet:
             if one.name != "redaction"
         )
         return self.redaction.redact(f"{type(self).__name__}({shown})")
+
+
+def describe_url(url: "sa.URL") -> str:
+    """Return the URL of a database without its passwords, wherever they stand in it.
+
+    Examples
+    --------
+    >>> import sqlalchemy as sa
+    >>> describe_url(sa.make_url("postgresql://me:a@host/db?sslpassword=b%21&x=y"))
+    'postgresql://me:***@host/db?sslpassword=***&x=y'
+    """
+    hidden = {x: "***" for x in url.query if re.search(_SENSITIVE, x, re.I)}
+    shown = url.update_query_dict(hidden).render_as_string(hide_password=True)
+    return shown.replace(quote_plus("***"), "***")
 
 
 def below(place: str, part: str | int) -> str:
@@ -145,10 +163,14 @@ def _texts(node: Any, place: str = "") -> Iterator[tuple[str, str]]:
 
 
 def _forms(secret: str) -> set[str]:
-    """Return the secret as URLs and `repr` write it."""
-    # Beside both kinds of quotes, repr escapes the single ones.
-    escaped = repr(f"{secret}'\"")[1:-4]
-    forms = {secret, unquote(secret), escaped, escaped.replace(r"\'", "'")}
-    forms |= {quote(secret, safe=safe) for safe in ("", "/", " +")}
-    forms.add(quote_plus(secret))
+    """Return the secret as URLs and `repr` write it, and as it is read from a URL.
+
+    Whoever reads a URL and writes it again quotes other characters than stood there.
+    """
+    forms: set[str] = set()
+    for text in (secret, unquote(secret), unquote_plus(secret)):
+        # Beside both kinds of quotes, repr escapes the single ones.
+        escaped = repr(f"{text}'\"")[1:-4]
+        forms |= {text, escaped, escaped.replace(r"\'", "'"), quote_plus(text)}
+        forms |= {quote(text, safe=safe) for safe in ("", "/", " +")}
     return {form for form in forms if form.strip(" ./")}

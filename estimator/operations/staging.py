@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from estimator.operations.estimation import DataError
+from estimator.operations.redaction import describe_url
 
 if TYPE_CHECKING:
     import duckdb
@@ -27,7 +28,7 @@ def describe_location(location: "SqlLocation") -> str:
     """Return where rows come from, without a password."""
     import sqlalchemy as sa
 
-    url = sa.make_url(location.url).render_as_string(hide_password=True)
+    url = describe_url(sa.make_url(location.url))
     return f"{url}, {location.table or 'query'}"
 
 

@@ -18,6 +18,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from estimator.operations import schema
 from estimator.operations.estimation import ConfigurationError, DataError
+from estimator.operations.redaction import describe_url
 
 BUSY_SECONDS = 30.0
 LOCK_SECONDS = 2.0
@@ -138,7 +139,7 @@ def open_store(url: str) -> Iterator[Store]:
         If its folder does not exist.
     """
     parsed = sa.make_url(url)
-    where = parsed.render_as_string(hide_password=True)
+    where = describe_url(parsed)
     if parsed.get_backend_name() == "sqlite":
         where = str(parsed.database)
         if not Path(where).parent.is_dir():

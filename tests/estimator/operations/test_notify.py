@@ -119,6 +119,12 @@ def test_data_cannot_speak_slack():
     assert message["blocks"][1]["text"]["verbatim"] is True  # no @here, no links
 
 
+def test_data_cannot_turn_the_direction_of_a_message():
+    text = slack_message([replace(CHANGE, segment="a\u202egood\x1b[1m")])["text"]
+    assert r"a\u202egood\x1b[1m" in text
+    assert "\u202e" not in text
+
+
 def test_the_report_is_a_link_that_its_address_cannot_leave():
     address = "https://x.example/a b?c=1&d=<2>|3#e%20f"
     link = texts_of(slack_message([CHANGE], report=address))[-1]
