@@ -46,11 +46,19 @@ def _command(arguments, stderr, stdout):
 
 
 def send(process, number, after=0.0):
-    """Send a signal after some seconds; return whether the process was still there."""
+    """Send a signal after some seconds; return whether the process was still there.
+
+    It is halted first: a process that ends at the same instant never gets the signal.
+    """
     process.join(after)
-    running = process.is_alive()
+    if not process.is_alive():
+        return False
+    os.kill(process.pid, signal.SIGSTOP)
+    states = os.WSTOPPED | os.WEXITED | os.WNOWAIT
+    running = os.waitid(os.P_PID, process.pid, states).si_code == os.CLD_STOPPED
     if running:
         os.kill(process.pid, number)
+        os.kill(process.pid, signal.SIGCONT)
     return running
 
 
