@@ -122,7 +122,8 @@ def run(
         with _guarded(settings):
             from estimator.operations.job import n_stages, run_job
 
-            with Progress(n_stages(settings), sys.stderr) as progress:
+            bar = None if as_json else sys.stderr
+            with Progress(n_stages(settings), bar) as progress:
                 code = run_job(
                     settings,
                     until=_moment(as_of),
@@ -297,6 +298,10 @@ def _spoken(*, as_json: bool, informed: bool) -> Iterator[None]:
         if not as_json:
             raise
         _leave(error.format_message(), error.exit_code)
+    except Exception:  # a bug
+        if not as_json:
+            raise
+        _leave(traceback.format_exc(), 1)
     finally:
         log.removeHandler(handler)
         log.setLevel(before[0])

@@ -191,6 +191,18 @@ def test_json_log_of_what_never_ran(world, tmp_path):
         assert line["message"]
 
 
+def test_json_log_of_a_bug(world, monkeypatch):
+    def fail(_):
+        msg = "not thought of"
+        raise KeyError(msg)
+
+    for place in ("config.load_config", "job.run_job"):
+        with monkeypatch.context() as patched:
+            patched.setattr(f"estimator.operations.{place}", lambda *_, **__: fail(0))
+            (line,) = log_lines(1, "run", world.path)
+        assert "KeyError: 'not thought of'" in line["message"]
+
+
 def test_warnings_are_lines_of_the_log(world, monkeypatch):
     def warn(*_, **__):
         with warnings.catch_warnings():
