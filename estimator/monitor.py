@@ -41,7 +41,7 @@ from estimator.monitoring import (
     performance_of,
     take_stock,
 )
-from estimator.performance_estimator import PerformanceEstimator
+from estimator.performance_estimator import PerformanceEstimator, same_value
 from estimator.reference import Reference
 from estimator.results import Performance
 from estimator.unlabelled import features_of
@@ -133,6 +133,7 @@ class Monitor:
 
     def __init__(self, estimator: PerformanceEstimator, row_id: Hashable) -> None:
         check_is_fitted(estimator, "reference_")
+        estimator.check_as_fitted()
         # Reentrant: public methods may call one another.
         self._lock = threading.RLock()
         self.row_id = row_id
@@ -453,6 +454,7 @@ class Monitor:
             earlier rebase.
         """
         check_is_fitted(estimator, "reference_")
+        estimator.check_as_fitted()
         with self._lock:
             self._check_rebase(estimator, from_chunk)
             later = Epoch(estimator=estimator, from_chunk=from_chunk)
@@ -498,7 +500,7 @@ class Monitor:
     ) -> None:
         ours, theirs = self.estimator.get_params(), estimator.get_params()
         for name in _LASTING:
-            if not _equal(ours[name], theirs[name]):
+            if not same_value(ours[name], theirs[name]):
                 msg = (
                     f"`estimator` must have the same `{name}` as before, "
                     f"{ours[name]!r}, got {theirs[name]!r}. Fit it with that, or start "
@@ -718,9 +720,3 @@ def _part(snapshot: Snapshot, which: slice) -> tuple[Columns, Chunks]:
 
 def _joined(parts: list[pd.DataFrame]) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
-
-
-def _equal(ours: Any, theirs: Any) -> bool:
-    if isinstance(ours, str) or isinstance(theirs, str):
-        return bool(np.all(ours == theirs)) if isinstance(ours, type(theirs)) else False
-    return bool(np.array_equal(np.asarray(ours, object), np.asarray(theirs, object)))

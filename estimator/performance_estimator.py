@@ -21,6 +21,12 @@ from estimator.assembly import (
     concatenate_periods,
 )
 from estimator.chunking import Chunks, check_chunk, make_chunks
+from estimator.common_mistakes import (
+    is_reference_again,
+    mistakes_in_reference,
+    print_of_rows,
+    warn_of,
+)
 from estimator.degradation.thresholds import ThresholdSpec, check_thresholds
 from estimator.features import learn_features
 from estimator.frames import Columns, read_columns
@@ -55,6 +61,11 @@ _METHOD_SYNONYMS: Final = MappingProxyType(
         "default": "auto",
         "none": "auto",
     }
+)
+_REFERENCE_AGAIN: Final = (
+    "`production` holds the rows of the reference, from the first row on: what was "
+    "learned from them is no test on them. Pass rows that came later; what is said of "
+    "the reference itself, cross-fitted, is in the result as period 'reference'."
 )
 COLUMN_ROLES: Final = ("timestamp", "y_pred_proba", "y_pred", "y_true", "labeled_at")
 
@@ -123,6 +134,9 @@ class PerformanceEstimator(BaseEstimator):  # type: ignore[misc]
     ----------
     reference_ : Reference
         What was learned. Nothing in it changes after ``fit``.
+    fitted_parameters_ : dict
+        Parameters that it was learned with: a parameter that is changed later is
+        refused until the next ``fit``.
 
     References
     ----------
@@ -204,9 +218,16 @@ class PerformanceEstimator(BaseEstimator):  # type: ignore[misc]
         TypeError, ValueError
             If a parameter or a column breaks its rule; the message says which, where
             and what to do. A fitted estimator stays as it was.
+
+        Warns
+        -----
+        CommonMistakeWarning
+            If scores are decisions or point the other way, or the reference's own
+            chunks lie beyond its thresholds.
         """
         metrics, specs = self.check_parameters()
         columns = self._read(reference, "reference", self.labeled_at)
+        rows = print_of_rows(columns)
         chunks = self._chunks(columns, self.chunk)
         table, matrix = None, None
         if self.is_adaptive:
@@ -235,9 +256,15 @@ class PerformanceEstimator(BaseEstimator):  # type: ignore[misc]
                 thresholds=specs,
                 level=float(self.level),
                 advance=progress.advance,
+                rows=rows,
                 features=features,
             )
         self.reference_ = fitted
+        self.fitted_parameters_ = snapshot_parameters(self)
+        mistakes = mistakes_in_reference(
+            columns, fitted.performance, specs, self.y_pred_proba
+        )
+        warn_of(mistakes, stacklevel=2)
         return self
 
     def estimate(self, production: Any, *, chunk: Any = AS_FITTED) -> Performance:
@@ -264,12 +291,19 @@ class PerformanceEstimator(BaseEstimator):  # type: ignore[misc]
         sklearn.exceptions.NotFittedError
             Before ``fit``.
         TypeError, ValueError
-            If a column breaks its rule.
+            If a column breaks its rule, or a parameter was changed after ``fit``.
+
+        Warns
+        -----
+        CommonMistakeWarning
+            If the rows are, or begin with, those of the reference.
         """
         check_is_fitted(self, "reference_")
         fitted: Reference = self.reference_
         chunk = self.chunk if isinstance(chunk, _AsFitted) else chunk
         columns = self.read_production(production)
+        if is_reference_again(columns, fitted.rows):
+            warn_of([_REFERENCE_AGAIN], stacklevel=2)
         chunks = self._chunks(columns, chunk)
         delivered = group_rows(columns, chunks, fitted.performance.segments)
         unusable = columns.missing_score + columns.missing_decision > 0
@@ -326,10 +360,13 @@ class PerformanceEstimator(BaseEstimator):  # type: ignore[misc]
             Before ``fit``.
         TypeError
             If the calibrator is the caller's own object, which only pickle could save.
+        ValueError
+            If a parameter was changed after ``fit``.
         """
         from estimator.persistence import save_estimator  # it needs this class
 
         check_is_fitted(self, "reference_")
+        self.check_as_fitted()
         save_estimator(self, Path(path))
 
     @staticmethod
@@ -405,6 +442,25 @@ class PerformanceEstimator(BaseEstimator):  # type: ignore[misc]
         metrics = resolve_metrics(self.metrics, self.business_costs)
         return metrics, check_thresholds(self.thresholds, metrics)
 
+    def check_as_fitted(self) -> None:
+        """Refuse parameters that were changed after ``fit``: nothing knows them.
+
+        Raises
+        ------
+        ValueError
+            If a parameter but ``progress`` differs from what was fitted.
+        """
+        fitted = self.fitted_parameters_
+        for name, value in snapshot_parameters(self).items():
+            if not same_value(value, fitted[name]):
+                msg = (
+                    f"`{name}` must be as it was at `fit`, {fitted[name]!r}, but was "
+                    f"changed to {value!r} since. Call `fit` again."
+                )
+                if name == "chunk":
+                    msg += " For other chunks once: `estimate(production, chunk=…)`."
+                raise ValueError(msg)
+
     def _check_columns(self) -> None:
         """Refuse what cannot be the name of a column, or several."""
         for role in COLUMN_ROLES:
@@ -463,6 +519,7 @@ class PerformanceEstimator(BaseEstimator):  # type: ignore[misc]
         in_utc : bool, default=False
             Whether its times are UTC, though they do not say so.
         """
+        self.check_as_fitted()
         columns = self._read(
             frame, "production", labeled_at=self.labeled_at if with_arrivals else None
         )
@@ -519,6 +576,26 @@ def column_names(columns: Any) -> tuple[Hashable, ...]:
     if isinstance(columns, str) or not isinstance(columns, Iterable):
         return (columns,)
     return tuple(columns)
+
+
+def snapshot_parameters(estimator: PerformanceEstimator) -> dict[str, Any]:
+    """Return the parameters that ``fit`` reads, safe from later changes in place."""
+    parameters: dict[str, Any] = estimator.get_params(deep=False)
+    del parameters["progress"]
+    kinds = (list, dict, np.ndarray)
+    return {
+        name: value.copy() if isinstance(value, kinds) else value
+        for name, value in parameters.items()
+    }
+
+
+def same_value(ours: Any, theirs: Any) -> bool:
+    """Whether two parameters are the same, be they arrays, lists or objects."""
+    if ours is theirs:
+        return True
+    if isinstance(ours, str) or isinstance(theirs, str):
+        return bool(np.all(ours == theirs)) if isinstance(ours, type(theirs)) else False
+    return bool(np.array_equal(np.asarray(ours, object), np.asarray(theirs, object)))
 
 
 def _is_hashable(value: object) -> bool:

@@ -7,7 +7,7 @@ format's version, constructors' arguments and how to read the arrays beside it.
 
 import json
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import asdict, fields
 from datetime import date, datetime
 from itertools import pairwise
 from numbers import Real
@@ -30,6 +30,7 @@ from estimator.archive import (
     write_archive,
 )
 from estimator.chunking import check_chunk, make_chunks
+from estimator.common_mistakes import RowPrint
 from estimator.degradation.announcements import from_json, to_json
 from estimator.degradation.thresholds import Thresholds
 from estimator.delayed_labels.arrivals import N_AGES, N_BANDS, Arrivals
@@ -45,6 +46,7 @@ from estimator.performance_estimator import (
     COLUMN_ROLES,
     PerformanceEstimator,
     column_names,
+    snapshot_parameters,
 )
 from estimator.reference import Reference
 from estimator.results import METRIC_COLUMNS, Performance
@@ -219,6 +221,7 @@ def estimator_to_arrays(
             "span": delays.span,
             "dispersion": delays.dispersion,
         },
+        "rows": asdict(fitted.rows),
         "adapter": None,
     }
     arrays: Arrays = {
@@ -295,10 +298,12 @@ def estimator_from_arrays(
             arrivals=_arrivals(header["delays"], arrays),
             **header.get("label_feed", {}),  # files from before have none
         ),
+        rows=_row_print(header["rows"]),
         adapter=_adapter_from_arrays(header["adapter"], under(arrays, "adapter/")),
     )
     _check_reference(reference, estimator)
     estimator.reference_ = reference
+    estimator.fitted_parameters_ = snapshot_parameters(estimator)
     return estimator
 
 
@@ -380,6 +385,14 @@ def _check_finite(array: NDArray[Any], name: str, least: float = -np.inf) -> Non
     if not (np.isfinite(array) & (array >= least)).all():
         msg = f"array {name!r} must be finite, and not below {least}"
         raise ValueError(msg)
+
+
+def _row_print(saved: Mapping[str, Any]) -> RowPrint:
+    rows = RowPrint(n_rows=saved["n_rows"], digest=saved["digest"])
+    if not isinstance(rows.n_rows, int) or rows.n_rows < 1:
+        msg = f"the reference has {rows.n_rows!r} rows"
+        raise ValueError(msg)
+    return rows
 
 
 def _adapter_to_arrays(adapter: ShiftAdapter) -> tuple[dict[str, Any], Arrays]:

@@ -12,6 +12,7 @@ from calibration.selection import select_calibrator
 from estimator.assembly import assemble_performance, compose_remarks, row_scale
 from estimator.calibration_shift import shift_frame
 from estimator.chunking import Chunks, make_chunks
+from estimator.common_mistakes import RowPrint
 from estimator.degradation.thresholds import (
     Thresholds,
     ThresholdSpec,
@@ -77,6 +78,8 @@ class Reference:
         The reference chunks.
     delays : ReferenceDelays
         How long labels took.
+    rows : RowPrint
+        What tells its rows from others.
     adapter : ShiftAdapter or None
         How soft labels are adapted to features; None where none are read.
     """
@@ -89,6 +92,7 @@ class Reference:
     drift: dict[str, Floats]
     performance: Performance
     delays: ReferenceDelays
+    rows: RowPrint
     adapter: ShiftAdapter | None = None
 
 
@@ -102,6 +106,7 @@ def learn_reference(
     thresholds: Mapping[str, ThresholdSpec],
     level: float,
     advance: Advance,
+    rows: RowPrint,
     features: Features | None = None,
 ) -> Reference:
     """Fit the calibration, and measure the reference with maps that have not seen it.
@@ -211,6 +216,7 @@ def learn_reference(
             remarks=compose_remarks(columns, chunks, delivered, groups),
         ),
         delays=learn_delays(columns, chunks, fitted, frame),
+        rows=rows,
         adapter=adapter,
     )
 

@@ -29,6 +29,7 @@ LAYERS = [
     "estimator.degradation",
     "estimator.assembly",
     "estimator.delayed_labels",
+    "estimator.common_mistakes",
     "estimator.reference",
     "estimator.unlabelled",
     "estimator.performance_estimator",

@@ -342,7 +342,7 @@ def warm_up() -> None:
     rows["time"] = pd.Timestamp("2026-01-05") + pd.to_timedelta(rows["id"], unit="h")
     rows["known"] = rows["time"] + pd.Timedelta(days=10)
     estimator = PerformanceEstimator(chunk=500, timestamp="time", labeled_at="known")
-    estimator.fit(rows).estimate(rows[["time", "y_pred_proba"]])
+    estimator.fit(rows).estimate(rows[["time", "y_pred_proba"]][1:])
     monitor = Monitor(estimator, row_id="id")
     monitor.add_predictions(rows[["id", "time", "y_pred_proba"]])
     monitor.add_labels(rows[["id", "y_true", "known"]][::2])

@@ -6,7 +6,9 @@ what is said depends on what the sources hold, and not on the nights before.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import reduce
 from typing import Any
@@ -17,6 +19,7 @@ import pandas as pd
 from calibration._threads import for_each
 from estimator._datetimes import TimeZone
 from estimator.assembly import concatenate_periods
+from estimator.common_mistakes import CommonMistakeWarning
 from estimator.degradation import announcements, verdict_file
 from estimator.degradation.announcements import Announcements
 from estimator.degradation.per_metric import judge_performance
@@ -115,7 +118,8 @@ def run_night(
     state = ModelState() if store is None else load_state(store, settings.name)
     with open_engine(job.memory_limit, job.threads) as engine:
         with progress.stage("fitting on the reference"):
-            epochs, fitted = fit_epochs(engine, settings, state.estimators)
+            with _mistakes_as_remarks() as mistakes:
+                epochs, fitted = fit_epochs(engine, settings, state.estimators)
             changed = _fingerprints(fitted) != _fingerprints(state.estimators)
             timezone = epochs[-1].estimator.reference_.performance.timezone
             if until is not None:
@@ -140,7 +144,7 @@ def run_night(
                 engine, feeds, epochs, spans, until, known, counts
             )
             _check_stale(stale - set(touched), settings.name)
-    remarks += feeds.remarks + lost
+    remarks += mistakes + feeds.remarks + lost
     night = Night(
         as_of=state.as_of,
         until=None if until is None else ticks(until),
@@ -206,6 +210,22 @@ def run_night(
         anew=changed,
         remarks=tuple(remarks),
     )
+
+
+@contextmanager
+def _mistakes_as_remarks() -> Iterator[list[str]]:
+    """Collect what a fit warns of as remarks for the log."""
+    remarks: list[str] = []
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", CommonMistakeWarning)
+        yield remarks
+    for warning in caught:
+        if issubclass(warning.category, CommonMistakeWarning):
+            remarks.append(str(warning.message).removesuffix("."))
+        else:
+            warnings.warn_explicit(
+                warning.message, warning.category, warning.filename, warning.lineno
+            )
 
 
 def _fingerprints(stored: Mapping[str, tuple[str, bytes]]) -> dict[str, str]:

@@ -205,7 +205,8 @@ def _glance(numbers: Numbers, verdicts: Mapping[str, Degradation]) -> str:
         tone = tone_of(verdict)
         value, interval = newest_text(numbers, metric)
         what, *sure = ("",) if verdict is None else split_sentence(verdict)
-        alerts = int(numbers.panels[metric].alert.sum())
+        panel = numbers.panels[metric]
+        alerts = int(panel.alert[panel.n_reference :].sum())
         if alerts:
             sure.append(f"alert in {alerts} chunk{'s' if alerts > 1 else ''}")
         items.append(

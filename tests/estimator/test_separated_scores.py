@@ -18,6 +18,7 @@ def separated(seed, low, high):
     return pd.DataFrame({"id": np.arange(N), "y_pred_proba": score, "y_true": label})
 
 
+@pytest.mark.filterwarnings("ignore:.*holds only 0 and 1")
 @pytest.mark.parametrize("calibrator", [*CALIBRATORS, "select"])
 @pytest.mark.parametrize(("low", "high"), [(0.0, 1.0), (0.1, 0.9), (0.4, 0.6)])
 def test_separated_scores_are_estimated_and_followed(calibrator, low, high):

@@ -96,7 +96,7 @@ def test_svg_is_well_formed_and_says_each_chunk_on_hover(performance):
 def test_html_escapes_what_comes_from_data(reference_frame):
     evil = reference_frame.assign(region="<script>alert(1)</script>")
     estimator = PerformanceEstimator(chunk=1_000, segments="region").fit(evil)
-    html = estimator.estimate(evil)._repr_html_()
+    html = estimator.estimate(evil[1:])._repr_html_()
     assert "<script>" not in html
     assert "segments" in html
 
