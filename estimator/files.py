@@ -91,9 +91,14 @@ def temporary_folder() -> Iterator[Path]:
 def remove_leftovers(folder: Path) -> None:
     """Remove the temporary files and folders in ``folder`` that killed processes left.
 
-    Those of processes at work, and of other users, stay.
+    Those of processes at work, and of other users, stay; so do all of a folder that
+    this process may not list.
     """
-    for path in folder.iterdir():
+    try:
+        paths = list(folder.iterdir())
+    except PermissionError:
+        return
+    for path in paths:
         if _TEMPORARY.fullmatch(path.name) and path not in _in_use:
             _remove_if_abandoned(path)
 

@@ -67,9 +67,15 @@ class Program(click.Group):
     """The commands; called, the whole work of a process."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Run the command that the arguments name, and end the process."""
-        with obeyed_signals():
+        """Run the command that the arguments name, and end the process.
+
+        Signals are obeyed without arguments here, as the console script calls it: a
+        notebook or test that gives them goes on afterwards.
+        """
+        if args or kwargs:
             return self.main(*args, **kwargs)
+        with obeyed_signals():
+            return self.main()
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; end quietly, as others do, where nobody reads its output."""

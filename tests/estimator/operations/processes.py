@@ -42,7 +42,8 @@ def _command(arguments, stderr, stdout):
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
-    main(arguments)
+    sys.argv = ["deadreckon", *arguments]
+    main()
 
 
 def send(process, number, after=0.0):

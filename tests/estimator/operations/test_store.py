@@ -11,6 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from estimator.operations import schema
+from estimator.operations import store as storing
 from estimator.operations.estimation import ConfigurationError, DataError
 from estimator.operations.store import (
     Counted,
@@ -26,6 +27,7 @@ from estimator.operations.store import (
     log_run,
     mark_sent,
     open_store,
+    posting_lease,
     prepare,
     save_night,
     unsent_messages,
@@ -215,6 +217,25 @@ def test_one_run_at_a_time(url):
         ):
             pass
         with lease(store):  # given back
+            pass
+
+
+@pytest.mark.parametrize("place", ["url", "postgres"])
+def test_who_posts_messages_keeps_no_run_away(request, monkeypatch, place):
+    monkeypatch.setattr(storing, "POSTING_SECONDS", 0.3)
+    url = request.getfixturevalue(place)
+    with open_store(url) as mine, open_store(url) as other:
+        with posting_lease(mine):
+            with lease(other):
+                pass
+            with (
+                pytest.raises(StoreLocked, match="has been posting messages"),
+                posting_lease(other),
+            ):
+                pass
+        with posting_lease(other):
+            pass
+        with lease(mine), posting_lease(other):  # nor does a run keep others from it
             pass
 
 
