@@ -32,7 +32,10 @@ def share_out(offsets: NDArray[np.int64], work: Callable[[slice], None]) -> None
         on several threads, and may run on any of them.
     """
     n_rows = int(offsets[-1] - offsets[0])
-    threads = n_cores() if n_rows >= _ROWS_FOR_THREADS else 1
+    if n_rows < _ROWS_FOR_THREADS:
+        work(slice(0, offsets.size - 1))
+        return
+    threads = n_cores()
     # Several blocks a thread, so that none waits long for the last one.
     _work_off(
         _blocks(offsets, max(2 * threads, n_rows // _ROWS_PER_BLOCK)), work, threads

@@ -12,43 +12,29 @@ Filter" (random walk, damped trend, stochastic cycle); Hoeting et al. (1999), "B
 model averaging: a tutorial", Statistical Science 14(4).
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration._kernels.state_space import log_likelihoods, smooth
+from calibration._kernels.state_space import evidence, filter_models, smooth
+from calibration._logistic import square_root
+from calibration._motions import (
+    FAMILIES,
+    MIN_FOR_CYCLE,
+    Motions,
+    cycles,
+    levels,
+    log_priors,
+    motions,
+)
 from calibration._threads import share_out
 
-Floats = NDArray[np.float64]
+__all__ = ["FAMILIES", "FilteredChunks", "ShiftPath", "filter_chunks", "track_shift"]
 
-# What each family is worth before anything is seen, shared evenly by its members.
-FAMILIES = {
-    "still": 0.4,  # no shift but the calibration's own error
-    "offset": 0.1,  # another level from the first chunk on
-    "jump": 0.1,  # another level from some chunk on
-    "random_walk": 0.1,
-    "mean_reverting": 0.1,
-    "trend": 0.1,  # a slope that is damped
-    "seasonal": 0.1,  # a cycle of any period
-}
-# In units of log odds, per step where something moves.
-_SIZES = (0.1, 0.3, 0.8)
-_STEPS = (0.02, 0.05, 0.1, 0.2)
-_PERSISTENCE = (0.5, 0.8, 0.95)
-_SLOPES = (0.01, 0.03, 0.1)
-_DAMPING = (0.9, 0.97, 0.99)
-_CYCLE_SIZES = (0.1, 0.3)
-_CYCLE_PERSISTENCE = (1.0, 0.98)
-# How much of a motion goes into intercept and slope: both alike, or mostly one.
-_DIRECTIONS = ((1.0, 1.0), (0.1, 1.0), (1.0, 0.1))
-_RECENT_JUMPS = 48  # every recent chunk may be where it jumped, older ones by age
-_MAX_FREQUENCIES = 48
-_MAX_FREQUENCY = 0.34  # cycles per chunk: a period of three chunks
-_MIN_FOR_TREND = 4  # chunks with labels before a slope, or a cycle, can be told
-_MIN_FOR_CYCLE = 8
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
 
 # Motions that weigh less than this share of the best are not worth smoothing.
 _NEGLIGIBLE = 1e-3
@@ -74,25 +60,80 @@ class ShiftPath:
     weights: dict[str, float]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Motion:
-    """How one coordinate moves; both do alike, each in its own size.
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class FilteredChunks:
+    """What the first chunks say of every motion: a shortcut for `track_shift`.
 
-    Component 0 starts with the calibration's own error; ``seen`` adds the components up
-    to the shift. ``jump`` hits before chunk ``jump_at``.
+    Attributes
+    ----------
+    information, vector, prior_covariance : ndarray
+        As `track_shift` takes them, of these chunks.
+    observations : Observations
+        The same as observations of unit noise.
+    states : tuple of States
+        After the last of the chunks, for each group of motions.
     """
 
-    family: str
-    F: Floats
-    Q: Floats
-    P0: Floats
+    information: Floats
+    vector: Floats
+    prior_covariance: Floats
+    observations: "Observations"
+    states: tuple["States", ...]
+
+    def __len__(self) -> int:
+        return len(self.vector)
+
+    def is_of(self, information: Floats, vector: Floats, prior: Floats) -> bool:
+        """Say whether these are the first of some chunks."""
+        n = len(self)
+        return (
+            len(vector) >= n
+            and np.array_equal(self.prior_covariance, prior)
+            and np.array_equal(self.information, information[:n])
+            and np.array_equal(self.vector, vector[:n])
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Observations:
+    """Each chunk's information as up to two scalar observations of unit noise.
+
+    Attributes
+    ----------
+    n_seen : ndarray of int of shape (n_chunks,)
+    h : ndarray of shape (n_chunks, 2, 2)
+        ``seen[t, k]`` is ``h[t, k] @ shift`` plus noise.
+    seen : ndarray of shape (n_chunks, 2)
+    """
+
+    n_seen: Integers
+    h: Floats
     seen: Floats
-    jump: float = 0.0
-    jump_at: int = -1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class States:
+    """Filtered states of a group of motions, the last axis being the model.
+
+    Attributes
+    ----------
+    log_likelihood : ndarray of shape (n_models,)
+        Of all chunks so far, but for a constant that all models share.
+    mean : ndarray of shape (n_state, n_models)
+    covariance : ndarray of shape (n_state, n_state, n_models)
+    """
+
+    log_likelihood: Floats
+    mean: Floats
+    covariance: Floats
 
 
 def track_shift(
-    information: Floats, vector: Floats, *, prior_covariance: Floats
+    information: Floats,
+    vector: Floats,
+    *,
+    prior_covariance: Floats,
+    filtered: FilteredChunks | None = None,
 ) -> ShiftPath:
     """Track the calibration's shift through all chunks, averaged over motions.
 
@@ -104,16 +145,20 @@ def track_shift(
         Information times estimate.
     prior_covariance : ndarray of shape (2, 2)
         Of the shift before the first chunk: the calibration's own estimation error.
+    filtered : FilteredChunks, optional
+        The first of these chunks, so that the time it takes does not grow with their
+        number. The result is the same, but begins after them.
 
     Returns
     -------
     ShiftPath
+        Of the chunks that are not in ``filtered``, given all.
 
     Raises
     ------
     ValueError
-        If shapes do not match, something is not finite, or ``information`` is not
-        positive semidefinite.
+        If shapes do not match, something is not finite, ``information`` is not
+        positive semidefinite, or ``filtered`` is of other chunks.
 
     Examples
     --------
@@ -129,39 +174,55 @@ def track_shift(
     'jump'
     """
     information, vector, prior = _check(information, vector, prior_covariance)
-    observed = _scalar_observations(information, vector)
     n = len(vector)
-    if n == 0:
-        return ShiftPath(mean=vector, covariance=information, weights=dict(FAMILIES))
-    n_informed = int((observed[0] > 0).sum())
-    stacks = _stacks(
-        n, trend=n_informed >= _MIN_FOR_TREND, cycle=n_informed >= _MIN_FOR_CYCLE
-    )
-    starts = [_start(stack, prior) for stack in stacks]
-    log_weight = np.concatenate(
-        [
-            stack.log_prior + _log_likelihoods(observed, stack, start)
-            for stack, start in zip(stacks, starts, strict=True)
-        ]
-    )
+    if filtered is None:
+        filtered = filter_chunks(
+            information[:0], vector[:0], prior_covariance=prior_covariance
+        )
+    elif not filtered.is_of(information, vector, prior):
+        msg = (
+            f"`filtered` must be of the first {len(filtered)} of the chunks, but their "
+            "information is another. Leave it out, or filter them again."
+        )
+        raise ValueError(msg)
+    first = len(filtered)
+    if n == first:
+        return ShiftPath(
+            mean=np.empty((0, 2)), covariance=np.empty((0, 2, 2)), weights=FAMILIES
+        )
+    recent = _observe(information[first:], vector[first:], first)
+    groups = motions()
+    states = _filter(groups, filtered.states, recent)
+    observed = _joined(filtered.observations, recent)
+    n_informed = int((observed.n_seen > 0).sum())
+    steady = _regress(observed, prior)
+    members = [group.has_members(n, n_informed) for group in groups]
+    families = [group.family for group in steady]
+    families += [group.family[has] for group, has in zip(groups, members, strict=True)]
+    squares = 0.5 * float((observed.seen**2).sum())
+    likelihoods = [group.log_likelihood() - squares for group in steady]
+    likelihoods += [
+        state.log_likelihood[has] for state, has in zip(states, members, strict=True)
+    ]
+    log_weight = np.concatenate(log_priors(families)) + np.concatenate(likelihoods)
     weight = np.exp(log_weight - log_weight.max())
     weight /= weight.sum()
-    family = np.concatenate([stack.family for stack in stacks])
-    share = np.bincount(family, weight, len(FAMILIES))
+    share = np.bincount(np.concatenate(families), weight, len(FAMILIES))
     best = np.argsort(-weight, kind="stable")[:_MAX_SMOOTHED]
     best = best[weight[best] > _NEGLIGIBLE * weight[best[0]]]
-    members = [
-        (stack, i) for stack in range(len(stacks)) for i in range(len(starts[stack]))
-    ]
-    mean, second = np.zeros((n, 2)), np.zeros((n, 2, 2))
-    own_mean, own_covariance = np.empty((n, 2)), np.empty((n, 2, 2))
+    places = [np.arange(group.family.size) for group in steady]
+    places += [np.flatnonzero(has) for has in members]
+    begins = np.cumsum([0, *(models.size for models in places)])
+    chunks = np.arange(first, n)
+    mean, second = np.zeros((n - first, 2)), np.zeros((n - first, 2, 2))
     for model in best.tolist():
-        which, i = members[model]
-        own, start = stacks[which], starts[which][i]
-        smooth(
-            *observed, own.F[i], own.Q[i], start, own.Z, own.jump_at[i], own.jump[i],
-            own_mean, own_covariance,
-        )  # fmt: skip
+        g = int(np.searchsorted(begins, model, side="right")) - 1
+        i = int(places[g][model - begins[g]])
+        if g < len(steady):
+            own_mean, own_covariance = steady[g].path(i, chunks)
+        else:
+            g -= len(steady)
+            own_mean, own_covariance = _smooth(groups[g], i, filtered.states[g], recent)
         part = weight[model] / weight[best].sum()
         mean += part * own_mean
         outer = own_mean[:, :, None] * own_mean[:, None, :]
@@ -175,164 +236,253 @@ def track_shift(
     )
 
 
-def _motions(n: int, *, trend: bool, cycle: bool) -> Iterator[_Motion]:
-    """Yield the motions worth considering for ``n`` chunks."""
-    one, none = np.ones((1, 1)), np.zeros((1, 1))
-    seen = np.ones(1)
-    yield _Motion("still", one, none, none, seen)
-    for size in _SIZES:
-        yield _Motion("offset", one, none, one * size**2, seen)
-        for at in _jump_places(n):
-            yield _Motion("jump", one, none, none, seen, size**2, at)
-    for step in _STEPS:
-        yield _Motion("random_walk", one, one * step**2, none, seen)
-        for phi in _PERSISTENCE:
-            F, start = np.diag([1.0, phi]), np.diag([0.0, (2.0 * step) ** 2])
-            yield _Motion(
-                "mean_reverting", F, start * (1.0 - phi**2), start, np.ones(2)
-            )
-    if trend:
-        for slope in _SLOPES:
-            for phi in _DAMPING:
-                F, start = np.array([[1.0, phi], [0.0, phi]]), np.diag([0.0, slope**2])
-                yield _Motion(
-                    "trend", F, start * (1.0 - phi**2), start, np.array([1.0, 0.0])
-                )
-    if cycle:
-        for frequency in _frequencies(n):
-            turn = 2.0 * np.pi * frequency
-            for size in _CYCLE_SIZES:
-                for rho in _CYCLE_PERSISTENCE:
-                    F = np.eye(3)
-                    F[1:, 1:] = rho * np.array(
-                        [[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]]
-                    )
-                    start = np.diag([0.0, size**2, size**2])
-                    yield _Motion(
-                        "seasonal",
-                        F,
-                        start * (1.0 - rho**2),
-                        start,
-                        np.array([1.0, 1.0, 0.0]),
-                    )
+def filter_chunks(
+    information: Floats,
+    vector: Floats,
+    *,
+    prior_covariance: Floats,
+    before: FilteredChunks | None = None,
+) -> FilteredChunks:
+    """Filter the first chunks, whose labels are all in.
 
+    Parameters
+    ----------
+    information, vector, prior_covariance
+        As in `track_shift`, of these chunks alone.
+    before : FilteredChunks, optional
+        If these are the first of the chunks, only the others are filtered; else it is
+        left aside.
 
-def _jump_places(n: int) -> list[int]:
-    """Return chunks before which it may have jumped: all recent ones, few old ones."""
-    recent = min(n - 1, _RECENT_JUMPS)
-    ages = list(range(1, recent + 1))
-    if n - 1 > recent:
-        n_old = int(np.ceil(10.0 * np.log((n - 1) / recent)))
-        old = np.geomspace(recent, n - 1, n_old + 1)[1:].round().astype(int)
-        ages += sorted(set(old.tolist()) - set(ages))
-    return [n - age for age in ages]
+    Returns
+    -------
+    FilteredChunks
 
-
-def _frequencies(n: int) -> Floats:
-    """Return cycles per chunk: as fine as ``n`` chunks can tell apart, or by ratio."""
-    evenly = np.arange(1.0 / n, _MAX_FREQUENCY, 1.0 / (3.0 * n))
-    if evenly.size <= _MAX_FREQUENCIES:
-        return evenly
-    return np.geomspace(1.0 / n, _MAX_FREQUENCY, _MAX_FREQUENCIES)
+    Raises
+    ------
+    ValueError
+        As in `track_shift`.
+    """
+    information, vector, prior = _check(information, vector, prior_covariance)
+    groups = motions()
+    if before is None or not before.is_of(information, vector, prior):
+        before = FilteredChunks(
+            information=information[:0],
+            vector=vector[:0],
+            prior_covariance=prior,
+            observations=_observe(information[:0], vector[:0], 0),
+            states=tuple(_start(group, prior) for group in groups),
+        )
+    first = len(before)
+    if first == len(vector):
+        return before
+    later = _observe(information[first:], vector[first:], first)
+    return FilteredChunks(
+        information=information.copy(),
+        vector=vector.copy(),
+        prior_covariance=prior.copy(),
+        observations=_joined(before.observations, later),
+        states=_filter(groups, before.states, later),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Stack:
-    """Models that see their state alike: matrices (n_models, d, d), Z (2, d)."""
+class _Regressions:
+    """Motions that stand still once they have begun: regressions on known columns.
 
-    family: NDArray[np.int64]
-    log_prior: Floats
-    F: Floats
-    Q: Floats
-    P0: Floats
-    Z: Floats
-    jump: Floats
-    jump_at: NDArray[np.int64]
+    The shift of a chunk is the sum of its k ``columns``, the first of which is 1, times
+    as many pairs of coefficients.
 
-
-@lru_cache(maxsize=8)
-def _stacks(n: int, *, trend: bool, cycle: bool) -> tuple[_Stack, ...]:
-    """Return all models: each motion in each direction, both coordinates together.
-
-    The state holds component by component, each for intercept and slope.
+    Attributes
+    ----------
+    family : ndarray of int of shape (n_models,)
+    products : ndarray of shape (n_models, k, k, 6)
+        Sums over the chunks of information (2, 2) and vector (2,) times the product of
+        two columns.
+    root : ndarray of shape (2, 2)
+        Of the prior covariance of the first pair of coefficients.
+    deviation : ndarray of shape (n_models, 2)
+        Standard deviations of the other pairs.
+    columns : callable
+        Returns the columns of a model, of shape (n_chunks, k), at the chunks of these
+        numbers.
     """
-    models = [
-        (motion, direction)
-        for motion in _motions(n, trend=trend, cycle=cycle)
-        for direction in (_DIRECTIONS if motion.family != "still" else ((0.0, 0.0),))
+
+    family: Integers
+    products: Floats
+    root: Floats
+    deviation: Floats
+    columns: Callable[[int, Integers], Floats]
+
+    def log_likelihood(self) -> Floats:
+        """Log marginal likelihoods, but for the sum of squares that all share."""
+        out = np.empty(self.family.size)
+        evidence(self.products, self.root, self.deviation, out)
+        return out
+
+    def path(self, model: int, chunks: Integers) -> tuple[Floats, Floats]:
+        """Return mean and covariance of the shift in some chunks, given all."""
+        products = self.products[model]
+        k = len(products)
+        root = np.diag(np.tile(self.deviation[model], k))
+        root[:2, :2] = self.root
+        information = products[:, :, :4].reshape(k, k, 2, 2).transpose(0, 2, 1, 3)
+        gram = root.T @ information.reshape(2 * k, 2 * k) @ root
+        spread = root @ np.linalg.inv(np.eye(2 * k) + gram) @ root.T
+        coefficients = (spread @ products[0, :, 4:].ravel()).reshape(k, 2)
+        covariance = spread.reshape(k, 2, k, 2)
+        columns = self.columns(model, chunks)
+        mean, out = np.zeros((chunks.size, 2)), np.zeros((chunks.size, 2, 2))
+        for a in range(k):
+            mean += columns[:, a, None] * coefficients[a]
+            for b in range(k):
+                product = columns[:, a] * columns[:, b]
+                out += product[:, None, None] * covariance[a, :, b]
+        return mean, out
+
+
+def _regress(observed: Observations, prior: Floats) -> tuple[_Regressions, ...]:
+    """Set up the regressions on levels and on undamped cycles."""
+    n = observed.n_seen.size
+    # Each chunk's information and vector, flat: J_00, J_01, J_10, J_11, v_0, v_1.
+    told = np.empty((n, 6))
+    told[:, :4] = np.einsum("tki,tkj->tij", observed.h, observed.h).reshape(n, 4)
+    told[:, 4:] = np.einsum("tki,tk->ti", observed.h, observed.seen)
+    root = square_root(prior)
+    steps = levels(n)
+    by_level = np.empty((steps.begin.size, 2, 2, 6))
+    by_level[:] = np.cumsum(told[::-1], axis=0)[::-1][steps.begin][:, None, None]
+    by_level[:, 0, 0] = told.sum(axis=0)
+    n_informed = int((observed.n_seen > 0).sum())
+    waves = cycles(n, any_at_all=n_informed >= MIN_FOR_CYCLE)
+    n_frequencies, n_sizes = waves.frequency.size, len(waves.deviation)
+    by_pair = (waves.products @ told).transpose(1, 0, 2)
+    by_cycle = np.repeat(by_pair[:, _PAIRS], n_sizes, axis=0)
+    frequency = np.repeat(waves.frequency, n_sizes)
+    return (
+        _Regressions(
+            family=steps.family,
+            products=by_level,
+            root=root,
+            deviation=steps.deviation,
+            columns=lambda i, t: np.stack(
+                [np.ones(t.size), t >= steps.begin[i]], axis=1
+            ),
+        ),
+        _Regressions(
+            family=np.full(frequency.size, list(FAMILIES).index("seasonal")),
+            products=by_cycle,
+            root=root,
+            deviation=np.tile(waves.deviation, (n_frequencies, 1)),
+            columns=lambda i, t: _wave(frequency[i], t),
+        ),
+    )
+
+
+# Where the product of two of three columns stands in `Cycles.products`.
+_PAIRS = np.array([[0, 1, 2], [1, 3, 4], [2, 4, 5]])
+
+
+def _wave(frequency: float, chunks: Integers) -> Floats:
+    turn = 2.0 * np.pi * frequency * chunks
+    return np.stack([np.ones(chunks.size), np.cos(turn), np.sin(turn)], axis=1)
+
+
+def _start(group: Motions, prior: Floats) -> States:
+    """Return the states before the first chunk, with the map's error in the first."""
+    d, n_models = group.start.shape
+    covariance = np.zeros((d, d, n_models))
+    covariance[np.arange(d), np.arange(d)] = group.start
+    covariance[:2, :2] += prior[:, :, None]
+    return States(
+        log_likelihood=np.zeros(n_models),
+        mean=np.zeros((d, n_models)),
+        covariance=covariance,
+    )
+
+
+def _filter(
+    groups: Sequence[Motions], before: Sequence[States], observed: Observations
+) -> tuple[States, ...]:
+    """Return the states after some more chunks."""
+    after = [
+        States(
+            log_likelihood=state.log_likelihood.copy(),
+            mean=state.mean.copy(),
+            covariance=state.covariance.copy(),
+        )
+        for state in before
     ]
-    names = list(FAMILIES)
-    family = np.array([names.index(motion.family) for motion, _ in models])
-    # Families that are not there leave their share to the others.
-    counts = np.bincount(family, minlength=len(names))
-    worth = np.array(list(FAMILIES.values())) * (counts > 0)
-    log_prior = np.log(worth[family] / worth.sum() / counts[family])
-    alike: dict[bytes, list[int]] = {}
-    for i, (motion, _) in enumerate(models):
-        alike.setdefault(motion.seen.tobytes(), []).append(i)
-    both = np.eye(2)
-    stacks = []
-    for members in alike.values():
-        own = [models[i] for i in members]
-        sizes = [np.diag(np.square(direction)) for _, direction in own]
-        start = np.stack(
-            [np.kron(m.P0, z) for (m, _), z in zip(own, sizes, strict=True)]
-        )
-        jump = np.zeros_like(start)
-        jump[:, :2, :2] = [m.jump * z for (m, _), z in zip(own, sizes, strict=True)]
-        stacks.append(
-            _Stack(
-                family=family[members],
-                log_prior=log_prior[members],
-                F=np.stack([np.kron(m.F, both) for m, _ in own]),
-                Q=np.stack(
-                    [np.kron(m.Q, z) for (m, _), z in zip(own, sizes, strict=True)]
-                ),
-                P0=start,
-                Z=np.kron(own[0][0].seen[None, :], both).astype(np.float64),
-                jump=jump,
-                jump_at=np.array([m.jump_at for m, _ in own]),
-            )
-        )
-    return tuple(stacks)
+
+    def work(which: slice) -> None:
+        for group, state in zip(groups[which], after[which], strict=True):
+            filter_models(
+                observed.n_seen, observed.h, observed.seen, group.transition,
+                group.noise, group.seen, state.mean, state.covariance,
+                state.log_likelihood,
+            )  # fmt: skip
+
+    models = np.cumsum([0, *(group.family.size for group in groups)])
+    share_out(models * observed.n_seen.size, work)
+    return tuple(after)
 
 
-def _start(stack: _Stack, prior: Floats) -> Floats:
-    """Return the covariances at the start: the first component has the map's error."""
-    start = stack.P0.copy()
-    start[:, :2, :2] += prior
-    return start
+def _smooth(
+    group: Motions, model: int, start: States, observed: Observations
+) -> tuple[Floats, Floats]:
+    """Return mean and covariance of the shift in some chunks, given them and before."""
+    n, both = observed.n_seen.size, np.eye(2)
+    mean, covariance = np.empty((n, 2)), np.empty((n, 2, 2))
+    smooth(
+        observed.n_seen, observed.h, observed.seen,
+        np.kron(group.transition[:, :, model], both).astype(np.float64),
+        np.diag(group.noise[:, model]),
+        np.kron(group.seen[None, :], both).astype(np.float64),
+        start.mean[:, model].copy(), start.covariance[:, :, model].copy(),
+        mean, covariance,
+    )  # fmt: skip
+    return mean, covariance
 
 
-def _log_likelihoods(
-    observed: tuple[NDArray[np.int64], Floats, Floats], stack: _Stack, start: Floats
-) -> Floats:
-    out = np.empty(len(start))
+def _observe(information: Floats, vector: Floats, first: int) -> Observations:
+    """Turn each chunk's information into up to two observations of unit noise.
 
-    def work(block: slice) -> None:
-        log_likelihoods(
-            *observed, stack.F[block], stack.Q[block], start[block], stack.Z,
-            stack.jump_at[block], stack.jump[block], out[block],
-        )  # fmt: skip
-
-    share_out(np.arange(len(start) + 1, dtype=np.int64) * observed[0].size, work)
-    return out
-
-
-def _scalar_observations(
-    information: Floats, vector: Floats
-) -> tuple[NDArray[np.int64], Floats, Floats]:
-    """Turn each chunk's information into up to two observations of unit noise."""
-    value, axes = np.linalg.eigh(information)
+    Raises
+    ------
+    ValueError
+        If ``information`` is not positive semidefinite; ``first`` is the number of the
+        first chunk, for the message.
+    """
     n = len(vector)
-    n_seen = np.zeros(n, dtype=np.int64)
-    h, seen = np.zeros((n, 2, 2)), np.zeros((n, 2))
-    for t, k in np.argwhere(value > 1e-9).tolist():
-        root, axis = np.sqrt(value[t, k]), axes[t, :, k]
-        h[t, n_seen[t]] = root * axis
-        seen[t, n_seen[t]] = axis @ vector[t] / root
-        n_seen[t] += 1
-    return n_seen, h, seen
+    value, axes = np.linalg.eigh(information)
+    wrong = np.flatnonzero(
+        value[:, 0] < -1e-6 * (np.abs(information).max(axis=(1, 2), initial=0.0) + 1.0)
+    )
+    if wrong.size:
+        msg = (
+            "`information` must be positive semidefinite, but that of chunk "
+            f"{first + wrong[0]} has the eigenvalue {value[wrong[0], 0]:g}."
+        )
+        raise ValueError(msg)
+    tells = value > 1e-9
+    roots = np.sqrt(np.where(tells, value, 1.0))
+    h = np.where(tells[:, :, None], (axes * roots[:, None, :]).transpose(0, 2, 1), 0.0)
+    seen = np.where(tells, np.einsum("tik,ti->tk", axes, vector) / roots, 0.0)
+    # Eigenvalues rise: where one tells nothing, it is the first.
+    later = tells[:, 1] & ~tells[:, 0]
+    h[later], seen[later] = h[later][:, ::-1], seen[later][:, ::-1]
+    return Observations(
+        n_seen=tells.sum(axis=1).astype(np.int64).reshape(n),
+        h=np.ascontiguousarray(h),
+        seen=np.ascontiguousarray(seen),
+    )
+
+
+def _joined(first: Observations, second: Observations) -> Observations:
+    return Observations(
+        n_seen=np.concatenate([first.n_seen, second.n_seen]),
+        h=np.concatenate([first.h, second.h]),
+        seen=np.concatenate([first.seen, second.seen]),
+    )
 
 
 def _check(
@@ -353,13 +503,4 @@ def _check(
         if not np.isfinite(values).all():
             msg = f"`{name}` must be finite, but holds NaN or infinity."
             raise ValueError(msg)
-    least = np.linalg.eigvalsh(information).min(axis=1, initial=0.0)
-    scale = np.abs(information).max(axis=(1, 2), initial=0.0)
-    wrong = np.flatnonzero(least < -1e-6 * (scale + 1.0))
-    if wrong.size:
-        msg = (
-            "`information` must be positive semidefinite, but that of chunk "
-            f"{wrong[0]} has the eigenvalue {least[wrong[0]]:g}."
-        )
-        raise ValueError(msg)
     return information, vector, prior

@@ -22,7 +22,6 @@ from estimator.degradation.verdict import Degradation
 from estimator.delayed_labels.adding_labels import AddedLabels, add_labels
 from estimator.delayed_labels.adding_rows import add_rows
 from estimator.delayed_labels.label_frame import (
-    NO_TIME,
     LabelColumns,
     ids_of,
     microseconds,
@@ -46,6 +45,8 @@ from estimator.reference import Reference
 from estimator.results import Performance
 from estimator.unlabelled import features_of
 
+# Microseconds: labels of half a year say how long the feed of labels usually pauses.
+_CALENDAR = 183 * 86_400 * 10**6
 # Parameters that say what a row and a result are: a retrained model keeps them.
 _LASTING = (
     "metrics",
@@ -622,6 +623,7 @@ class Monitor:
         snapshot = take_snapshot(self._ledger, self._spec(), as_of, only)
         horizon = self._ledger.horizon(as_of)
         now = None if horizon is None else np.datetime64(horizon, "us")
+        calendar = self._calendar(as_of)
         found = []
         for epoch, chunks in self._by_epoch(snapshot):
             if chunks.start == chunks.stop:
@@ -644,7 +646,8 @@ class Monitor:
                 remarks=snapshot.remarks[chunks],
                 others=others,
                 position=position,
-                calendar=self._calendar(columns, as_of),
+                calendar=calendar,
+                filtered=None if settled is None else settled.filtered,
             )
             found.append((epoch, stock))
         if as_of is None and len(self._epochs) == 1 and found:
@@ -654,16 +657,13 @@ class Monitor:
             )
         return found
 
-    def _calendar(self, columns: Columns, as_of: int | None) -> LabelCalendar | None:
-        """Return when labels of these rows came, and the last of all labels."""
+    def _calendar(self, as_of: int | None) -> LabelCalendar | None:
+        """Return when labels came of late, whether or not their chunks are complete."""
         latest = self._ledger.latest if as_of is None else as_of
-        if latest is None or columns.timestamp is None or columns.labeled_at is None:
+        if latest is None or self.estimator.timestamp is None:
             return None
-        time = microseconds(columns.labeled_at)
-        last = self._ledger.latest_arrival(as_of)
-        timed = time[time != NO_TIME]
         return LabelCalendar(
-            as_of=latest, time=timed if last is None else np.append(timed, last)
+            as_of=latest, time=self._ledger.arrivals_within(_CALENDAR, latest)
         )
 
     def _by_epoch(self, snapshot: Snapshot) -> list[tuple[Epoch, slice]]:

@@ -14,6 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import expit
 
+from calibration.tracking import FilteredChunks
 from estimator.assembly import assemble_performance, compose_remarks, row_scale
 from estimator.calibration_shift import log_odds_of, shift_frame
 from estimator.chunking import Chunks
@@ -22,8 +23,8 @@ from estimator.delayed_labels.overdue import (
     LabelCalendar,
     due_labels,
     has_stopped,
+    is_unusual,
     last_usual_delivery,
-    usual_pause,
 )
 from estimator.delayed_labels.reconciliation import (
     Evidence,
@@ -91,6 +92,7 @@ def take_stock(
     others: Evidence | None = None,
     position: NDArray[np.int64] | None = None,
     calendar: LabelCalendar | None = None,
+    filtered: FilteredChunks | None = None,
 ) -> Knowledge:
     """Evaluate chunks with all that is known ``now``.
 
@@ -111,6 +113,8 @@ def take_stock(
     calendar : LabelCalendar, optional
         When labels came. If hardly any have since some time, though many were due, the
         feed has stopped: what is known of waiting rows ends then, and not ``now``.
+    filtered : FilteredChunks, optional
+        As of `reconcile`.
     """
     fitted: Reference = estimator.reference_
     label = required(columns.label)
@@ -127,11 +131,12 @@ def take_stock(
             learned=fitted.delays,
             others=others,
             position=position,
+            filtered=filtered,
         )
         usual = None if calendar is None else last_usual_delivery(calendar)
         if calendar is not None and usual is not None and since is not None:
-            pause = 1e6 * usual_pause(calendar, fitted.delays)
-            if usual < since and usual + pause < calendar.as_of:
+            silent = 1e-6 * (calendar.as_of - usual)
+            if usual < since and is_unusual(silent, calendar, fitted.delays):
                 then = reconciled_at(now=np.datetime64(usual, "us"))
                 if then.delays.is_timed and has_stopped(
                     columns, then.soft, then.delays, calendar, usual, fitted.delays

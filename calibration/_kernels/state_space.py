@@ -17,42 +17,140 @@ Floats = NDArray[np.float64]
 
 
 @kernel
-def log_likelihoods(
+def filter_models(
     n_seen: NDArray[np.int64],
     h: Floats,
     seen: Floats,
-    F: Floats,
-    Q: Floats,
-    P0: Floats,
-    Z: Floats,
-    jump_at: NDArray[np.int64],
-    jump: Floats,
-    out: Floats,
+    transition: Floats,
+    noise: Floats,
+    weights: Floats,
+    mean: Floats,
+    covariance: Floats,
+    log_likelihood: Floats,
 ) -> None:
-    """Fill ``out`` with the log marginal likelihood of each model of one state size.
+    """Filter some steps with many models side by side, in place.
 
-    ``F, Q, P0, jump`` are (n_models, d, d); ``Z`` (2, d) is common to them. ``jump`` is
-    added to the state's covariance before step ``jump_at`` (-1: never). A constant that
-    all models share is left out.
+    The last axis of all arrays is the model, so that inner loops vectorize. A state
+    has two coordinates of each of k components: ``transition`` (k, k, n_models) moves
+    both coordinates alike, ``noise`` (2 k, n_models) is added to the variances, and
+    ``weights`` (k,) adds the components up to what is seen. ``log_likelihood`` grows by
+    that of the steps; a constant that all models share is left out.
     """
-    d = Z.shape[1]
-    mean, covariance = np.empty(d), np.empty((d, d))
-    row, gain, moved = np.empty(d), np.empty(d), np.empty((d, d))
-    for model in range(out.size):
-        mean[:] = 0.0
-        covariance[:] = P0[model]
-        total = 0.0
-        for t in range(n_seen.size):
-            _move(F[model], Q[model], mean, covariance, row, moved)
-            if t == jump_at[model]:
-                covariance += jump[model]
-            for k in range(n_seen[t]):
-                error, spread = _compare(
-                    h[t, k], seen[t, k], Z, mean, covariance, row, gain
+    d, n_models = mean.shape
+    k = d // 2
+    moved_mean, moved = np.empty((d, n_models)), np.empty((d, d, n_models))
+    gain, row = np.empty((d, n_models)), np.empty(d)
+    error, spread = np.empty(n_models), np.empty(n_models)
+    for t in range(n_seen.size):
+        for a in range(k):
+            for i in range(2):
+                for m in range(n_models):
+                    moved_mean[2 * a + i, m] = transition[a, 0, m] * mean[i, m]
+                for c in range(1, k):
+                    for m in range(n_models):
+                        moved_mean[2 * a + i, m] += (
+                            transition[a, c, m] * mean[2 * c + i, m]
+                        )
+                for j in range(d):
+                    for m in range(n_models):
+                        moved[2 * a + i, j, m] = (
+                            transition[a, 0, m] * covariance[i, j, m]
+                        )
+                    for c in range(1, k):
+                        for m in range(n_models):
+                            moved[2 * a + i, j, m] += (
+                                transition[a, c, m] * covariance[2 * c + i, j, m]
+                            )
+        mean[:] = moved_mean
+        for i in range(d):
+            for b in range(k):
+                for j in range(2):
+                    if 2 * b + j > i:
+                        continue
+                    for m in range(n_models):
+                        total = transition[b, 0, m] * moved[i, j, m]
+                        for c in range(1, k):
+                            total += transition[b, c, m] * moved[i, 2 * c + j, m]
+                        covariance[i, 2 * b + j, m] = total
+                        covariance[2 * b + j, i, m] = total
+            for m in range(n_models):
+                covariance[i, i, m] += noise[i, m]
+        for o in range(n_seen[t]):
+            for i in range(d):
+                row[i] = h[t, o, i % 2] * weights[i // 2]
+            for m in range(n_models):
+                error[m], spread[m] = seen[t, o], 1.0
+            for i in range(d):
+                for m in range(n_models):
+                    gain[i, m] = covariance[i, 0, m] * row[0]
+                for j in range(1, d):
+                    for m in range(n_models):
+                        gain[i, m] += covariance[i, j, m] * row[j]
+                for m in range(n_models):
+                    error[m] -= row[i] * mean[i, m]
+                    spread[m] += row[i] * gain[i, m]
+            for m in range(n_models):
+                log_likelihood[m] -= 0.5 * (
+                    np.log(spread[m]) + error[m] * error[m] / spread[m]
                 )
-                total -= 0.5 * (np.log(spread) + error * error / spread)
-                _take_in(error, spread, mean, covariance, gain)
-        out[model] = total
+                spread[m] = 1.0 / spread[m]
+            for i in range(d):
+                for m in range(n_models):
+                    mean[i, m] += gain[i, m] * spread[m] * error[m]
+                for j in range(i + 1):
+                    for m in range(n_models):
+                        less = gain[i, m] * spread[m] * gain[j, m]
+                        covariance[i, j, m] -= less
+                for j in range(i):
+                    for m in range(n_models):
+                        covariance[j, i, m] = covariance[i, j, m]
+
+
+@kernel
+def evidence(products: Floats, root: Floats, deviation: Floats, out: Floats) -> None:
+    """Fill ``out`` with the log evidence of regressions of pairs of coefficients.
+
+    With coefficients ``R z``, z standard normal, ``R`` made of ``root`` (2, 2) for the
+    first pair and of ``deviation`` (n_models, 2) for the others, G the information on z
+    and g the vector, it is ``(|L⁻¹ g|² - ln det(I + G)) / 2`` with ``L Lᵀ = I + G``
+    (Rasmussen & Williams, 2006, eq. 2.43), less what all models share. ``products``
+    (n_models, k, k, 6) holds information (2, 2) and vector (2,) by pairs of columns.
+    """
+    n_models, k = products.shape[:2]
+    d = 2 * k
+    R, gram, half = np.zeros((d, d)), np.empty((d, d)), np.empty((d, d))
+    factor, solved = np.empty((d, d)), np.empty(d)
+    R[:2, :2] = root
+    for m in range(n_models):
+        for i in range(2, d):
+            R[i, i] = deviation[m, i % 2]
+        for i in range(d):
+            for j in range(d):
+                # R is block diagonal: only the rows of j's own pair count.
+                b = 2 * (j // 2)
+                of_i = products[m, i // 2, j // 2]
+                half[i, j] = (
+                    of_i[2 * (i % 2)] * R[b, j] + of_i[2 * (i % 2) + 1] * R[b + 1, j]
+                )
+        for i in range(d):
+            a = 2 * (i // 2)
+            for j in range(i + 1):
+                gram[i, j] = R[a, i] * half[a, j] + R[a + 1, i] * half[a + 1, j]
+        total = 0.0
+        for i in range(d):
+            for j in range(i + 1):
+                value = gram[i, j] + (1.0 if i == j else 0.0)
+                for c in range(j):
+                    value -= factor[i, c] * factor[j, c]
+                factor[i, j] = np.sqrt(value) if i == j else value / factor[j, j]
+            a = 2 * (i // 2)
+            vector = products[m, 0, i // 2]
+            value = R[a, i] * vector[4] + R[a + 1, i] * vector[5]
+            for c in range(i):
+                value -= factor[i, c] * solved[c]
+            solved[i] = value / factor[i, i]
+            total += 0.5 * solved[i] * solved[i] - np.log(factor[i, i])
+        out[m] = total
 
 
 @kernel
@@ -62,24 +160,24 @@ def smooth(
     seen: Floats,
     F: Floats,
     Q: Floats,
-    P0: Floats,
     Z: Floats,
-    jump_at: int,
-    jump: Floats,
+    start_mean: Floats,
+    start_covariance: Floats,
     out_mean: Floats,
     out_covariance: Floats,
 ) -> None:
-    """Fill in mean (n, 2) and covariance (n, 2, 2) of ``Z @ state``, given all."""
+    """Fill in mean (n, 2) and covariance (n, 2, 2) of ``Z @ state``, given all.
+
+    ``start_mean`` and ``start_covariance`` are of the state before the first step.
+    """
     n, d = n_seen.size, Z.shape[1]
-    mean, covariance = np.zeros(d), P0.copy()
+    mean, covariance = start_mean.copy(), start_covariance.copy()
     row, gain, moved = np.empty(d), np.empty(d), np.empty((d, d))
     means, covariances = np.empty((n, d)), np.empty((n, d, d))
     rows, gains = np.empty((n, 2, d)), np.empty((n, 2, d))
     errors, spreads = np.empty((n, 2)), np.empty((n, 2))
     for t in range(n):
         _move(F, Q, mean, covariance, row, moved)
-        if t == jump_at:
-            covariance += jump
         means[t], covariances[t] = mean, covariance
         for k in range(n_seen[t]):
             errors[t, k], spreads[t, k] = _compare(

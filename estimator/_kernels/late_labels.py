@@ -17,6 +17,8 @@ Floats = NDArray[np.float64]
 
 # A step of Newton's method longer than this (in log odds) is cut.
 _LONGEST_STEP = 1.0
+# After a step shorter than this (in log odds) what is left is about its square.
+_LAST_STEP = 1e-8
 
 
 @kernel
@@ -67,6 +69,35 @@ def count_waiting(
 
 
 @kernel
+def waiting_spread(
+    x: Floats,
+    label: Floats,
+    place: NDArray[np.int32],
+    n_ages: int,
+    weight: Floats | None,
+    spread: Floats,
+    offsets: NDArray[np.int64],
+    out: Floats,
+) -> None:
+    """Fill ``out`` (n, 2, 2) with each chunk's mean ``spread`` (n_ages, 2, 2) by age.
+
+    Of the rows with a score that wait; 0 where none does.
+    """
+    for c in range(offsets.size - 1):
+        rows = aa = ab = bb = 0.0
+        for i in range(offsets[c], offsets[c + 1]):
+            if np.isnan(label[i]) and not np.isnan(x[i]):
+                times, age = _times(weight, i), place[i] % n_ages
+                rows += times
+                aa += times * spread[age, 0, 0]
+                ab += times * spread[age, 0, 1]
+                bb += times * spread[age, 1, 1]
+        rows = max(rows, 1.0)
+        out[c, 0, 0], out[c, 1, 1] = aa / rows, bb / rows
+        out[c, 0, 1] = out[c, 1, 0] = ab / rows
+
+
+@kernel
 def soften(
     x: Floats,
     centre: float,
@@ -111,13 +142,14 @@ def shift_information(
 
     ``information`` (n, 2, 2) is the observed information: that of all rows as if they
     were labelled, less what the missing labels would still tell. ``vector`` (n, 2) is
-    information times estimate, taken at the mode under a weak prior, ``n_steps`` of
-    Newton's method from no shift. ``completeness`` is this information over what it
-    will be when all labels have come that are still to come; ``to_come`` (2, n_places)
-    is the chance that a waiting row gets one.
+    information times estimate, taken at the mode under a weak prior, at most
+    ``n_steps`` of Newton's method from no shift. ``completeness`` is this information
+    over what it will be when all labels have come that are still to come; ``to_come``
+    (2, n_places) is the chance that a waiting row gets one.
     """
     for c in range(offsets.size - 1):
         a = b = 0.0
+        is_near = False
         for step in range(n_steps + 1):
             g_a = g_b = j_aa = j_ab = j_bb = awaited = 0.0
             for i in range(offsets[c], offsets[c + 1]):
@@ -146,7 +178,7 @@ def shift_information(
                 j_bb += spread * u * u
             # The observed information of missing labels need not be positive.
             j_aa, j_ab, j_bb = _positive_part(j_aa, j_ab, j_bb)
-            if step == n_steps:
+            if step == n_steps or is_near:
                 break
             h_aa, h_bb = j_aa + prior_precision, j_bb + prior_precision
             s_a, s_b = g_a - prior_precision * a, g_b - prior_precision * b
@@ -155,6 +187,7 @@ def shift_information(
             d_b = (h_aa * s_b - j_ab * s_a) / det
             a += min(max(d_a, -_LONGEST_STEP), _LONGEST_STEP)
             b += min(max(d_b, -_LONGEST_STEP), _LONGEST_STEP)
+            is_near = max(abs(d_a), abs(d_b)) < _LAST_STEP
         information[c, 0, 0], information[c, 1, 1] = j_aa, j_bb
         information[c, 0, 1] = information[c, 1, 0] = j_ab
         vector[c, 0] = j_aa * a + j_ab * b + g_a

@@ -155,7 +155,10 @@ def _enter(ledger: Ledger, events: LabelEvents) -> tuple[Ledger, _Entered]:
         n_restated += int(((was >= 0) & (was != now)).sum())
         if merged.location.size != old.location.size:
             chunks[s] = replace(
-                chunks[s], events=merged, n_labeled=int((now >= 0).sum())
+                chunks[s],
+                events=merged,
+                n_labeled=int((now >= 0).sum()),
+                last_arrival=int(merged.at.max(initial=ALWAYS)),
             )
             touched.append(s)
     entered = _Entered(n_new=n_new, n_restated=n_restated, touched=tuple(touched))

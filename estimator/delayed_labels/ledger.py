@@ -47,6 +47,8 @@ class ChunkRows:
         Earliest and latest time of its rows.
     n_labeled : int
         Rows that have a label.
+    last_arrival : int
+        Latest arrival of a label, in microseconds since 1970; ``ALWAYS`` without one.
     calibrated, inflation, outside : ndarray of float64, or None
         As of `estimator.frames.Columns`: fixed when the row came, since its features
         are not kept. None if the first rows had none.
@@ -63,6 +65,7 @@ class ChunkRows:
     first: int | None = None
     last: int | None = None
     n_labeled: int = 0
+    last_arrival: int = ALWAYS
     calibrated: Floats | None = None
     inflation: Floats | None = None
     outside: Floats | None = None
@@ -154,9 +157,26 @@ class Ledger:
         limit = np.iinfo(np.int64).max if as_of is None else as_of
         latest = ALWAYS
         for chunk in self.chunks:
-            at = chunk.events.at
-            latest = max(latest, int(at[at <= limit].max(initial=ALWAYS)))
+            if chunk.last_arrival <= limit:
+                latest = max(latest, chunk.last_arrival)
+            else:
+                at = chunk.events.at
+                latest = max(latest, int(at[at <= limit].max(initial=ALWAYS)))
         return None if latest == ALWAYS else latest
+
+    def arrivals_within(self, span: int, as_of: int) -> Integers:
+        """Return when labels came in the last ``span`` microseconds up to a moment.
+
+        And the last arrival before, if none came since.
+        """
+        begin = as_of - span
+        parts = [
+            chunk.events.at for chunk in self.chunks if chunk.last_arrival >= begin
+        ]
+        at = np.concatenate([np.empty(0, dtype=np.int64), *parts])
+        at = at[(at >= begin) & (at <= as_of)]
+        last = None if at.size else self.latest_arrival(as_of)
+        return at if last is None else np.array([last], dtype=np.int64)
 
     @property
     def nbytes(self) -> int:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from estimator.archive import check_array
 from estimator.delayed_labels.events import NAMES, LabelEvents, current_values
-from estimator.delayed_labels.ledger import ROW_BITS, ChunkRows, Ledger
+from estimator.delayed_labels.ledger import ALWAYS, ROW_BITS, ChunkRows, Ledger
 from estimator.delayed_labels.row_ids import IdIndex
 
 Arrays = dict[str, NDArray[Any]]
@@ -109,6 +109,7 @@ def ledger_from_arrays(header: Mapping[str, Any], arrays: Arrays) -> Ledger:
                 first=None if time is None else int(time.min()),
                 last=None if time is None else int(time.max()),
                 n_labeled=int((current_values(events, score.size) >= 0).sum()),
+                last_arrival=int(events.at.max(initial=ALWAYS)),
                 remark=header["remarks"][c],
                 **adapted,
             )

@@ -202,6 +202,18 @@ def has_stopped(
     return bool(nbinom.cdf(n_after, shape, shape / (shape + mean)) < _IMPROBABLE)
 
 
+def is_unusual(
+    seconds: float, calendar: LabelCalendar, learned: ReferenceDelays
+) -> bool:
+    """Return whether no label has come for longer than may be without anything wrong.
+
+    The reference's pauses are asked first: those since want all arrivals sorted.
+    """
+    if seconds <= _PAUSES * learned.pause:
+        return False
+    return seconds > usual_pause(calendar, learned)
+
+
 def usual_pause(calendar: LabelCalendar, learned: ReferenceDelays) -> float:
     """Return for how long no label may come without anything being wrong, in seconds.
 

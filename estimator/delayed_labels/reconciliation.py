@@ -9,14 +9,23 @@ maximization: the soft labels say how many of each class are waiting.
 
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from calibration._threads import share_out
-from calibration.tracking import ShiftPath, track_shift
-from estimator._kernels.late_labels import count_waiting, shift_information, soften
+from calibration.tracking import (
+    FilteredChunks,
+    ShiftPath,
+    filter_chunks,
+    track_shift,
+)
+from estimator._kernels.late_labels import (
+    count_waiting,
+    shift_information,
+    soften,
+    waiting_spread,
+)
 from estimator.calibration_shift import ShiftFrame, log_odds_of
 from estimator.chunking import Chunks
 from estimator.delayed_labels.arrivals import (
@@ -88,6 +97,8 @@ class Reconciliation:
     delays : DelayModel
     information, vector : ndarray of shape (n_chunks, 2, 2) and (n_chunks, 2)
         What each chunk's labels say of its own shift.
+    filtered : FilteredChunks
+        What the chunks before the first of these say of every motion: a shortcut.
     """
 
     soft: Floats
@@ -98,6 +109,7 @@ class Reconciliation:
     delays: DelayModel
     information: Floats
     vector: Floats
+    filtered: FilteredChunks
 
     def expected_labels(self) -> Floats:
         """P(y = 1 | score, label has come by now), had the calibration not shifted."""
@@ -121,6 +133,7 @@ def reconcile(
     learned: ReferenceDelays,
     others: Evidence | None = None,
     position: NDArray[np.int64] | None = None,
+    filtered: FilteredChunks | None = None,
 ) -> Reconciliation:
     """Give every row its soft label, given all labels that have come by ``now``.
 
@@ -139,6 +152,8 @@ def reconcile(
         delays are believed for these, too.
     position : ndarray of shape (n_chunks,), optional
         Place of these chunks among all.
+    filtered : FilteredChunks, optional
+        Of an earlier call: where it is of the same chunks, they are not filtered again.
     """
     label = np.asarray(columns.label, dtype=np.float64)
     score = np.asarray(columns.score, dtype=np.float64)
@@ -175,6 +190,14 @@ def reconcile(
             vector=np.zeros((n_chunks, 2)),
             arrivals={},
         )
+    # Chunks before the first of these have said all they will.
+    first = int(at.min(initial=len(others.vector)))
+    filtered = filter_chunks(
+        others.information[:first],
+        others.vector[:first],
+        prior_covariance=frame.prior,
+        before=filtered,
+    )
     for _ in range(_ROUNDS):
         if timed:
             counts = arrivals[by]
@@ -188,14 +211,19 @@ def reconcile(
         all_information, all_vector = others.information.copy(), others.vector.copy()
         all_information[at[full]] = (information * trust[:, None, None])[full]
         all_vector[at[full]] = (vector * trust[:, None])[full]
-        path = track_shift(all_information, all_vector, prior_covariance=frame.prior)
-        shift = path.mean[at]
-        soft = _soften(x, label, place, delays, offsets, frame, shift)
-    covariance = path.covariance[at]
-    if timed and learned.spread.any():
-        covariance += _who_waits(
-            label, x, place % N_AGES, weight, offsets, learned.spread
+        path = track_shift(
+            all_information,
+            all_vector,
+            prior_covariance=frame.prior,
+            filtered=filtered,
         )
+        shift = path.mean[at - first]
+        soft = _soften(x, label, place, delays, offsets, frame, shift)
+    covariance = path.covariance[at - first]
+    if timed and learned.spread.any():
+        waits = np.empty_like(covariance)
+        waiting_spread(x, label, place, N_AGES, weight, learned.spread, offsets, waits)
+        covariance += waits
     path = ShiftPath(mean=shift, covariance=covariance, weights=path.weights)
     return Reconciliation(
         soft=soft,
@@ -206,33 +234,8 @@ def reconcile(
         delays=delays,
         information=information,
         vector=vector,
+        filtered=filtered,
     )
-
-
-def _who_waits(
-    label: Floats,
-    x: Floats,
-    age: NDArray[np.int32],
-    weight: Floats | None,
-    offsets: NDArray[np.int64],
-    spread: Floats,
-) -> Floats:
-    """Return how much each chunk's waiting rows may differ; (n_chunks, 2, 2)."""
-    waits: NDArray[Any] = np.isnan(label) & ~np.isnan(x)
-    if weight is not None:
-        waits = waits * weight
-
-    def per_chunk(values: NDArray[Any]) -> Floats:
-        # A sum over no rows would be that of the next: ends are one past the last.
-        sums = np.add.reduceat(np.append(values, 0.0), offsets[:-1])
-        return np.where(np.diff(offsets) > 0, sums, 0.0)
-
-    rows = np.maximum(per_chunk(waits), 1.0)
-    found = np.empty((offsets.size - 1, 2, 2))
-    for i, j in ((0, 0), (0, 1), (1, 1)):
-        mean = per_chunk(waits * spread[age, i, j]) / rows
-        found[:, i, j] = found[:, j, i] = mean
-    return found
 
 
 def _expit(x: Floats) -> Floats:

@@ -4,11 +4,12 @@ So a call costs what the touched chunks and those still waiting cost, not the hi
 """
 
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from calibration.tracking import FilteredChunks
 from estimator.delayed_labels.arrivals import (
     Arrivals,
     arrivals_of_chunks,
@@ -33,12 +34,15 @@ class SettledChunks:
         As in `Evidence`.
     arrivals : dict of Arrivals
         Of all settled chunks together.
+    filtered : FilteredChunks
+        Of the chunks before the first that waits, as of the last call.
     """
 
     serials: NDArray[np.bool_]
     information: Floats
     vector: Floats
     arrivals: Mapping[Hashable | None, Arrivals]
+    filtered: FilteredChunks
 
     def evidence(self, snapshot: Snapshot) -> Evidence:
         """Lay out what is known by place among all chunks there are now."""
@@ -75,7 +79,9 @@ def settle(
         if serial >= 0 and ledger.chunks[serial].is_settled and not serials[serial]
     ]
     if not done:
-        return before
+        if before is None:
+            return None
+        return replace(before, filtered=found.filtered)
     chunks = np.array(done, dtype=np.int64)
     own = snapshot.serial[chunks]
     serials[own] = True
@@ -85,5 +91,9 @@ def settle(
     for column, counts in counted.items():
         arrivals[column] = merge_arrivals(counts, arrivals.get(column))
     return SettledChunks(
-        serials=serials, information=information, vector=vector, arrivals=arrivals
+        serials=serials,
+        information=information,
+        vector=vector,
+        arrivals=arrivals,
+        filtered=found.filtered,
     )

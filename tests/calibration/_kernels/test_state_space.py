@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from calibration._kernels.state_space import log_likelihoods, smooth
+from calibration._kernels.state_space import evidence, filter_models, smooth
+from calibration._logistic import square_root
 
 rng = np.random.default_rng(0)
 TURN = 0.9 * np.array([[0.8, 0.6], [-0.6, 0.8]])
@@ -68,20 +69,89 @@ def dense(n_seen, h, seen, F, Q, P0, Z, jump_at, jump):
     return -0.5 * (logdet + y @ np.linalg.solve(S, y)), mean, blocks
 
 
-@pytest.mark.parametrize("jump_at", [-1, 3])
 @pytest.mark.parametrize("name", MODELS)
-def test_filter_and_smoother_equal_dense_conditioning(name, jump_at):
+def test_filter_and_smoother_equal_dense_conditioning(name):
     F, Q, P0, Z = MODELS[name]
-    n = 9
+    n, d = 9, len(F)
     seen = observations(n)
-    jump = np.zeros_like(P0)
-    jump[:2, :2] = np.diag([0.7, 0.4])
-    expected = dense(*seen, F, Q, P0, Z, jump_at, jump)
-    found = np.empty(1)
-    stacked = (np.ascontiguousarray(x[None]) for x in (F, Q, P0))
-    log_likelihoods(*seen, *stacked, Z, np.array([jump_at]), jump[None], found)
-    assert_allclose(found[0], expected[0], rtol=1e-10)
+    nothing = np.zeros_like(P0)
+    expected = dense(*seen, F, Q, P0, Z, -1, nothing)
+    # Side by side with a model that is none of ours, and in two parts.
+    k = d // 2
+    transition = np.stack([np.eye(k), F[::2, ::2]], axis=-1)
+    noise = np.stack([np.ones(d), np.diag(Q)], axis=-1)
+    mean, found = np.zeros((d, 2)), np.zeros(2)
+    covariance = np.stack([np.eye(d), P0], axis=-1)
+    for part in (slice(0, 5), slice(5, n)):
+        filter_models(
+            *(values[part] for values in seen),
+            transition, noise, Z[0, ::2].copy(), mean, covariance, found,
+        )  # fmt: skip
+        if part.start == 0:
+            half = mean[:, 1].copy(), np.ascontiguousarray(covariance[:, :, 1])
+    assert_allclose(found[1], expected[0], rtol=1e-10)
+    last = Z @ covariance[:, :, 1] @ Z.T
+    assert_allclose(Z @ mean[:, 1], expected[1][-1], atol=1e-10)
+    assert_allclose(last, expected[2][-1], atol=1e-10)
     mean, covariance = np.empty((n, 2)), np.empty((n, 2, 2))
-    smooth(*seen, F, Q, P0, Z, jump_at, jump, mean, covariance)
+    smooth(*seen, F, Q, Z, np.zeros(d), P0, mean, covariance)
     assert_allclose(mean, expected[1], atol=1e-10)
     assert_allclose(covariance, expected[2], atol=1e-10)
+    # From the fifth step on, given the state before it.
+    later = [values[5:] for values in seen]
+    smooth(*later, F, Q, Z, *half, mean[5:], covariance[5:])
+    assert_allclose(mean, expected[1], atol=1e-10)
+    assert_allclose(covariance, expected[2], atol=1e-10)
+
+
+@pytest.mark.parametrize("jump_at", [0, 3, 8])
+def test_evidence_of_a_level_equals_dense_conditioning(jump_at):
+    n = 9
+    seen = observations(n)
+    prior = np.array([[0.3, 0.1], [0.1, 0.2]])
+    deviation = np.array([[0.7, 0.4]])
+    jump = np.diag(deviation[0] ** 2)
+    expected, *_ = dense(*seen, *MODELS["still"][:2], prior, np.eye(2), jump_at, jump)
+    out = np.empty(1)
+    columns = np.stack([np.ones(n), np.arange(n) >= jump_at])
+    evidence(products(seen, columns), square_root(prior), deviation, out)
+    assert_allclose(out[0] - 0.5 * squares(seen), expected, rtol=1e-10)
+
+
+def test_evidence_of_a_cycle_equals_dense_conditioning():
+    n, turn = 9, 1.3
+    seen = observations(n)
+    F = np.eye(3)
+    F[1:, 1:] = [[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]]
+    P0 = np.diag([0.2, 0.1, 0.5, 0.3, 0.5, 0.3])
+    Z = np.kron(np.array([[1.0, 1.0, 0.0]]), np.eye(2))
+    nothing = np.zeros((6, 6))
+    expected, *_ = dense(*seen, np.kron(F, np.eye(2)), nothing, P0, Z, -1, nothing)
+    out = np.empty(1)
+    t = np.arange(n)
+    columns = np.stack([np.ones(n), np.cos(turn * t), np.sin(turn * t)])
+    evidence(
+        products(seen, columns),
+        np.diag(np.sqrt([0.2, 0.1])),
+        np.sqrt([[0.5, 0.3]]),
+        out,
+    )
+    assert_allclose(out[0] - 0.5 * squares(seen), expected, rtol=1e-10)
+
+
+def products(seen, columns):
+    """Return sums of information and vector by pairs of columns, of one model."""
+    n_seen, h, values = seen
+    k = len(columns)
+    out = np.zeros((1, k, k, 6))
+    for t in range(n_seen.size):
+        for o in range(n_seen[t]):
+            pair = np.outer(columns[:, t], columns[:, t])[:, :, None]
+            out[0, :, :, :4] += pair * np.outer(h[t, o], h[t, o]).ravel()
+            out[0, :, :, 4:] += pair * h[t, o] * values[t, o]
+    return out
+
+
+def squares(seen):
+    n_seen, _, values = seen
+    return sum((values[t, : n_seen[t]] ** 2).sum() for t in range(n_seen.size))

@@ -1,0 +1,247 @@
+"""The motions that a shift of the calibration may follow, with their prior weights.
+
+A motion moves intercept and slope alike, each in its own size. Motions whose state
+stands still once it has begun (a level, an undamped cycle) are regressions on known
+columns; the others are linear Gaussian state-space models. The latter are the same
+whatever the number of chunks, so that states filtered over the first chunks stay good
+when further ones come.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+# What each family is worth before anything is seen, shared evenly by its members.
+FAMILIES = {
+    "still": 0.4,  # no shift but the calibration's own error
+    "offset": 0.1,  # another level from the first chunk on
+    "jump": 0.1,  # another level from some chunk on
+    "random_walk": 0.1,
+    "mean_reverting": 0.1,
+    "trend": 0.1,  # a slope that is damped
+    "seasonal": 0.1,  # a cycle of any period
+}
+_NAMES = list(FAMILIES)
+# In units of log odds, per step where something moves.
+_SIZES = (0.1, 0.3, 0.8)
+_STEPS = (0.02, 0.05, 0.1, 0.2)
+_PERSISTENCE = (0.5, 0.8, 0.95)
+_SLOPES = (0.01, 0.03, 0.1)
+_DAMPING = (0.9, 0.97, 0.99)
+_CYCLE_SIZES = (0.1, 0.3)
+_CYCLE_PERSISTENCE = 0.98
+# How much of a motion goes into intercept and slope: both alike, or mostly one.
+_DIRECTIONS = ((1.0, 1.0), (0.1, 1.0), (1.0, 0.1))
+_RECENT_JUMPS = 48  # every recent chunk may be where it jumped, older ones by age
+_MAX_FREQUENCIES = 48
+_MAX_FREQUENCY = 0.34  # cycles per chunk: a period of three chunks
+_MIN_FOR_TREND = 4  # chunks with labels before a slope, or a cycle, can be told
+MIN_FOR_CYCLE = 8
+# Frequencies are told apart to a third of one cycle over the chunks that are seen; a
+# damped cycle has forgotten its phase after 1 / (1 - persistence) chunks.
+_DAMPED_SPACING = (1.0 - _CYCLE_PERSISTENCE) / 3.0
+# Motions that are filtered side by side, each in three directions: their states fit a
+# core's cache of 32 kB.
+_AT_ONCE = 17
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Motions:
+    """State-space models with states of one size, the last axis being the model.
+
+    A state holds component by component, each for intercept and slope.
+
+    Attributes
+    ----------
+    family : ndarray of int of shape (n_models,)
+        Position in ``FAMILIES``.
+    transition : ndarray of shape (n_components, n_components, n_models)
+        How components move in one step, intercept and slope alike.
+    noise, start : ndarray of shape (2 * n_components, n_models)
+        Variances: added in each step, and at the start, where the first component has
+        the calibration's own error besides.
+    seen : ndarray of shape (n_components,)
+        What adds the components up to the shift.
+    frequency : ndarray of shape (n_models,)
+        Cycles per chunk; 0 for what is none.
+    """
+
+    family: Integers
+    transition: Floats
+    noise: Floats
+    start: Floats
+    seen: Floats
+    frequency: Floats
+
+    def has_members(self, n: int, n_informed: int) -> NDArray[np.bool_]:
+        """Say which models ``n`` chunks, so many of them with labels, could tell."""
+        least = np.zeros(self.family.size, dtype=np.int64)
+        least[self.family == _NAMES.index("trend")] = _MIN_FOR_TREND
+        least[self.family == _NAMES.index("seasonal")] = MIN_FOR_CYCLE
+        slow = (self.frequency > 0.0) & (self.frequency * n < 1.0)
+        return (n_informed >= least) & ~slow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Levels:
+    """Another level from some chunk on; none at all where the deviation is 0.
+
+    Attributes
+    ----------
+    family, begin : ndarray of int of shape (n_models,)
+        Position in ``FAMILIES``; the first chunk of the new level.
+    deviation : ndarray of shape (n_models, 2)
+        Standard deviation of the level, by intercept and slope, in log odds.
+    """
+
+    family: Integers
+    begin: Integers
+    deviation: Floats
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Cycles:
+    """Undamped cycles; each frequency with each deviation is a model.
+
+    Attributes
+    ----------
+    frequency : ndarray of shape (n_frequencies,)
+        Cycles per chunk.
+    deviation : ndarray of shape (n_deviations, 2)
+        Standard deviation of the amplitudes, by intercept and slope, in log odds.
+    products : ndarray of shape (6, n_frequencies, n_chunks)
+        Of a constant, the cosine and the sine at each chunk, two by two.
+    """
+
+    frequency: Floats
+    deviation: Floats
+    products: Floats
+
+
+def log_priors(families: list[Integers]) -> list[Floats]:
+    """Return the models' prior weights, given the families of some groups of models.
+
+    Families that are not there leave their share to the others.
+    """
+    counts = np.bincount(np.concatenate(families), minlength=len(FAMILIES))
+    shares = np.array(list(FAMILIES.values())) * (counts > 0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        one = np.log(shares / shares.sum() / counts)
+    return [one[family] for family in families]
+
+
+@lru_cache(maxsize=4)
+def levels(n: int) -> Levels:
+    """Return the levels worth considering for ``n`` chunks."""
+    sizes = np.array([np.multiply(s, d) for s in _SIZES for d in _DIRECTIONS])
+    jumps = np.array(_jump_places(n), dtype=np.int64)
+    begin = np.concatenate([[0], np.zeros(len(sizes)), np.repeat(jumps, len(sizes))])
+    names = ["still"] + ["offset"] * len(sizes) + ["jump"] * jumps.size * len(sizes)
+    return Levels(
+        family=np.array([_NAMES.index(name) for name in names], dtype=np.int64),
+        begin=begin.astype(np.int64),
+        deviation=np.concatenate(
+            [np.zeros((1, 2)), np.tile(sizes, (jumps.size + 1, 1))]
+        ),
+    )
+
+
+@lru_cache(maxsize=4)
+def cycles(n: int, *, any_at_all: bool) -> Cycles:
+    """Return the undamped cycles worth considering for ``n`` chunks, or none at all."""
+    frequency = _frequencies(n) if any_at_all else np.empty(0)
+    deviation = [np.multiply(s, d) for s in _CYCLE_SIZES for d in _DIRECTIONS]
+    turn = 2.0 * np.pi * np.outer(frequency, np.arange(n))
+    columns = (np.ones_like(turn), np.cos(turn), np.sin(turn))
+    products = [a * b for i, a in enumerate(columns) for b in columns[i:]]
+    return Cycles(
+        frequency=frequency, deviation=np.array(deviation), products=np.stack(products)
+    )
+
+
+@lru_cache(maxsize=1)
+def motions() -> tuple[Motions, ...]:
+    """Return the motions whose steps are uncertain, by the size of their state."""
+    walks = [
+        _Motion("random_walk", np.ones((1, 1)), np.array([step**2]), np.zeros(1))
+        for step in _STEPS
+    ]
+    reverting, trends, damped = [], [], []
+    for step in _STEPS:
+        for phi in _PERSISTENCE:
+            start = np.array([0.0, (2.0 * step) ** 2])
+            F = np.diag([1.0, phi])
+            reverting.append(
+                _Motion("mean_reverting", F, start * (1.0 - phi**2), start)
+            )
+    for slope in _SLOPES:
+        for phi in _DAMPING:
+            F, start = np.array([[1.0, phi], [0.0, phi]]), np.array([0.0, slope**2])
+            trends.append(_Motion("trend", F, start * (1.0 - phi**2), start))
+    for frequency in np.arange(_DAMPED_SPACING, _MAX_FREQUENCY, _DAMPED_SPACING):
+        turn, rho = 2.0 * np.pi * frequency, _CYCLE_PERSISTENCE
+        F = np.eye(3)
+        F[1:, 1:] = rho * np.array(
+            [[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]]
+        )
+        for size in _CYCLE_SIZES:
+            start = np.array([0.0, size**2, size**2])
+            noise = start * (1.0 - rho**2)
+            damped.append(_Motion("seasonal", F, noise, start, float(frequency)))
+    return (
+        _stack(walks, seen=[1.0]),
+        _stack(reverting, seen=[1.0, 1.0]),
+        _stack(trends, seen=[1.0, 0.0]),
+        *(
+            _stack(damped[a : a + _AT_ONCE], seen=[1.0, 1.0, 0.0])
+            for a in range(0, len(damped), _AT_ONCE)
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Motion:
+    """How one coordinate moves: a transition, and variances of its components."""
+
+    family: str
+    transition: Floats
+    noise: Floats
+    start: Floats
+    frequency: float = 0.0
+
+
+def _stack(members: list[_Motion], *, seen: list[float]) -> Motions:
+    """Put motions in each direction side by side."""
+    both = [(m, np.square(d)) for m in members for d in _DIRECTIONS]
+    return Motions(
+        family=np.array([_NAMES.index(m.family) for m, _ in both], dtype=np.int64),
+        transition=np.stack([m.transition for m, _ in both], axis=-1),
+        noise=np.stack([np.kron(m.noise, size) for m, size in both], axis=-1),
+        start=np.stack([np.kron(m.start, size) for m, size in both], axis=-1),
+        seen=np.array(seen),
+        frequency=np.array([m.frequency for m, _ in both]),
+    )
+
+
+def _jump_places(n: int) -> list[int]:
+    """Return chunks before which it may have jumped: all recent ones, few old ones."""
+    recent = min(n - 1, _RECENT_JUMPS)
+    ages = list(range(1, recent + 1))
+    if n - 1 > recent:
+        n_old = int(np.ceil(10.0 * np.log((n - 1) / recent)))
+        old = np.geomspace(recent, n - 1, n_old + 1)[1:].round().astype(int)
+        ages += sorted(set(old.tolist()) - set(ages))
+    return [n - age for age in ages]
+
+
+def _frequencies(n: int) -> Floats:
+    """Return cycles per chunk: as fine as ``n`` chunks can tell apart, or by ratio."""
+    evenly = np.arange(1.0 / n, _MAX_FREQUENCY, 1.0 / (3.0 * n))
+    if evenly.size <= _MAX_FREQUENCIES:
+        return evenly
+    return np.geomspace(1.0 / n, _MAX_FREQUENCY, _MAX_FREQUENCIES)
