@@ -90,5 +90,9 @@ def newest_rows(performance: Performance) -> NDArray[np.int64]:
 
 
 def _overall(performance: Performance) -> NDArray[np.int64]:
-    """Return the chunks of all rows together that have any."""
-    return np.flatnonzero((performance.segment == "") & (performance.n_rows > 0))
+    """Return the chunks of all rows together that have any.
+
+    Where a filter has taken them away, those of the first segment.
+    """
+    first = next(iter(performance.segments), "")
+    return np.flatnonzero((performance.segment == first) & (performance.n_rows > 0))

@@ -1,12 +1,17 @@
 """What the estimators hand back: frozen, columnar, self-describing."""
 
+import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, fields, replace
+from types import EllipsisType
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+
+from calibration._validation import nearest_name
+from estimator._datetimes import iso_format
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -16,6 +21,7 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 Objects = NDArray[np.object_]
 
+PERIODS = ("reference", "analysis")
 KEY_COLUMNS = ("segment", "period", "chunk", "start", "end")
 METRIC_COLUMNS = (
     "value",
@@ -115,7 +121,8 @@ class Performance:
         return self.segment.size
 
     def __repr__(self) -> str:
-        overall = self.segment == ""
+        first = next(iter(self.segments), "")
+        overall = self.segment == first
         counts = [
             f"{np.sum(overall & (self.period == period))} {period}"
             for period in ("reference", "analysis")
@@ -123,7 +130,7 @@ class Performance:
         # The reference's chunks lie beyond its own thresholds now and then: no news.
         n_alerts = int(self.alert[self.period == "analysis"].sum())
         return (
-            f"<Performance of {', '.join(self.metrics)}: "
+            f"<Performance of {', '.join(self.metrics)}{first and f' ({first})'}: "
             f"{' + '.join(counts)} chunks, {n_alerts} alerts>"
         )
 
@@ -137,23 +144,98 @@ class Performance:
         """The segments in their order; "" is all rows together."""
         return tuple(dict.fromkeys(self.segment.tolist()))
 
-    def to_frame(self) -> pd.DataFrame:
+    def filter(
+        self,
+        *,
+        metric: str | Sequence[str] | None = None,
+        segment: str | Sequence[str] | None = None,
+        period: str | Sequence[str] | None = None,
+    ) -> "Performance":
+        """Return the result of some metrics, segments and periods only.
+
+        Parameters
+        ----------
+        metric : str or sequence of str, default=all
+            Metrics to keep, in the order given.
+        segment : str or sequence of str, default=all
+            Segments to keep, as in the column of that name; "" is all rows.
+        period : str or sequence of str, default=both
+            ``"reference"``, ``"analysis"`` or both.
+
+        Returns
+        -------
+        Performance
+            It has every method; `plot`, `degradation` and `to_html` take its first
+            segment where it has no chunks of all rows.
+
+        Raises
+        ------
+        TypeError
+            If an argument is no name and no sequence of names.
+        ValueError
+            If a name is not in the result, comes twice, or none is given.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from estimator import PerformanceEstimator
+        >>> frame = pd.DataFrame({"y_pred_proba": [0.2, 0.4, 0.6, 0.8] * 500})
+        >>> frame["y_true"] = frame.index % 3 == 0
+        >>> estimates = PerformanceEstimator(chunk=500).fit(frame).estimate(frame)
+        >>> estimates.filter(metric="accuracy", period="analysis")
+        <Performance of accuracy: 0 reference + 4 analysis chunks, 0 alerts>
+        """
+        metrics = _selected("metric", metric, self.metrics)
+        rows = np.isin(self.segment, _selected("segment", segment, self.segments))
+        rows &= np.isin(self.period, _selected("period", period, PERIODS))
+        columns = [self.metrics.index(name) for name in metrics]
+        arrays = {
+            field.name: getattr(self, field.name)
+            for field in fields(self)
+            if isinstance(getattr(self, field.name), np.ndarray)
+        }
+        kept: dict[str, Any] = {
+            name: array[rows] if array.ndim == 1 else array[rows][:, columns]
+            for name, array in arrays.items()
+        }
+        return replace(self, metrics=metrics, **kept)
+
+    def to_frame(self, *, timezone: str | EllipsisType | None = ...) -> pd.DataFrame:
         """Return a tidy frame: one row per chunk and metric (and segment).
+
+        Parameters
+        ----------
+        timezone : str or None, optional
+            Time zone of ``start`` and ``end``. Default: that of the data. None: its
+            wall-clock times without a zone, which ``DataFrame.to_excel`` accepts.
 
         Returns
         -------
         DataFrame
             Columns ``segment, period, chunk, start, end, metric, n_rows, n_labels``,
             then those in ``METRIC_COLUMNS``.
+
+        Raises
+        ------
+        ValueError
+            If ``timezone`` is a name and the data's times have no zone.
         """
         k = len(self.metrics)
         columns: dict[str, Any] = {
             name: _repeat(getattr(self, name), k) for name in KEY_COLUMNS
         }
+        if isinstance(timezone, str) and self.timezone is None:
+            msg = (
+                "`timezone` must be left out or None where the data's times have no "
+                f"zone, got {timezone!r}. Give the timestamps a zone before `fit`."
+            )
+            raise ValueError(msg)
         if self.timezone is not None:
+            zone = timezone if isinstance(timezone, str) else self.timezone
             for name in ("start", "end"):
                 utc = pd.DatetimeIndex(columns[name]).tz_localize("UTC")
-                columns[name] = utc.tz_convert(self.timezone)
+                times = utc.tz_convert(zone)
+                columns[name] = times.tz_localize(None) if timezone is None else times
         columns["metric"] = list(self.metrics) * len(self)
         columns["n_rows"] = np.repeat(self.n_rows, k)
         columns["n_labels"] = np.repeat(self.n_labels, k)
@@ -161,16 +243,114 @@ class Performance:
             columns[name] = getattr(self, name).ravel()
         return pd.DataFrame(columns)
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the result as plain types, ready for ``json.dumps``.
+
+        Returns
+        -------
+        dict
+            ``metrics`` (list of str), ``level`` (float), ``timezone`` (str or None) and
+            ``chunks``: a list with one dict per segment, period and chunk, with
+
+            - ``segment``, ``period`` (str), ``chunk`` (str or int);
+            - ``start``, ``end``: ISO 8601 text, with the offset from UTC where there is
+              a time zone, or row positions (int); None if unknown;
+            - ``n_rows``, ``n_labels`` (int);
+            - ``metrics``: by metric, a dict with the names in ``METRIC_COLUMNS``:
+              ``alert`` (bool), ``note`` (str), and floats, with None for NaN and for
+              infinities.
+
+        Examples
+        --------
+        >>> import json
+        >>> import pandas as pd
+        >>> from estimator import PerformanceEstimator
+        >>> frame = pd.DataFrame({"y_pred_proba": [0.2, 0.4, 0.6, 0.8] * 500})
+        >>> frame["y_true"] = frame.index % 3 == 0
+        >>> estimates = PerformanceEstimator(chunk=500).fit(frame).estimate(frame)
+        >>> chunk = json.loads(json.dumps(estimates.to_dict()))["chunks"][-1]
+        >>> chunk["period"], chunk["chunk"], chunk["metrics"]["accuracy"]["realized"]
+        ('analysis', 3, 0.498)
+        """
+        start, end = self._plain_times("start"), self._plain_times("end")
+        columns = {
+            name: _plain_numbers(getattr(self, name))
+            if getattr(self, name).dtype.kind == "f"
+            else getattr(self, name).tolist()
+            for name in METRIC_COLUMNS
+        }
+        chunks = [
+            {
+                "segment": self.segment[i],
+                "period": self.period[i],
+                "chunk": label,
+                "start": start[i],
+                "end": end[i],
+                "n_rows": int(self.n_rows[i]),
+                "n_labels": int(self.n_labels[i]),
+                "metrics": {
+                    metric: {name: column[i][k] for name, column in columns.items()}
+                    for k, metric in enumerate(self.metrics)
+                },
+            }
+            for i, label in enumerate(_repeat(self.chunk, 1).tolist())
+        ]
+        return {
+            "metrics": list(self.metrics),
+            "level": float(self.level),
+            "timezone": self.timezone,
+            "chunks": chunks,
+        }
+
+    def _plain_times(self, name: str) -> list[Any]:
+        times = getattr(self, name)
+        if times.dtype.kind != "M":
+            return list(times.tolist())
+        texts = iso_format(times, self.timezone, "us")
+        missing = np.isnat(times).tolist()
+        return [None if m else t for t, m in zip(texts, missing, strict=True)]
+
+    def to_html(
+        self, path: str | os.PathLike[str], *, title: str = "Performance"
+    ) -> None:
+        """Write the result as one page that needs no network and no other file.
+
+        The page has verdicts, a chart per metric, the segments and all numbers; any
+        browser shows it, by day, by night, on a phone and on paper. Readers of the file
+        see the old page or the whole new one.
+
+        Parameters
+        ----------
+        path : str or PathLike
+            File to write; its folder must exist.
+        title : str, default="Performance"
+            Heading of the page.
+
+        Raises
+        ------
+        ValueError
+            If the result has no chunks.
+        OSError
+            If the file cannot be written.
+        """
+        from estimator.presentation.report import write_report  # it draws this
+
+        write_report(self, path, title=title)
+
     def degradation(
-        self, metrics: str | Sequence[str] | None = None, *, segment: str = ""
+        self,
+        metrics: str | Sequence[str] | None = None,
+        *,
+        segment: str | None = None,
     ) -> dict[str, "Degradation"]:
         """Say of each metric what kind of decline it shows, if any.
 
         Parameters
         ----------
         metrics : str or sequence of str, default=all
-        segment : str, default=""
-            Which segment, as in the column of that name; "" is all rows.
+        segment : str, optional
+            Which segment, as in the column of that name; "" is all rows. Default: the
+            first of the result, which is all rows unless they were filtered out.
 
         Returns
         -------
@@ -186,24 +366,59 @@ class Performance:
         """
         from estimator.degradation.per_metric import judge_performance  # needs this
 
+        segment = self._segment_or_first(segment)
         return judge_performance(self, metrics, segment=segment)
+
+    def _segment_or_first(self, segment: str | None) -> str:
+        return next(iter(self.segments), "") if segment is None else segment
+
+    @overload
+    def plot(
+        self,
+        metrics: str,
+        *,
+        segment: str | None = None,
+        verdict: "bool | Mapping[str, Degradation]" = False,
+        ax: "Axes | None" = None,
+    ) -> "Axes": ...
+
+    @overload
+    def plot(
+        self,
+        metrics: Sequence[str] | None = None,
+        *,
+        segment: str | None = None,
+        verdict: "bool | Mapping[str, Degradation]" = False,
+        ax: "Axes",
+    ) -> "Axes": ...
+
+    @overload
+    def plot(
+        self,
+        metrics: Sequence[str] | None = None,
+        *,
+        segment: str | None = None,
+        verdict: "bool | Mapping[str, Degradation]" = False,
+        ax: None = None,
+    ) -> "Axes | NDArray[np.object_]": ...
 
     def plot(
         self,
-        metrics: str | tuple[str, ...] | None = None,
+        metrics: str | Sequence[str] | None = None,
         *,
-        segment: str = "",
+        segment: str | None = None,
         verdict: "bool | Mapping[str, Degradation]" = False,
         ax: "Axes | None" = None,
-    ) -> Any:
+    ) -> "Axes | NDArray[np.object_]":
         """Draw the metrics over time, one panel each; needs matplotlib.
 
         Parameters
         ----------
-        metrics : str or tuple of str, default=all
+        metrics : str or sequence of str, default=all
             Which of the metrics to draw.
-        segment : str, default=""
-            Which segment, as in the column of that name; "" is all rows.
+        segment : str, optional
+            Which segment, as in the column of that name; "" is all rows. Default: the
+            first of the result, which is all rows unless they were filtered out.
         verdict : bool or mapping of str to Degradation, default=False
             Whether to draw what kind of decline it is, and in words above: True asks
             `degradation`, a mapping is what it or a `Monitor` said.
@@ -217,7 +432,48 @@ class Performance:
         """
         from estimator.presentation.plots import plot_performance  # stays optional
 
+        segment = self._segment_or_first(segment)
         return plot_performance(self, metrics, segment=segment, verdict=verdict, ax=ax)
+
+
+def _selected(
+    argument: str, names: str | Sequence[str] | None, existing: tuple[str, ...]
+) -> tuple[str, ...]:
+    """Return the names asked for, all by default, if they exist."""
+    if names is None:
+        return existing
+    if isinstance(names, str):
+        names = (names,)
+    if not isinstance(names, Sequence | np.ndarray | pd.Index):
+        msg = (
+            f"`{argument}` must be a name or a sequence of names, got "
+            f"{type(names).__name__}. Pass a name or a list of them."
+        )
+        raise TypeError(msg)
+    chosen = tuple(names)
+    shown = ", ".join(map(repr, existing[:10]))
+    if not chosen:
+        msg = f"`{argument}` must have at least one name out of {shown}, got none."
+        raise ValueError(msg)
+    for i, name in enumerate(chosen):
+        if name not in existing:
+            msg = (
+                f"`{argument}` must be among {shown}, got {name!r}."
+                f"{nearest_name(name, existing)}"
+            )
+            raise ValueError(msg)
+        if name in chosen[:i]:
+            msg = f"`{argument}` must name each once, but {name!r} comes twice."
+            raise ValueError(msg)
+    return chosen
+
+
+def _plain_numbers(values: Floats) -> list[list[float | None]]:
+    """Return rows of floats; what is not finite becomes None, for JSON has no word."""
+    plain = values.astype(object)
+    plain[~np.isfinite(values)] = None
+    rows: list[list[float | None]] = plain.tolist()
+    return rows
 
 
 def _repeat(column: NDArray[Any], k: int) -> Any:

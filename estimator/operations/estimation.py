@@ -355,5 +355,5 @@ def draw_chart(
 
     mpl.use("agg")  # no window, no display needed
     axes = performance.plot(verdict=verdicts or False)
-    figure = np.atleast_1d(axes)[0].figure
-    figure.savefig(path, format=path.suffix[1:], dpi=DOTS_PER_INCH)
+    panel: Any = axes[0] if isinstance(axes, np.ndarray) else axes
+    panel.figure.savefig(path, format=path.suffix[1:], dpi=DOTS_PER_INCH)

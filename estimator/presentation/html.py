@@ -5,12 +5,14 @@ from html import escape
 import numpy as np
 
 from estimator.degradation.verdict import Degradation
+from estimator.newest import newest_rows
 from estimator.presentation.stages import coverage, is_reconciled
 from estimator.presentation.svg import performance_svg
 from estimator.results import Performance
 
-_MAX_CHARTS = 4
+_OPEN_CHARTS = 4  # charts in sight; the others unfold
 _MAX_ROWS = 12
+_MAX_SEGMENTS = 20
 
 _STYLE = """<style>
 .deadreckon {font-family: system-ui, sans-serif; font-size: 13px; max-width: 720px}
@@ -18,7 +20,8 @@ _STYLE = """<style>
 .deadreckon text {font-size: 10px; fill: currentColor; opacity: .75}
 .deadreckon text.name {font-size: 12px; font-weight: 600; opacity: 1}
 .deadreckon .reference {fill: currentColor; opacity: .07}
-.deadreckon .band {fill: #0072b2; opacity: .22}
+.deadreckon .band {fill: #0072b2; opacity: .2}
+.deadreckon .reconciles .band {fill: #009e73}
 .deadreckon .estimated path {fill: none; stroke: #0072b2; stroke-width: 1.6}
 .deadreckon .estimated circle {fill: #0072b2}
 .deadreckon .before path {fill: none; stroke: #0072b2; stroke-dasharray: 4 2;
@@ -46,17 +49,21 @@ _STYLE = """<style>
   font-variant-numeric: tabular-nums}
 .deadreckon td, .deadreckon th {padding: 2px 8px; text-align: right;
   white-space: nowrap}
+.deadreckon .scroll {overflow-x: auto}
+.deadreckon table caption {text-align: left; opacity: .7; padding: 2px 8px}
+.deadreckon summary {cursor: pointer; margin: 6px 0}
+.deadreckon ol {margin: 4px 0; padding-left: 24px; font-size: 12px}
 .deadreckon small {opacity: .7}
 .deadreckon td.alerted {color: #d55e00; font-weight: 600}
 </style>"""
 
 _KEY = (
     ("estimated", "#0072b2"),
-    ("prediction interval", "#0072b238"),
     ("realized", "#e69f00"),
     ("threshold, alert", "#d55e00"),
 )
-_RECONCILED = ("reconciled", "#009e73")
+_BAND = ("prediction interval", "#0072b238")
+_RECONCILED = (("reconciled", "#009e73"), ("prediction interval", "#009e7338"))
 
 
 def performance_html(performance: Performance) -> str:
@@ -65,22 +72,45 @@ def performance_html(performance: Performance) -> str:
     Parameters
     ----------
     performance : Performance
-        What to show. Of many metrics the first four get a chart and a verdict, of many
-        chunks the last twelve stand in the table; segments are named, not drawn.
+        What to show: every metric with a chart and a verdict, of which the first four
+        are in sight and the others unfold; the last twelve chunks in a table; the
+        newest complete chunk of each segment, which unfolds. Where the result has no
+        chunks of all rows, its first segment stands in their place. What is not shown
+        is said.
     """
-    shown = performance.metrics[:_MAX_CHARTS]
+    if not len(performance):
+        return f'{_STYLE}<div class="deadreckon"><p>No chunks</p></div>'
+    segment = performance.segments[0]
     verdicts: dict[str, Degradation] = {}
-    if (performance.period == "analysis").any():
-        verdicts = performance.degradation(shown)
-    charts = "".join(
-        performance_svg(performance, metric, verdict=verdicts.get(metric))
+    if np.any((performance.segment == segment) & (performance.period == "analysis")):
+        verdicts = performance.degradation()
+    charts = [
+        performance_svg(
+            performance, metric, segment=segment, verdict=verdicts.get(metric)
+        )
         + _sentence(verdicts.get(metric))
-        for metric in shown
-    )
+        for metric in performance.metrics
+    ]
+    shown = "".join(charts[:_OPEN_CHARTS])
+    if charts[_OPEN_CHARTS:]:
+        rest = performance.metrics[_OPEN_CHARTS:]
+        shown += _folded(
+            f"{_count(len(rest), 'more metric')}: {', '.join(rest)}",
+            "".join(charts[_OPEN_CHARTS:]),
+        )
     return (
         f'{_STYLE}<div class="deadreckon"><p>{escape(_summary(performance))}</p>'
-        f'<div class="key">{_key(performance)}</div>{charts}{_table(performance)}</div>'
+        f'<div class="key">{_key(performance)}</div>{shown}{_table(performance)}'
+        f"{_segments(performance)}</div>"
     )
+
+
+def _folded(summary: str, content: str) -> str:
+    return f"<details><summary>{escape(summary)}</summary>{content}</details>"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _sentence(verdict: Degradation | None) -> str:
@@ -88,9 +118,8 @@ def _sentence(verdict: Degradation | None) -> str:
 
 
 def _key(performance: Performance) -> str:
-    entries = [*_KEY]
-    if is_reconciled(performance):
-        entries.insert(1, _RECONCILED)
+    more = _RECONCILED if is_reconciled(performance) else (_BAND,)
+    entries = (_KEY[0], *more, *_KEY[1:])
     return "".join(
         f'<span><i style="background: {color}"></i>{name}</span>'
         for name, color in entries
@@ -98,14 +127,18 @@ def _key(performance: Performance) -> str:
 
 
 def _summary(performance: Performance) -> str:
-    overall = performance.segment == ""
-    analysis = overall & (performance.period == "analysis")
+    segment = performance.segments[0]
+    here = performance.segment == segment
+    analysis = here & (performance.period == "analysis")
     text = (
-        f"{int(analysis.sum())} analysis chunks after "
-        f"{int((overall & ~analysis).sum())} reference chunks"
+        f"{_count(int(analysis.sum()), 'analysis chunk')} after "
+        f"{_count(int((here & ~analysis).sum()), 'reference chunk')}"
     )
-    if len(performance.segments) > 1:
-        text += f", {len(performance.segments) - 1} segments"
+    if segment:
+        text = f"{segment}: {text}"
+    others = len(performance.segments) - 1
+    if others:
+        text += f", {_count(others, 'other segment' if segment else 'segment')}"
     alerts = [
         f"{metric} in {count}"
         for metric, count in zip(
@@ -117,42 +150,84 @@ def _summary(performance: Performance) -> str:
 
 
 def _table(performance: Performance) -> str:
-    of = np.flatnonzero(
-        (performance.segment == "") & (performance.period == "analysis")
+    rows = np.flatnonzero(
+        (performance.segment == performance.segments[0])
+        & (performance.period == "analysis")
     )
-    shown = of[-_MAX_ROWS:]
+    if not rows.size:
+        return ""
+    shown = rows[-_MAX_ROWS:].tolist()
+    labels = [str(performance.chunk[row]) for row in shown]
+    caption = ""
+    if rows.size > len(shown):
+        caption = f"The last {len(shown)} of {rows.size:,} analysis chunks"
+    return _numbers(performance, "chunk", shown, labels, caption)
+
+
+def _segments(performance: Performance) -> str:
+    """List the segments' newest complete chunk, folded; "" if there are none."""
+    others = performance.segments[1:]
+    rows = newest_rows(performance)
+    rows = rows[performance.segment[rows] != performance.segments[0]]
+    if not others or not rows.size:
+        return ""
+    shown = rows[:_MAX_SEGMENTS].tolist()
+    labels = [str(performance.segment[row]) for row in shown]
+    caption = f"The newest complete chunk, {performance.chunk[shown[0]]}"
+    if len(others) > len(shown):
+        caption += f", of {len(shown)} of {len(others):,} segments"
+    alerts = int(
+        performance.alert[performance.segment != performance.segments[0]].sum()
+    )
+    return _folded(
+        f"{_count(len(others), 'segment')}, {_count(alerts, 'alert')} in all their "
+        "chunks",
+        _numbers(performance, "segment", shown, labels, caption)
+        + f"<p>A chart: <code>.plot(segment={escape(repr(others[0]))})</code></p>",
+    )
+
+
+def _numbers(
+    performance: Performance, key: str, rows: list[int], labels: list[str], caption: str
+) -> str:
+    """Return a table with a row per label, and beneath it why values are missing."""
     reconciled, share = is_reconciled(performance), coverage(performance)
-    head = "".join(
-        f"<th>{escape(metric)}</th>" for metric in performance.metrics[:_MAX_CHARTS]
-    )
+    notes: dict[str, int] = {}
+    body = ""
+    for row, label in zip(rows, labels, strict=True):
+        cells = "".join(
+            _cell(performance, row, k, notes) for k in range(len(performance.metrics))
+        )
+        labeled = f"<td>{share[row]:.0%}</td>" if reconciled else ""
+        body += (
+            f"<tr><td>{escape(label)}</td><td>{performance.n_rows[row]}</td>"
+            f"{labeled}{cells}</tr>"
+        )
+    head = "".join(f"<th>{escape(metric)}</th>" for metric in performance.metrics)
     if reconciled:
         head = f"<th>labels</th>{head}"
-    body = ""
-    for i in shown:
-        cells = "".join(
-            _cell(performance, int(i), k)
-            for k in range(min(len(performance.metrics), _MAX_CHARTS))
-        )
-        chunk = escape(str(performance.chunk[i]))
-        labels = f"<td>{share[i]:.0%}</td>" if reconciled else ""
-        body += (
-            f"<tr><td>{chunk}</td><td>{performance.n_rows[i]}</td>{labels}{cells}</tr>"
-        )
-    earlier = of.size - shown.size
-    note = f"<p>… after {earlier} earlier chunks</p>" if earlier else ""
-    return f"{note}<table><tr><th>chunk</th><th>rows</th>{head}</tr>{body}</table>"
-
-
-def _cell(performance: Performance, i: int, k: int) -> str:
-    alert = ' class="alerted"' if performance.alert[i, k] else ""
-    value, lower, upper = (
-        _number(column[i, k])
-        for column in (performance.value, performance.lower, performance.upper)
+    reasons = "".join(f"<li>{escape(note)}</li>" for note in notes)
+    return (
+        f'<div class="scroll"><table>'
+        f"{f'<caption>{escape(caption)}</caption>' if caption else ''}"
+        f"<tr><th>{key}</th><th>rows</th>{head}</tr>{body}</table></div>"
+        f"{f'<ol>{reasons}</ol>' if reasons else ''}"
     )
-    return f"<td{alert}>{value} <small>[{lower}, {upper}]</small></td>"
+
+
+def _cell(performance: Performance, row: int, k: int, notes: dict[str, int]) -> str:
+    """Return a value in its interval, or the number of the note that says why not."""
+    value, note = float(performance.value[row, k]), performance.note[row, k]
+    if np.isnan(value):
+        reason = f" <small>({notes.setdefault(note, len(notes) + 1)})</small>"
+        return f"<td>–{reason if note else ''}</td>"
+    alert = ' class="alerted"' if performance.alert[row, k] else ""
+    ends = [float(performance.lower[row, k]), float(performance.upper[row, k])]
+    interval = ""
+    if not np.isnan(ends).any():
+        interval = f" <small>[{_number(ends[0])}, {_number(ends[1])}]</small>"
+    return f"<td{alert}>{_number(value)}{interval}</td>"
 
 
 def _number(value: float) -> str:
-    if np.isnan(value):
-        return "–"
     return f"{value:.4f}" if abs(value) < 100 else f"{value:,.0f}"

@@ -79,23 +79,42 @@ def read_panel(performance: Performance, metric: str, segment: str = "") -> Pane
 
 
 def value_range(panels: Iterable[Panel]) -> tuple[float, float] | None:
-    """Return the lowest and highest value to draw, None if there is none.
+    """Return the ends of a scale that shows how values move, None if there is none.
 
-    Unfinished realized values are a selection: they must not stretch the scale.
+    All estimated, reconciled and final realized values are inside, and so are the
+    median thresholds. Other thresholds and the intervals are inside as far as an
+    interval of usual width reaches: a chunk of a few rows, whose interval goes from 0
+    to 1, must not make the lines of all others flat. Unfinished realized values are a
+    selection and stretch nothing.
     """
-    drawn = np.concatenate(
-        [
-            column
-            for panel in panels
-            for column in (
-                panel.estimated,
-                panel.known,
-                panel.value,
-                panel.lower,
-                panel.upper,
-                *panel.thresholds,
-            )
-        ]
+    panels = list(panels)
+    values = _finite(
+        column
+        for panel in panels
+        for column in (panel.estimated, panel.known, panel.value)
     )
-    drawn = drawn[np.isfinite(drawn)]
-    return (float(drawn.min()), float(drawn.max())) if drawn.size else None
+    thresholds = [
+        _finite(panel.thresholds[side] for panel in panels) for side in (0, 1)
+    ]
+    ends = _finite(
+        [*thresholds, *(end for panel in panels for end in (panel.lower, panel.upper))]
+    )
+    if not values.size:
+        return (float(ends.min()), float(ends.max())) if ends.size else None
+    inside = [*values, *(np.median(side) for side in thresholds if side.size)]
+    low, high = float(min(inside)), float(max(inside))
+    if not ends.size:
+        return low, high
+    widths = _finite(panel.upper - panel.lower for panel in panels)
+    widths = widths[widths > 0.0]
+    reach = float(np.median(widths)) if widths.size else high - low
+    return (
+        min(low, max(float(ends.min()), low - reach)),
+        max(high, min(float(ends.max()), high + reach)),
+    )
+
+
+def _finite(columns: Iterable[Floats]) -> Floats:
+    numbers = np.concatenate([np.empty(0), *columns])
+    finite: Floats = numbers[np.isfinite(numbers)]
+    return finite

@@ -1,6 +1,6 @@
 """Figures: each takes a result, returns the axes it drew on, and computes nothing."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from estimator.degradation.per_metric import check_names
 from estimator.degradation.verdict import Degradation
 from estimator.degradation.wording import chunk_text
+from estimator.presentation.panel import read_panel, value_range
 from estimator.presentation.stages import (
     affected_runs,
     coverage,
@@ -29,17 +30,20 @@ RECONCILED = "#009E73"
 FITTED = "#333333"
 _STRIP = 0.22  # height of the strip of label coverage, in panels
 _MAX_TICKS = 9
+_LEGEND_COLUMNS = (
+    6  # more entries do not fit beside each other on a figure of 10 inches
+)
 _LETTERS = 16  # of small text in an inch
 
 
 def plot_performance(
     performance: Performance,
-    metrics: str | tuple[str, ...] | None = None,
+    metrics: str | Sequence[str] | None = None,
     *,
     segment: str = "",
     verdict: bool | Mapping[str, Degradation] = False,
     ax: "Axes | None" = None,
-) -> Any:
+) -> "Axes | NDArray[np.object_]":
     """Draw metrics over time: estimate in its interval, realized, threshold, alerts.
 
     Once labels have come, the reconciled value is drawn in its interval, the estimate
@@ -50,7 +54,7 @@ def plot_performance(
     ----------
     performance : Performance
         What to draw.
-    metrics : str or tuple of str, default=all
+    metrics : str or sequence of str, default=all
         One panel each.
     segment : str, default=""
         As in the column of that name; "" is all rows.
@@ -112,11 +116,13 @@ def plot_performance(
         handles,
         labels,
         loc="outside upper center",
-        ncols=max(5, len(labels)),
+        ncols=len(labels) if len(labels) <= _LEGEND_COLUMNS else -(-len(labels) // 2),
         frameon=False,
         columnspacing=1.4,
     )
-    return axes[0, 0] if isinstance(metrics, str) or len(names) == 1 else axes[:, 0]
+    first: Axes = axes[0, 0]
+    column: NDArray[np.object_] = axes[:, 0]
+    return first if len(names) == 1 else column
 
 
 def plot_degradation(verdict: Degradation, *, ax: "Axes | None" = None) -> "Axes":
@@ -155,9 +161,10 @@ def plot_degradation(verdict: Degradation, *, ax: "Axes | None" = None) -> "Axes
     _draw_shape(ax, np.arange(n), verdict.fitted, affected_runs(verdict, n), verdict)
     most = min(n, _MAX_TICKS, max(2, int(_inches(ax))))
     ticks = np.unique(np.linspace(0, n - 1, most).astype(int))
-    ax.set_xticks(ticks, [chunk_text(verdict.chunks[i]) for i in ticks])
+    labels = [chunk_text(verdict.chunks[i]) for i in ticks]
+    ax.set_xticks(ticks, labels, parse_math=False)
     ax.set_xlim(-0.5, n - 0.5)
-    ax.set_ylabel(verdict.metric or "value")
+    ax.set_ylabel(verdict.metric or "value", parse_math=False)
     _quiet(ax)
     return ax
 
@@ -179,6 +186,7 @@ def _draw_panel(
         values: NDArray[Any] = getattr(performance, name)[of, k]
         return values
 
+    _set_scale(ax, performance, metric, segment)
     _mark_reference(ax, n_reference)
     marker: dict[str, Any] = {
         "marker": "o",
@@ -211,7 +219,10 @@ def _draw_panel(
         ax.plot(x, value, color=RECONCILED, lw=1.6, label="reconciled", **marker)
     label: str | None = "threshold"
     for name in ("lower_threshold", "upper_threshold"):
-        line_x, line, _ = _steps(x, column(name), column(name))
+        low, high = ax.get_ylim()
+        threshold = column(name)
+        in_sight = (threshold >= low) & (threshold <= high)
+        line_x, line = _steps(x, np.where(in_sight, threshold, np.nan))
         if np.isfinite(line).any():
             ax.plot(line_x, line, color=ALERT, lw=1.0, ls=(0, (5, 3)), label=label)
             label = None
@@ -238,26 +249,34 @@ def _draw_panel(
         )
     _draw_so_far(ax, x, np.where(final, np.nan, realized))
     _label_chunks(ax, performance, segment)
-    ax.set_ylabel(metric + (f"\n{segment}" if segment else ""))
+    ax.set_ylabel(metric + (f"\n{segment}" if segment else ""), parse_math=False)
     _quiet(ax)
 
 
+def _set_scale(ax: "Axes", performance: Performance, metric: str, segment: str) -> None:
+    """Leave room for all values, and for what chunks of usual size have around them."""
+    drawn = value_range([read_panel(performance, metric, segment)])
+    if drawn is not None:
+        low, high = drawn
+        margin = 0.05 * (high - low) or 0.01 * max(abs(high), 1.0)
+        ax.set_ylim(low - margin, high + margin)
+
+
 def _mark_reference(ax: "Axes", n_reference: int) -> None:
-    """Shade the reference, and say on which side it is."""
+    """Shade the reference, draw where it ends, and say on which side it is."""
     if not n_reference:
         return
     ax.axvspan(-0.5, n_reference - 0.5, color="0.5", alpha=0.1, lw=0)
-    for place, text, side in (
-        (n_reference - 0.7, "reference", "right"),
-        (n_reference - 0.3, "analysis", "left"),
-    ):
-        ax.text(
-            place,
-            1.0,
+    ax.axvline(n_reference - 0.5, color="0.6", lw=0.8)
+    for text, points, side in (("◂ reference", -5, "right"), ("analysis ▸", 5, "left")):
+        ax.annotate(
             text,
+            (n_reference - 0.5, 1.0),
+            xytext=(points, 2),
+            textcoords="offset points",
             ha=side,
             va="bottom",
-            transform=ax.get_xaxis_transform(),
+            xycoords=ax.get_xaxis_transform(),
             color="0.4",
             fontsize="small",
         )
@@ -281,7 +300,7 @@ def _draw_shape(
         dotted = (0, (1, 1))
         ax.plot(x, fitted, color=FITTED, lw=1.3, ls=dotted, label="fitted shape")
     text = fill(str(verdict), max(int(_LETTERS * _inches(ax)), 40))
-    ax.set_title(text, loc="left", fontsize="small", pad=16)
+    ax.set_title(text, loc="left", fontsize="small", pad=16, parse_math=False)
 
 
 def _inches(ax: "Axes") -> float:
@@ -349,7 +368,8 @@ def _draw_strip(ax: "Axes", performance: Performance, segment: str) -> None:
 def _label_chunks(ax: "Axes", performance: Performance, segment: str) -> None:
     of = np.flatnonzero(performance.segment == segment)
     ticks = np.unique(np.linspace(0, of.size - 1, min(of.size, _MAX_TICKS)).astype(int))
-    ax.set_xticks(ticks, [str(performance.chunk[of[i]]) for i in ticks])
+    labels = [str(performance.chunk[of[i]]) for i in ticks]
+    ax.set_xticks(ticks, labels, parse_math=False)
     ax.set_xlim(-0.5, of.size - 0.5)
 
 

@@ -1,7 +1,8 @@
 """The page that someone reads in the morning: one file, no request, no library."""
 
+import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from typing import Final
 from urllib.parse import urlsplit
@@ -9,6 +10,7 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from estimator.degradation.verdict import Degradation
+from estimator.files import replacing
 from estimator.newest import newest_chunk
 from estimator.presentation.formats import (
     MISSING,
@@ -138,6 +140,43 @@ def report_html(report: Report) -> str:
         f"{_footer(performance)}"
     )
     return page_html(f"{report.title}: {headline.text}", body, SCRIPT)
+
+
+def write_report(
+    performance: Performance, path: str | os.PathLike[str], *, title: str
+) -> None:
+    """Write the page on a result with its verdicts, whole or not at all.
+
+    A result without chunks of all rows together (one that was filtered) is drawn with
+    its first segment in their place, which the title names.
+
+    Raises
+    ------
+    ValueError
+        If the result has no chunks.
+    OSError
+        If the file cannot be written.
+    """
+    if not performance.segments:
+        msg = (
+            "A page needs at least one chunk, but the result has none. Filter less, or "
+            "estimate first."
+        )
+        raise ValueError(msg)
+    first = performance.segments[0]
+    if first:
+        segments = np.where(performance.segment == first, "", performance.segment)
+        performance = replace(performance, segment=segments)
+        title = f"{title}: {first}"
+    judged = (performance.period == "analysis").any()
+    verdicts = {
+        segment: performance.degradation(segment=segment)
+        for segment in performance.segments
+        if judged
+    }
+    report = Report(title=title, performance=performance, verdicts=verdicts, as_of=None)
+    with replacing(path) as temporary:
+        temporary.write_text(report_html(report), encoding="utf-8")
 
 
 def index_html(entries: Sequence[tuple[Report, str]]) -> str:

@@ -212,10 +212,10 @@ class _Plot:
         return f'<path class="{name} dots" d="{points}"/>' if points else ""
 
     def steps(self, name: str, values: Floats) -> str:
-        """Draw each value over the whole width of its chunk."""
+        """Draw each value in sight over the whole width of its chunk."""
         path, last = "", -2
         for place, value in zip(self.places, values.tolist(), strict=True):
-            if not np.isfinite(value):
+            if not self.low <= value <= self.high:
                 continue
             y = self.y(value)
             # One line through neighbours, or the dashes would begin anew at each.

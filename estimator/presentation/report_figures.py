@@ -18,6 +18,8 @@ from estimator.results import Performance
 
 MARKS: Final = {"bad": "▼", "watch": "◆", "good": "●", "none": "○"}
 _TALL, _NORMAL, _SMALL = 230, 160, 86
+# A segment whose axis is longer than this many usual ones gets an axis of its own.
+_WIDE: Final = 2.0
 
 _LINE = '<path class="{0}" d="M0 7H26"/>'
 _DOTTED = _LINE + '<path class="{0} dots" d="M13 7h0"/>'
@@ -82,13 +84,28 @@ def key_html(drawn: str, level: float) -> str:
 def multiples_html(
     numbers: Numbers, verdicts: Verdicts, metric: str, segments: tuple[str, ...]
 ) -> str:
-    """Return a small figure per segment of one metric, all on the same scale."""
+    """Return a small figure per segment of one metric.
+
+    All have the same scale, but for segments whose values scatter so widely (for they
+    have few rows) that the lines of the others would be flat: these say so.
+    """
     performance = numbers.performance
     panels = {name: read_panel(performance, metric, name) for name in segments}
-    scale = axis_range(panels.values())
+    ranges = {name: axis_range([panel]) for name, panel in panels.items()}
+    usual = float(np.median([high - low for low, high in ranges.values()]))
+    alike = [
+        name for name, (low, high) in ranges.items() if high - low <= _WIDE * usual
+    ]
+    common = axis_range([panels[name] for name in alike])
     figures = "".join(
         _multiple(
-            numbers, metric, name, panel, verdicts.get(name, {}).get(metric), scale
+            numbers,
+            metric,
+            name,
+            panel,
+            verdicts.get(name, {}).get(metric),
+            common if name in alike else ranges[name],
+            remark="" if name in alike else "scale of its own",
         )
         for name, panel in panels.items()
     )
@@ -159,6 +176,7 @@ def _multiple(
     panel: Panel,
     verdict: Degradation | None,
     scale: tuple[float, float],
+    remark: str,
 ) -> str:
     performance = numbers.performance
     axis = numbers.panels[metric]
@@ -183,10 +201,11 @@ def _multiple(
     name = "small reconciles" if panel.reconciled else "small"
     newest, _ = about_chunk(numbers, numbers.newest)
     what = "" if verdict is None else verdict.kind.replace("_", " ")
+    aside = f"<small>{remark}</small>" if remark else ""
     tone = tone_of(verdict)
     return (
         f'<figure class="{name}" data-n="{performance.metrics.index(metric)}" '
-        f'data-values="{"|".join(said)}"><figcaption><b>{escape(segment)}</b>'
+        f'data-values="{"|".join(said)}"><figcaption><b>{escape(segment)}</b>{aside}'
         f'<small class="{tone}"><i class="mark" aria-hidden="true">'
         f"{MARKS[tone] if what else ''}</i> {what}</small></figcaption>"
         f'<div class="plot">{svg}</div><dl class="readout" aria-live="off">'

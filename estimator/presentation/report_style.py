@@ -101,6 +101,10 @@ svg path.unlabeled {fill: var(--line)}
   repeat(auto-fill, minmax(min(100%, 250px), 1fr))}
 .multiples figure {min-width: 0}
 .multiples .plot {padding-left: 42px}
+@supports (grid-template-rows: subgrid) {
+  .charts > figure, .multiples > figure {display: grid; grid-row: span 3;
+    grid-template-columns: minmax(0, 1fr); grid-template-rows: subgrid; row-gap: 0}
+}
 .small .readout {justify-content: space-between; gap: 0 10px; font-size: 12px;
   margin: 0 0 0 42px; min-height: 2.7em; align-content: start}
 .small .readout dt {display: none}

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from estimator._datetimes import wall_clock
+from estimator.metrics import METRICS
 from estimator.newest import newest_chunk, unfinished_chunk
 from estimator.presentation.formats import (
     MISSING,
@@ -68,7 +69,7 @@ def read_numbers(performance: Performance) -> Numbers:
     if np.isfinite(performance.realized[of]).any():
         columns.append("realized")
     if any(np.isfinite(t).any() for p in panels.values() for t in p.thresholds):
-        columns += ["thresholds", "beyond them"]
+        columns += ["thresholds", "breach probability"]
     newest_first = performance.note[::-1].ravel()
     notes = {note: 0 for note in newest_first.tolist() if note}
     if any(performance.note[of].ravel()):
@@ -116,10 +117,28 @@ def cells(numbers: Numbers, metric: str, i: int) -> list[tuple[str, str]]:
         "estimated": (number(panel.estimated[i]), ""),
         "realized": (realized, ""),
         "thresholds": (threshold_text(panel, i, digits), ""),
-        "beyond them": (f"{breach}, alert" if alerted else breach, alerted),
+        "breach probability": (
+            f"{breach}, alert" if alerted else f"{breach}{_better(panel, metric, i)}",
+            alerted,
+        ),
         "note": (f'<a href="#note-{note}">{note}</a>' if note else "", ""),
     }
     return [said[column] for column in numbers.columns]
+
+
+def _better(panel: Panel, metric: str, i: int) -> str:
+    """Say so where a value is beyond the threshold on the good side.
+
+    A breach is on the bad side: without a word its probability of 0.00 would
+    contradict what the chart shows.
+    """
+    registered = METRICS.get(metric)
+    higher = None if registered is None else registered.higher_is_better
+    if higher is None:
+        return ""
+    low, high = (float(threshold[i]) for threshold in panel.thresholds)
+    value = float(panel.value[i])
+    return ", better" if (value > high if higher else value < low) else ""
 
 
 def about_chunk(numbers: Numbers, i: int) -> tuple[str, str]:

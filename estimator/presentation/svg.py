@@ -82,6 +82,7 @@ def performance_svg(
             f'width="{(stop - begin) * step:.1f}" height="{_HEIGHT - _TOP - _BOTTOM}"/>'
             for begin, stop in affected_runs(verdict, of.size)
         ]
+    lower, upper = np.clip(lower, low, high), np.clip(upper, low, high)
     parts += [
         f'<rect class="band" x="{x(i) - step / 2:.1f}" y="{y(upper[i]):.1f}" '
         f'width="{step:.1f}" height="{y(lower[i]) - y(upper[i]):.1f}"/>'
@@ -91,7 +92,7 @@ def performance_svg(
         path = "".join(
             f"M{x(i) - step / 2:.1f} {y(v):.1f}h{step:.1f}"
             for i, v in enumerate(threshold)
-            if np.isfinite(v)
+            if low <= v <= high
         )
         if path:
             parts.append(f'<path class="threshold" d="{path}"/>')
@@ -119,7 +120,8 @@ def performance_svg(
     for v in drawn or (low, high):
         parts.append(f'<text x="{_LEFT - 6}" y="{y(v) + 4:.1f}" text-anchor="end">')
         parts.append(f"{v:.4g}</text>")
-    parts.append(f'<text class="name" x="{_LEFT}" y="12">{escape(metric)}</text>')
+    name = escape(f"{metric}, {segment}" if segment else metric)
+    parts.append(f'<text class="name" x="{_LEFT}" y="12">{name}</text>')
     for i, anchor in ((0, "start"), (of.size - 1, "end")):
         if of.size and (i or anchor == "start"):
             at = x(i) + (step / 2 if i else -step / 2)
@@ -137,15 +139,16 @@ def performance_svg(
             about += f"estimated {estimated[i]:.4g}, reconciled {value[i]:.4g} "
         else:
             about += f"estimated {estimated[i]:.4g} "
-        about += f"[{lower[i]:.4g}, {upper[i]:.4g}]{said}"
+        about += f"[{panel.lower[i]:.4g}, {panel.upper[i]:.4g}]{said}"
         parts.append(
             f'<rect class="hover" x="{x(i) - step / 2:.1f}" y="{_TOP}" '
             f'width="{step:.1f}" height="{_HEIGHT - _TOP - _BOTTOM}">'
             f"<title>{escape(about)}</title></rect>"
         )
     label = escape(f"{metric} over {of.size} chunks")
+    kind = ' class="reconciles"' if reconciled else ""
     return (
-        f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{label}">'
+        f'<svg{kind} viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{label}">'
         + "".join(parts)
         + "</svg>"
     )

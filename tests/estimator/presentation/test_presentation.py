@@ -10,8 +10,10 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from estimator import Monitor, PerformanceEstimator
+from estimator.presentation.panel import read_panel, value_range
 from estimator.presentation.svg import performance_svg
 from tests.estimator.conftest import simulate
+from tests.estimator.presentation.pages import parse
 
 mpl.use("Agg")
 
@@ -98,7 +100,7 @@ def test_html_escapes_what_comes_from_data(reference_frame):
     estimator = PerformanceEstimator(chunk=1_000, segments="region").fit(evil)
     html = estimator.estimate(evil[1:])._repr_html_()
     assert "<script>" not in html
-    assert "segments" in html
+    assert "1 segment" in html
 
 
 def test_html_of_an_undefined_metric_has_no_nan_coordinates(reference_frame):
@@ -254,4 +256,145 @@ def test_a_verdict_since_a_rebase_stands_over_the_last_chunks(fallen):
     assert np.isnan(drawn[n_reference : n_reference + 10]).all()
     assert_array_equal(
         drawn[n_reference + 10 :], verdicts["roc_auc"].fitted[n_reference:]
+    )
+
+
+@pytest.fixture(scope="module")
+def many(reference_frame):
+    """Six metrics; a segment with a formula for a name and few rows; an odd last chunk.
+
+    Its scores are so low that precision has no predicted positives.
+    """
+    names = np.array(["region=north", "$$x_{"])
+
+    def renamed(frame):
+        rare = np.arange(len(frame)) % 50 == 0
+        return frame.assign(region=names[rare.astype(int)])
+
+    production = simulate(4_000, 6)
+    production.loc[3_000:, "y_pred_proba"] /= 3
+    estimator = PerformanceEstimator(
+        metrics=["roc_auc", "accuracy", "f1", "recall", "precision", "brier_score"],
+        chunk=1_000,
+        segments="region",
+    )
+    fitted = estimator.fit(renamed(reference_frame))
+    return fitted.estimate(renamed(production).drop(columns="y_true"))
+
+
+def test_the_notebook_shows_all_metrics_and_says_which_unfold(many):
+    page = parse(many._repr_html_())
+    charts = [svg.attributes["aria-label"] for svg in page.all("svg")]
+    assert charts == [f"{metric} over 10 chunks" for metric in many.metrics]
+    unfolding, segments = page.all("details")
+    assert len(unfolding.all("svg")) == 2
+    assert unfolding.one("summary").text == "2 more metrics: precision, brier_score"
+    table = page.all("table")[0]
+    heads = [th.text for th in table.all("th")]
+    assert heads == ["chunk", "rows", *many.metrics]
+    assert segments.one("summary").text.startswith("2 segments, ")
+
+
+def test_the_notebook_says_the_newest_value_of_each_segment(many):
+    table = parse(many._repr_html_()).all("table")[1]
+    assert "The newest complete chunk, 3" in table.one("caption").text
+    rows = [[td.text for td in tr.all("td")] for tr in table.all("tr")[1:]]
+    assert [row[0] for row in rows] == list(many.segments[1:])
+    for row, segment in zip(rows, many.segments[1:], strict=True):
+        newest = np.flatnonzero(many.segment == segment)[-1]
+        assert row[1] == str(many.n_rows[newest])
+        k = many.metrics.index("accuracy")
+        assert row[2 + k].startswith(f"{many.value[newest, k]:.4f} [")
+
+
+def test_the_notebook_says_why_a_value_is_missing(many):
+    page = parse(many._repr_html_())
+    k = many.metrics.index("precision")
+    newest = np.flatnonzero(many.segment == "")[-1]
+    assert np.isnan(many.value[newest, k])
+    cell = page.all("table")[0].all("tr")[-1].all("td")[2 + k]
+    assert cell.text == "– (1)"
+    reasons = [li.text for li in page.all("ol")[0].all("li")]
+    assert reasons[0] == many.note[newest, k]
+    assert "no predicted positives" in reasons[0]
+    assert "[–" not in page.text
+
+
+def test_the_notebook_shades_what_its_key_explains(many, reconciled):
+    for result, color in ((many, "#0072b238"), (reconciled, "#009e7338")):
+        page = parse(result._repr_html_())
+        styles = [i.attributes["style"] for i in page.all("i")]
+        assert styles.count(f"background: {color}") == 1
+    for svg in parse(reconciled._repr_html_()).all("svg"):
+        assert "reconciles" in svg.classes
+
+
+def test_the_notebook_of_a_filtered_result_says_whose_it_is(many):
+    north = many.filter(segment="region=region=north", metric="f1")
+    page = parse(north._repr_html_())
+    assert page.all("p")[0].text.startswith("region=region=north: 4 analysis chunks")
+    (svg,) = page.all("svg")
+    assert svg.one("text", "name").text == "f1, region=region=north"
+
+
+def test_names_are_not_read_as_formulas(many):
+    segment = "region=$$x_{"
+    for drawn in (
+        many.plot("roc_auc", segment=segment, verdict=True),
+        many.filter(segment=segment).plot()[0],
+        many.degradation("roc_auc", segment=segment)["roc_auc"].plot(),
+        replace(many, chunk=np.full(len(many), segment, dtype=object)).plot("f1"),
+    ):
+        drawn.figure.canvas.draw()
+    verdict = replace(many.degradation()["f1"], metric=segment)
+    verdict.plot().figure.canvas.draw()
+
+
+def test_reference_and_analysis_do_not_read_as_one(performance):
+    axes = performance.plot("roc_auc")
+    axes.figure.canvas.draw()
+    texts = {text.get_text().strip("◂▸ "): text for text in axes.texts}
+    left, right = (
+        texts[name].get_window_extent() for name in ("reference", "analysis")
+    )
+    (boundary,) = [
+        axes.transData.transform((line.get_xdata()[0], 0))[0]
+        for line in axes.lines
+        if len(set(line.get_xdata())) == 1 and len(line.get_xdata()) == 2
+    ]
+    assert left.x1 < boundary < right.x0
+    assert right.x0 - left.x1 > 8  # pixels
+
+
+def test_a_chunk_of_few_rows_does_not_make_the_others_flat(reference_frame):
+    """Its interval goes from 0 to 1; values of the others differ by some hundredths."""
+    production = simulate(3_008, 6).drop(columns="y_true")
+    estimator = PerformanceEstimator(chunk=1_000).fit(reference_frame)
+    estimates = estimator.estimate(production)
+    wide = np.array(estimates.lower)
+    wide[-1], top = 0.0, np.array(estimates.upper)
+    top[-1] = 1.0
+    thresholds = np.array(estimates.lower_threshold)
+    thresholds[-1] = 0.01
+    tiny = replace(estimates, lower=wide, upper=top, lower_threshold=thresholds)
+    for metric in tiny.metrics:
+        k = tiny.metrics.index(metric)
+        low, high = value_range([read_panel(tiny, metric)])
+        realized = tiny.realized[tiny.period == "reference", k]
+        values = np.concatenate([tiny.estimated[:, k], realized])
+        assert low <= values.min()
+        assert high >= values.max()
+        analysis = np.flatnonzero(tiny.period == "analysis")[:-1]
+        usual = np.median(tiny.upper[analysis, k] - tiny.lower[analysis, k])
+        assert high - low <= 3.5 * max(np.ptp(values), usual)
+        axes = tiny.plot(metric)
+        assert axes.get_ylim()[0] > 0.1
+        shown = [
+            drawn.get_ydata() for drawn in axes.lines if drawn.get_color() == "#D55E00"
+        ]
+        assert np.nanmin(np.concatenate(shown)) > 0.1
+    svg = performance_svg(tiny, "roc_auc")
+    assert all(
+        float(rect.get("y")) >= 0 and float(rect.get("height")) <= 150
+        for rect in ET.fromstring(svg).iter("rect")  # noqa: S314
     )

@@ -3,7 +3,7 @@
 import re
 from base64 import b64encode
 from collections import Counter
-from dataclasses import replace
+from dataclasses import fields, replace
 from hashlib import sha256
 from itertools import pairwise
 
@@ -14,10 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from estimator import PerformanceEstimator
-from estimator.metrics import METRIC_NAMES
+from estimator.metrics import METRIC_NAMES, METRICS
 from estimator.presentation.formats import decimals, number_text
 from estimator.presentation.headline import compose_headline, severity
 from estimator.presentation.report import Report, index_html, report_html
+from estimator.presentation.report_figures import multiples_html
+from estimator.presentation.report_table import cells, read_numbers
 from estimator.presentation.ticks import chunk_ticks, value_ticks
 from tests.estimator.conftest import simulate
 from tests.estimator.presentation.pages import (
@@ -76,7 +78,7 @@ def test_the_table_says_all_numbers_the_newest_chunk_first(report, page):
         head
         == [
             *("chunk", "metric", "value", "95 % interval", "estimated", "realized"),
-            *("thresholds", "beyond them", "note"),
+            *("thresholds", "breach probability", "note"),
         ][: len(head)]
     )
     assert len(head) >= 8
@@ -99,7 +101,7 @@ def test_the_table_says_all_numbers_the_newest_chunk_first(report, page):
             realized, _, so_far = said["realized"].partition(" ")
             assert number(realized) == pytest.approx(known["realized"], abs=half)
             assert so_far == ("" if known["n_labels"] == known["n_rows"] else "so far")
-        assert ("alert" in said["beyond them"]) == known["alert"]
+        assert ("alert" in said["breach probability"]) == known["alert"]
 
 
 def test_the_table_can_be_reached_and_read_aloud(page):
@@ -653,3 +655,49 @@ def test_the_newest_complete_chunk_everywhere_and_the_other_is_marked():
     shown = [b.text for b in index.one("ul", "values").all("b")]
     assert shown == glance
     assert "alert of 1 of 2 metrics in the newest complete chunk, 3" in index.text
+
+
+def test_a_value_beyond_the_good_threshold_is_called_better(report):
+    performance = report.performance
+    top = np.array(performance.upper_threshold)
+    top[-1] = performance.value[-1] - 1e-9
+    probability = np.array(performance.breach_probability)
+    probability[-1] = 0.0
+    raised = replace(
+        performance,
+        upper_threshold=top,
+        breach_probability=probability,
+        alert=np.zeros_like(performance.alert),
+    )
+    numbers = read_numbers(raised)
+    column = numbers.columns.index("breach probability")
+    last = numbers.panels["roc_auc"].rows.size - 1
+    for metric in performance.metrics:
+        text, _ = cells(numbers, metric, last)[column]
+        better = METRICS[metric].higher_is_better
+        assert text == ("0.00, better" if better else "0.00")
+
+
+def test_segments_that_scatter_get_a_scale_of_their_own():
+    """Of three segments one swings widely: the lines of the others are not flat."""
+    monitor = monitored(metrics=("accuracy",), segments="region")
+    performance = monitor.performance()
+    value = np.array(performance.value)
+    north = performance.segment == "region=north"
+    value[north] = np.linspace(0.0, 5.0, north.sum())[:, None]
+    shown = replace(performance, value=value, estimated=value, realized=value)
+    names = ("region=north", "region=south")
+    third = shown.segment == "region=south"
+    rows = np.concatenate([np.arange(len(shown)), np.flatnonzero(third)])
+    copied = {
+        field.name: getattr(shown, field.name)[rows]
+        for field in fields(shown)
+        if isinstance(getattr(shown, field.name), np.ndarray)
+    }
+    segment = copied["segment"].copy()
+    segment[len(shown) :] = "region=west"
+    three = replace(shown, **{**copied, "segment": segment})
+    html = multiples_html(read_numbers(three), {}, "accuracy", (*names, "region=west"))
+    figures = parse(html).all("figure")
+    remarks = ["scale of its own" in figure.text for figure in figures]
+    assert remarks == [True, False, False]

@@ -152,7 +152,7 @@ def check_readout(report, said, k, i):
     low, _, high = said["95 % interval"].partition(" to ")
     assert float(low) == pytest.approx(performance.lower[row, k], abs=0.0005)
     assert float(high or low) == pytest.approx(performance.upper[row, k], abs=0.0005)
-    assert ("alert" in said["beyond them"]) == performance.alert[row, k]
+    assert ("alert" in said["breach probability"]) == performance.alert[row, k]
 
 
 def test_hovering_shows_the_chunk_beneath_in_all_charts(report, file, visit):
