@@ -270,7 +270,7 @@ class Performance:
         >>> estimates = PerformanceEstimator(chunk=500).fit(frame).estimate(frame)
         >>> chunk = json.loads(json.dumps(estimates.to_dict()))["chunks"][-1]
         >>> chunk["period"], chunk["chunk"], chunk["metrics"]["accuracy"]["realized"]
-        ('analysis', 3, 0.498)
+        ('analysis', 3, 0.502)
         """
         start, end = self._plain_times("start"), self._plain_times("end")
         columns = {
