@@ -156,7 +156,7 @@ def test_a_dict_survives_json_and_says_what_the_frame_says(performance):
 
 def test_a_dict_of_row_chunks_counts_positions(reference_frame):
     estimates = PerformanceEstimator(chunk=1_000).fit(reference_frame)
-    told = estimates.estimate(reference_frame).to_dict()
+    told = estimates.estimate(simulate(3_000, 5)).to_dict()
     json.dumps(told, allow_nan=False)
     assert [chunk["start"] for chunk in told["chunks"][:3]] == [0, 1_000, 2_000]
     assert told["chunks"][1]["chunk"] == 1
@@ -181,7 +181,7 @@ def test_times_without_a_zone_go_into_excel(performance):
 
 def test_a_zone_cannot_be_made_up(reference_frame):
     estimator = PerformanceEstimator(chunk="5D", timestamp="timestamp")
-    estimates = estimator.fit(reference_frame).estimate(reference_frame)
+    estimates = estimator.fit(reference_frame).estimate(simulate(3_000, 5))
     assert_frame_equal(estimates.to_frame(timezone=None), estimates.to_frame())
     with pytest.raises(ValueError, match="`timezone` must be left out"):
         estimates.to_frame(timezone="UTC")
