@@ -21,6 +21,7 @@ from estimator.chunking import Chunks
 from estimator.delayed_labels.arrivals import end_of_step, places_of
 from estimator.delayed_labels.overdue import (
     LabelCalendar,
+    OverdueLabels,
     due_labels,
     has_stopped,
     is_unusual,
@@ -342,6 +343,20 @@ def arrivals_of(
             "overdue": overdue,
             "mature_at": mature_at,
         }
+    )
+
+
+def overdue_labels(known: Knowledge, arrivals: pd.DataFrame) -> OverdueLabels | None:
+    """Sum up which labels are overdue, None if none is; ``arrivals`` as just above."""
+    lacking = arrivals[arrivals["overdue"] > 0]
+    if known.calendar is None or lacking.empty:
+        return None
+    since = None if known.reconciliation is None else known.since
+    return OverdueLabels(
+        since=since,
+        n_since=0 if since is None else round(known.calendar.n_after(since)),
+        expected=int(lacking["expected"].sum()),
+        missing=int(lacking["overdue"].sum()),
     )
 
 

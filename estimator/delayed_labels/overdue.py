@@ -65,23 +65,25 @@ class LabelCalendar:
         return longest_pause(self.time)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class LabelFeed:
-    """Whether labels still come.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OverdueLabels:
+    """Labels that are missing since a feed has stopped.
 
     Attributes
     ----------
-    as_of : datetime64[us]
-        The latest time known, of rows or labels.
-    since : datetime64[us] or None
-        Until when labels came as usual; None if none has ever come.
-    stopped : bool
-        Whether so many are overdue that the feed must have stopped.
+    since : int or None
+        Until when labels came as usual, in microseconds since 1970; None if none has
+        ever come.
+    n_since : int
+        Stray labels that have come after it.
+    expected, missing : int
+        Labels to expect by now of the chunks that lack any, and how many they lack.
     """
 
-    as_of: np.datetime64
-    since: np.datetime64 | None
-    stopped: bool
+    since: int | None
+    n_since: int
+    expected: int
+    missing: int
 
 
 def last_usual_delivery(calendar: LabelCalendar) -> int | None:

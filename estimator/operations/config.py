@@ -60,10 +60,39 @@ class JobSettings(Discreet):
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class NotifySettings(Discreet):
-    """Who is told after a run: a web address, and a text file of Prometheus."""
+    """Who is told what after a run.
+
+    Attributes
+    ----------
+    webhook : str or None
+        Web address that takes messages.
+    on : tuple of str
+        Of ``verdict``, ``alert``, ``failure``, ``labels_overdue``.
+    min_probability : float
+        Of a verdict that is announced, in [0, 1].
+    metrics : tuple of str or None
+        That messages are about; None: all.
+    segments : tuple of str
+        That messages are about beside all rows: a column, or ``"column=value"``.
+    report_url : str or None
+        Where people read the pages.
+    prometheus : Path or None
+        Text file of figures.
+    """
 
     webhook: str | None = None
+    on: tuple[str, ...] = ("verdict", "labels_overdue")
+    min_probability: float = 0.8
+    metrics: tuple[str, ...] | None = None
+    segments: tuple[str, ...] = ()
+    report_url: str | None = None
     prometheus: Path | None = None
+
+    def is_about(self, segment: str, metric: str) -> bool:
+        """Return whether messages are about a metric of a segment ("": all rows)."""
+        column = segment.partition("=")[0]
+        wanted = not segment or bool({segment, column} & set(self.segments))
+        return wanted and (self.metrics is None or metric in self.metrics)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)

@@ -122,6 +122,17 @@ def check_webhook(text: str) -> str:
     return text
 
 
+def check_report_url(text: str) -> str:
+    """Return a web address at which people read the pages."""
+    if not re.match(r"https?://[^\s/]", text):
+        msg = (
+            f"must be a URL that begins with https:// or http://, got {text!r}. Give "
+            "the address at which the folder of the pages is served."
+        )
+        raise ValueError(msg)
+    return text
+
+
 def check_span(text: str) -> pd.Timedelta:
     """Return the span of time that a text names.
 

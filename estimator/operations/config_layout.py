@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -70,6 +70,7 @@ Text = Annotated[str, Field(pattern=r"\S")]
 LocalPath = Annotated[Text, AfterValidator(checks.check_path)]
 Moment = Annotated[Text, BeforeValidator(_iso)]
 Metric = Annotated[str, _choice(METRIC_NAMES)]
+Subject = Literal["verdict", "alert", "failure", "labels_overdue"]
 Columns = str | Annotated[list[str], AfterValidator(tuple)]
 
 
@@ -133,6 +134,27 @@ class Notify(Table):
 
     webhook: Annotated[Text, AfterValidator(checks.check_webhook)] = _optional(
         "URL that takes a message in JSON, as Slack's do.", "${WEBHOOK}"
+    )
+    on: Annotated[list[Subject], AfterValidator(tuple)] = _key(
+        "What to send messages about: verdicts that have been announced, thresholds "
+        "crossed in the newest complete chunk, failed runs, labels that have stopped.",
+        default=("verdict", "labels_overdue"),
+    )
+    min_probability: Annotated[float, Field(ge=0.0, le=1.0)] = _key(
+        "Least probability of a verdict that is announced.", default=0.8
+    )
+    metrics: Annotated[list[Metric], AfterValidator(tuple)] = _optional(
+        "Metrics that messages are about; default: all.", ["roc_auc"]
+    )
+    segments: Annotated[list[Text], AfterValidator(tuple)] = _key(
+        "Segments that messages are about, beside all rows together: a column, or one "
+        "of its values as in region=north.",
+        default=(),
+    )
+    report_url: Annotated[Text, AfterValidator(checks.check_report_url)] = _optional(
+        "Address at which the pages can be read, for the link in messages; default: "
+        "their path.",
+        "https://example.com/models/index.html",
     )
     prometheus: LocalPath = _optional(
         "Text file with the newest figures, for Prometheus's node_exporter.",

@@ -24,6 +24,7 @@ OF_A_METRIC = {
 OF_A_MODEL = {
     "last_success_timestamp_seconds": "End of the last run that succeeded, Unix time.",
     "data_as_of_timestamp_seconds": "Newest row or label that is known, Unix time.",
+    "labels_overdue": "Labels that are missing since labels have stopped, else 0.",
 }
 VERDICT = "1 for the kind of decline that the metric shows, 0 for the others."
 
@@ -73,6 +74,8 @@ class ModelGauges:
         When its last run ended well, in seconds of Unix time.
     data_as_of_timestamp : float
         Newest row or label that is known, in seconds of Unix time.
+    labels_overdue : int, default=0
+        Labels that are missing since labels have stopped.
     metrics : tuple of MetricGauges
         Empty before the first complete chunk.
     """
@@ -80,6 +83,7 @@ class ModelGauges:
     model: str
     last_success_timestamp: float
     data_as_of_timestamp: float
+    labels_overdue: int = 0
     metrics: tuple[MetricGauges, ...] = ()
 
 
@@ -180,6 +184,7 @@ def _of_model(model: ModelGauges) -> dict[str, float]:
     return {
         "last_success_timestamp_seconds": model.last_success_timestamp,
         "data_as_of_timestamp_seconds": model.data_as_of_timestamp,
+        "labels_overdue": float(model.labels_overdue),
     }
 
 

@@ -141,6 +141,34 @@ def count_labeled_hours(
     return hours, int(n_labels[0])
 
 
+def count_arrivals(
+    engine: "duckdb.DuckDBPyConnection", labels: Feed, until: Any = None
+) -> Hours:
+    """Count labels by the hour in which they came; those without a time are left out.
+
+    Parameters
+    ----------
+    labels : Feed
+        With arrival times.
+    until : datetime, optional
+        Only labels that came up to then.
+
+    Raises
+    ------
+    DataError
+        If something cannot be read.
+    """
+    at = quoted(AT)
+    found = _numpy(
+        engine,
+        labels,
+        f"""SELECT date_trunc('hour', {at}) AS "hour", count(*) AS "rows"
+            FROM {scan(labels)} WHERE {at} IS NOT NULL AND {_between(AT, None, until)}
+            AND {quoted(LABEL)} IS NOT NULL GROUP BY 1 ORDER BY 1""",
+    )
+    return Hours(hour=_filled(found["hour"]), count=found["rows"].astype("i8"))
+
+
 def read_rows(
     engine: "duckdb.DuckDBPyConnection",
     predictions: Feed,

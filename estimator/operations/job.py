@@ -3,6 +3,7 @@
 Messages come last, when the store is free again: whoever takes them may take his time.
 """
 
+import json
 import logging
 import traceback
 from collections.abc import Callable, Sequence
@@ -19,7 +20,12 @@ from estimator.operations.config import ModelSettings, NightlyConfig
 from estimator.operations.estimation import ConfigurationError, DataError
 from estimator.operations.exposition import write_textfile
 from estimator.operations.night import N_STAGES, Findings, run_night
-from estimator.operations.notify import VerdictChange, slack_message
+from estimator.operations.notify import (
+    Notice,
+    message_from_json,
+    message_to_json,
+    slack_message,
+)
 from estimator.operations.overview import (
     ModelOverview,
     concerns_of,
@@ -182,7 +188,7 @@ def _run_model(
     started = datetime.now(UTC)
     try:
         findings = run_night(
-            store, config.job, settings, until=until, progress=progress
+            store, config.job, settings, config.notify, until=until, progress=progress
         )
         code, summary = _outcome(findings, dry_run=dry_run)
         if store is not None and not dry_run:
@@ -213,6 +219,7 @@ def _run_model(
         extra={"model": settings.name, "exit_code": code},
     )
     if store is not None and not dry_run:
+        _tell_of_failure(config, store, settings.name, code, summary)
         log_run(
             store,
             settings.name,
@@ -222,6 +229,26 @@ def _run_model(
             summary=summary,
         )
     return code
+
+
+def _tell_of_failure(
+    config: NightlyConfig, store: Store, model: str, code: int, summary: str
+) -> None:
+    """Keep a message if a model's run has failed, or works again: once, not nightly."""
+    before = storing.last_exit_code(store, model)
+    went_well = code in storing.WENT_WELL
+    was_well = before is None or before in storing.WENT_WELL
+    if "failure" not in config.notify.on or went_well == was_well:
+        return
+    # Of a traceback the last line says what it is.
+    lines = summary.strip().splitlines() or [""]
+    text = lines[-1] if lines[0].startswith("Traceback") else lines[0]
+    if went_well:
+        text = "works again"
+    else:
+        text = f"the run failed with exit code {code}: {text}"
+    notice = Notice(model=model, about="failure", sentence=text, is_over=went_well)
+    storing.add_message(store, model, json.dumps(message_to_json(notice)))
 
 
 def _outcome(findings: Findings, *, dry_run: bool) -> tuple[int, str]:
@@ -264,9 +291,11 @@ def _post(config: NightlyConfig, store: Store) -> None:
         if not waiting:
             return
         if config.notify.webhook is not None:
-            changes = [VerdictChange(**content) for _, content in waiting]
+            changes = [message_from_json(content) for _, content in waiting]
             report = config.job.report
-            page = None if report is None else (report / "index.html").as_uri()
+            page = config.notify.report_url
+            if page is None and report is not None:
+                page = str(report / "index.html")
             try:
                 post_webhook(config.notify.webhook, slack_message(changes, report=page))
             except NotificationError as error:

@@ -9,7 +9,7 @@ import json
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import reduce
 from typing import Any
 
@@ -20,27 +20,41 @@ from calibration._threads import for_each
 from estimator._datetimes import TimeZone
 from estimator.assembly import concatenate_periods
 from estimator.common_mistakes import CommonMistakeWarning
-from estimator.degradation import announcements, verdict_file
-from estimator.degradation.announcements import Announcements
+from estimator.degradation import verdict_file
 from estimator.degradation.per_metric import judge_performance
 from estimator.degradation.series import plain
 from estimator.degradation.verdict import Degradation
 from estimator.delayed_labels.count_table import CountTable
 from estimator.delayed_labels.count_table_file import table_from_bytes
+from estimator.delayed_labels.overdue import LabelCalendar, OverdueLabels
+from estimator.delayed_labels.reference_delays import model_of_reference
 from estimator.delayed_labels.tabulated import lay_out
 from estimator.monitor import Epoch
-from estimator.monitoring import attribution_of, performance_of, take_stock
+from estimator.monitoring import (
+    arrivals_of,
+    attribution_of,
+    overdue_labels,
+    performance_of,
+    take_stock,
+)
+from estimator.operations.announcing import announce
 from estimator.operations.clock import is_future, on_data_clock, shown, ticks
-from estimator.operations.config import JobSettings, ModelSettings
+from estimator.operations.config import JobSettings, ModelSettings, NotifySettings
 from estimator.operations.epochs import fit_epochs, numeric_features
 from estimator.operations.estimation import ConfigurationError
-from estimator.operations.feed import open_engine
+from estimator.operations.feed import AT, open_engine
+from estimator.operations.intake import Hours, count_arrivals
 from estimator.operations.model_sources import (
+    Feeds,
     as_datetime,
     open_feeds,
     touched_hours,
 )
-from estimator.operations.notify import VerdictChange
+from estimator.operations.notify import (
+    message_to_json,
+    notices_on_labels,
+    overdue_sentence,
+)
 from estimator.operations.published import restate, result_rows
 from estimator.operations.store import (
     Counted,
@@ -95,6 +109,7 @@ def run_night(
     store: Store | None,
     job: JobSettings,
     settings: ModelSettings,
+    notify: NotifySettings,
     *,
     until: pd.Timestamp | None,
     progress: Progress,
@@ -105,6 +120,7 @@ def run_night(
     ----------
     store : Store or None
         What earlier runs left; None: nothing.
+    job, settings, notify : JobSettings, ModelSettings, NotifySettings
     until : Timestamp, optional
         Count only rows and labels up to this time, on the data's clock.
 
@@ -144,13 +160,15 @@ def run_night(
                 engine, feeds, epochs, spans, until, known, counts
             )
             _check_stale(stale - set(touched), settings.name)
-    remarks += mistakes + feeds.remarks + lost
+            came = label_hours(engine, feeds, until) if touched or changed else None
+    remarks += mistakes + lost + _remarks_on_missing(feeds, epochs[-1])
     night = Night(
         as_of=state.as_of,
         until=None if until is None else ticks(until),
         pieces=feeds.pieces,
         estimators=fitted,
         announced=state.announced,
+        overdue=state.overdue,
     )
     if not touched and not changed:
         return Findings(night=night, n_touched=0, remarks=tuple(remarks))
@@ -165,28 +183,36 @@ def run_night(
         for_each(list(stored), read)
         if not tables:
             return Findings(night=night, n_touched=0, remarks=tuple(remarks))
-        analysis, attribution = evaluate(epochs, list(tables.values()))
-    with progress.stage("judging"):
         as_of = max(
             *(table.last for table in tables.values()),
             *(table.latest_label or table.last for table in tables.values()),
         )
         as_of = max(as_of, night.until or as_of)
+        calendar = None if came is None else calendar_of(came, as_of)
+        found = evaluate(epochs, list(tables.values()), calendar)
+        if found.overdue is not None:
+            remarks.append(overdue_sentence(found.overdue, timezone))
+            remarks += feeds.remarks  # a wrong pattern may be why
+        analysis, attribution = found.analysis, found.attribution
+    with progress.stage("judging"):
         reference = epochs[-1].estimator.reference_.performance
         performance = concatenate_periods(reference, analysis)
         verdicts = judge(epochs, performance, attribution)
-    knowledge = (
-        sum(table.n_rows for table in tables.values()),
-        sum(table.n_labels for table in tables.values()),
-    )
     before = [] if store is None else load_results(store, settings.name)
     written = restate(result_rows(analysis, as_of), before, as_of)
     told = {} if store is None else load_verdicts(store, settings.name)
-    announced, changes = _announce(settings.name, state, verdicts, knowledge)
+    announced, messages = announce(
+        settings.name, state.announced, verdicts, performance, notify
+    )
+    if "labels_overdue" in notify.on:
+        messages += notices_on_labels(
+            settings.name, state.overdue, found.overdue, timezone
+        )
     night = replace(
         night,
         as_of=as_of,
         announced=announced,
+        overdue=found.overdue,
         chunks=[
             {
                 "chunk": label,
@@ -201,7 +227,7 @@ def run_night(
         history=written.history,
         gone=written.gone,
         verdicts=_verdict_rows(verdicts, told, as_of),
-        messages=[json.dumps(asdict(change)) for change in changes],
+        messages=[json.dumps(message_to_json(message)) for message in messages],
     )
     return Findings(
         night=night,
@@ -263,10 +289,39 @@ def _check_stale(left: set[str], model: str) -> None:
         raise ConfigurationError(msg)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Evaluation:
+    """What follows from the counts of all chunks.
+
+    Attributes
+    ----------
+    analysis : Performance
+    attribution : DataFrame
+        As `Monitor.attribution` gives it.
+    overdue : OverdueLabels or None
+        None if no label is, or nobody can know.
+    """
+
+    analysis: Performance
+    attribution: pd.DataFrame
+    overdue: OverdueLabels | None
+
+
 def evaluate(
-    epochs: Sequence[Epoch], tables: Sequence[CountTable]
-) -> tuple[Performance, pd.DataFrame]:
-    """Return performance and attribution of all chunks, from their counts alone."""
+    epochs: Sequence[Epoch],
+    tables: Sequence[CountTable],
+    calendar: LabelCalendar | None = None,
+) -> Evaluation:
+    """Evaluate all chunks, from their counts alone.
+
+    Parameters
+    ----------
+    epochs : sequence of Epoch
+    tables : sequence of CountTable
+        At least one.
+    calendar : LabelCalendar, optional
+        When labels came; without, nobody can say whether any is overdue.
+    """
     newest = epochs[-1].estimator
     arrivals = [
         table.latest_label for table in tables if table.latest_label is not None
@@ -275,7 +330,7 @@ def evaluate(
     now = max(arrivals) if arrivals else None
     spec = periods_of(newest)
     timezone = newest.reference_.performance.timezone
-    parts, attributions = [], []
+    parts, attributions, overdue = [], [], []
     for i, epoch in enumerate(epochs):
         own = [table for table in tables if epoch_of(epochs, table.label) == i]
         if not own:
@@ -288,11 +343,49 @@ def evaluate(
             None if now is None else np.datetime64(now, "us"),
             remarks=laid.remarks,
             others=laid.evidence if any(table.n_labels for table in own) else None,
+            calendar=calendar,
         )
         earlier = epoch is not epochs[-1]
         parts.append(performance_of(epoch.estimator, known, earlier=earlier))
         attributions.append(attribution_of(epoch.estimator, known))
-    return reduce(concatenate_periods, parts), pd.concat(attributions)
+        overdue.append(overdue_labels(known, arrivals_of(epoch.estimator, known)))
+    return Evaluation(
+        analysis=reduce(concatenate_periods, parts),
+        attribution=pd.concat(attributions),
+        overdue=_add_up([one for one in overdue if one is not None]),
+    )
+
+
+def _add_up(overdue: Sequence[OverdueLabels]) -> OverdueLabels | None:
+    """Return what the models of all times lack together."""
+    if not overdue:
+        return None
+    return OverdueLabels(
+        since=max((x.since for x in overdue if x.since is not None), default=None),
+        n_since=min(x.n_since for x in overdue),
+        expected=sum(x.expected for x in overdue),
+        missing=sum(x.missing for x in overdue),
+    )
+
+
+def label_hours(engine: Any, feeds: Feeds, until: Any) -> Hours | None:
+    """Return when labels came, None if nobody says or none are to come."""
+    if feeds.labels is None:
+        if feeds.missing is None:
+            return None
+        return Hours(hour=np.empty(0, dtype="M8[us]"), count=np.empty(0, dtype="i8"))
+    if AT not in feeds.labels.roles:
+        return None
+    return count_arrivals(engine, feeds.labels, until)
+
+
+def calendar_of(came: Hours, as_of: int) -> LabelCalendar:
+    """Return the calendar of labels; an hour's labels count at its beginning."""
+    return LabelCalendar(
+        as_of=as_of,
+        time=came.hour.astype("M8[us]").view(np.int64),
+        count=came.count.astype(np.float64),
+    )
 
 
 def judge(
@@ -315,6 +408,12 @@ def judge(
     return found
 
 
+def _remarks_on_missing(feeds: Feeds, newest: Epoch) -> list[str]:
+    """Say that no file of labels is there, where nobody knows when to expect one."""
+    delays = newest.estimator.reference_.delays
+    return [] if model_of_reference(delays) is not None else feeds.remarks
+
+
 def _check_until(until: pd.Timestamp, state: ModelState, timezone: TimeZone) -> None:
     if is_future(until):
         msg = (
@@ -335,42 +434,6 @@ def _since(state: ModelState, settings: ModelSettings) -> pd.Timestamp | None:
     if settings.lookback is None or state.as_of is None:
         return None
     return as_datetime(state.as_of) - settings.lookback
-
-
-def _announce(
-    model: str,
-    state: ModelState,
-    verdicts: Verdicts,
-    knowledge: tuple[int, int],
-) -> tuple[dict[tuple[str, str], str], list[VerdictChange]]:
-    """Return what is announced now, and what of it is new."""
-    announced = dict(state.announced)
-    changes = []
-    for segment, by_metric in verdicts.items():
-        for metric, verdict in by_metric.items():
-            text = announced.get((segment, metric))
-            before = (
-                Announcements()
-                if text is None
-                else announcements.from_json(json.loads(text))
-            )
-            newest = plain(verdict.chunks[-1])
-            after = before.update(verdict, newest, knowledge)
-            announced[segment, metric] = json.dumps(announcements.to_json(after))
-            if len(after.history) > len(before.history):
-                changes.append(
-                    VerdictChange(
-                        model=model,
-                        segment=segment,
-                        metric=metric,
-                        kind=verdict.kind,
-                        previous=before.announced,
-                        chunk=str(newest),
-                        sentence=str(verdict),
-                        probability=verdict.probability,
-                    )
-                )
-    return announced, changes
 
 
 def _verdict_rows(

@@ -163,6 +163,8 @@ def print_status(
 
     for overview in _overviews(settings, as_of, model):
         click.echo(f"{overview.name}, as of {overview.as_of:%Y-%m-%d %H:%M}")
+        for warning in overview.warnings:
+            click.echo(f"  Warning: {warning}.")
         sentences = format_verdicts(overview.verdicts)
         if sentences:
             click.echo(sentences)

@@ -1,11 +1,14 @@
-"""What is worth telling people: one message when verdicts change."""
+"""What is worth telling people: one message when verdicts change, or labels stop."""
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Final, Literal
 from urllib.parse import quote
 
+from estimator._datetimes import TimeZone
+from estimator.delayed_labels.overdue import OverdueLabels
+from estimator.operations.clock import shown
 from estimator.operations.terminal import printable
 
 GOOD_NEWS = ("stable", "recovered")
@@ -48,18 +51,100 @@ class VerdictChange:
     probability: float
 
 
-def slack_message(
-    changes: Sequence[VerdictChange], *, report: str | None = None
-) -> dict[str, Any]:
-    """Return one message about all changes of a run, as Slack's webhooks take it.
+About = Literal["verdict", "alert", "failure", "labels_overdue"]
+ABOUT: Final[tuple[About, ...]] = ("verdict", "alert", "failure", "labels_overdue")
+# Of what is no verdict, what one and several are called.
+_NOUNS: Final = {
+    "alert": ("alert", "alerts"),
+    "failure": ("failed run", "failed runs"),
+    "labels_overdue": ("label feed that stopped", "label feeds that stopped"),
+}
 
-    Declines come first, the most probable on top; then what is good news. Where a
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """What is worth a message beside verdicts.
+
+    Attributes
+    ----------
+    model : str
+    about : {"alert", "failure", "labels_overdue"}
+    sentence : str
+        What has happened.
+    subject : str, default=""
+        Metric and segment, if it is about one.
+    is_over : bool, default=False
+        Whether it is good news.
+    """
+
+    model: str
+    about: About
+    sentence: str
+    subject: str = ""
+    is_over: bool = False
+
+
+Message = VerdictChange | Notice
+
+
+def message_to_json(message: Message) -> dict[str, Any]:
+    """Return what `message_from_json` makes a message of."""
+    return asdict(message)
+
+
+def message_from_json(content: Mapping[str, Any]) -> Message:
+    """Return the message that `message_to_json` took apart."""
+    return Notice(**content) if "about" in content else VerdictChange(**content)
+
+
+def overdue_sentence(overdue: OverdueLabels, timezone: TimeZone = None) -> str:
+    """Say since when labels are missing, and how many.
+
+    Examples
+    --------
+    >>> since = pd.Timestamp("2026-06-20").value // 1_000
+    >>> overdue_sentence(
+    ...     OverdueLabels(since=since, n_since=0, expected=430, missing=412)
+    ... )
+    'no labels since 2026-06-20; 412 of 430 expected are missing'
+    """
+    start = "no label has come yet"
+    if overdue.since is not None:
+        stray = f"only {overdue.n_since:,}" if overdue.n_since else "no"
+        noun = "label" if overdue.n_since == 1 else "labels"
+        day = shown(overdue.since, timezone)
+        start = f"{stray} {noun} since {day:%Y-%m-%d}"
+    return f"{start}; {overdue.missing:,} of {overdue.expected:,} expected are missing"
+
+
+def notices_on_labels(
+    model: str,
+    before: OverdueLabels | None,
+    now: OverdueLabels | None,
+    timezone: TimeZone,
+) -> list[Notice]:
+    """Return what to tell of a label feed: that it has stopped, that it is back."""
+    if (before is None) == (now is None):
+        return []
+    text = "labels come again" if now is None else overdue_sentence(now, timezone)
+    return [
+        Notice(model=model, about="labels_overdue", sentence=text, is_over=now is None)
+    ]
+
+
+def slack_message(
+    changes: Sequence[Message], *, report: str | None = None
+) -> dict[str, Any]:
+    """Return one message about all that a run has to tell, as Slack's webhooks take it.
+
+    Failures, stopped labels and alerts come first, then declines, the most probable on
+    top; then what is good news. Where a
     message cannot hold all of them, it says how many more there are. Receivers that
     know nothing of blocks (Mattermost and most others) find it all in ``text``.
 
     Parameters
     ----------
-    changes : sequence of VerdictChange
+    changes : sequence of VerdictChange or Notice
         At least one.
     report : str, optional
         Where to read more: an address, which becomes a link, or a path.
@@ -89,7 +174,7 @@ def slack_message(
     if not changes:
         msg = "`changes` must hold at least one, got none. Without any, send nothing."
         raise ValueError(msg)
-    ranked = sorted(changes, key=lambda x: (x.kind in GOOD_NEWS, -x.probability))
+    ranked = sorted(changes, key=_rank)
     heading = f"deadreckon: {_count(ranked)}"
     n_shown = min(len(ranked), MAX_BLOCKS - AROUND)
     sections = [_section(_block_text(change)) for change in ranked[:n_shown]]
@@ -104,20 +189,39 @@ def slack_message(
     }
 
 
-def _count(changes: Sequence[VerdictChange]) -> str:
-    good = sum(change.kind in GOOD_NEWS for change in changes)
-    counts = {"decline": len(changes) - good, "all-clear": good}
-    return ", ".join(f"{n} {x}{'' if n == 1 else 's'}" for x, n in counts.items() if n)
+def _rank(change: Message) -> tuple[bool, bool, float]:
+    if isinstance(change, Notice):
+        return change.is_over, False, 0.0
+    return is_good(change), True, -change.probability
 
 
-def _plain_text(
-    heading: str, changes: Sequence[VerdictChange], report: str | None
-) -> str:
+def is_good(change: Message) -> bool:
+    """Whether it is good news."""
+    if isinstance(change, Notice):
+        return change.is_over
+    return change.kind in GOOD_NEWS
+
+
+def _count(changes: Sequence[Message]) -> str:
+    good = sum(map(is_good, changes))
+    bad = [change for change in changes if not is_good(change)]
+    counts = [
+        (sum(isinstance(x, Notice) and x.about == about for x in bad), nouns)
+        for about, nouns in _NOUNS.items()
+    ]
+    n_declines = sum(isinstance(x, VerdictChange) for x in bad)
+    counts += [(n_declines, ("decline", "declines"))]
+    counts += [(good, ("all-clear", "all-clears"))]
+    return ", ".join(f"{n} {one if n == 1 else many}" for n, (one, many) in counts if n)
+
+
+def _plain_text(heading: str, changes: Sequence[Message], report: str | None) -> str:
     """Return the message as lines, as many of them as there is room for."""
     closing = [] if report is None else [_clip(f"Report: {report}", MAX_TEXT // 4)]
     lines = [
         _clip(
-            f"{_mark(x)} {_subject(x)}: {_predicate(x)} ({_circumstances(x)})",
+            f"{_mark(x)} {_subject(x)}: {_predicate(x)}"
+            + (f" ({_circumstances(x)})" if isinstance(x, VerdictChange) else ""),
             MAX_TEXT // 4,
         )
         for x in changes
@@ -130,25 +234,30 @@ def _plain_text(
     return text
 
 
-def _block_text(change: VerdictChange) -> str:
+def _block_text(change: Message) -> str:
     parts = [
         f"{_mark(change)} *{_clip(_subject(change), MAX_TEXT // 4)}*",
         _clip(_predicate(change), MAX_TEXT // 2),
-        _clip(_circumstances(change), MAX_TEXT // 8),
     ]
+    if isinstance(change, VerdictChange):
+        parts.append(_clip(_circumstances(change), MAX_TEXT // 8))
     return "\n".join(parts)
 
 
-def _mark(change: VerdictChange) -> str:
-    return "✅" if change.kind in GOOD_NEWS else "⚠️"
+def _mark(change: Message) -> str:
+    return "✅" if is_good(change) else "⚠️"
 
 
-def _subject(change: VerdictChange) -> str:
+def _subject(change: Message) -> str:
+    if isinstance(change, Notice):
+        return " · ".join(filter(None, (change.model, change.subject)))
     return " · ".join(filter(None, (change.model, change.metric, change.segment)))
 
 
-def _predicate(change: VerdictChange) -> str:
+def _predicate(change: Message) -> str:
     """Return the sentence without its subject; a decline that ended is good news."""
+    if isinstance(change, Notice):
+        return change.sentence
     said = change.sentence.removeprefix(f"{change.metric} ")
     if change.kind == "stable" and change.previous != "stable":
         return f"good news, the decline is over: {said}"

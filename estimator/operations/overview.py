@@ -9,12 +9,14 @@ import pandas as pd
 
 from estimator.degradation import verdict_file
 from estimator.degradation.verdict import Degradation
+from estimator.delayed_labels.overdue import OverdueLabels
 from estimator.newest import newest_rows
 from estimator.operations import store as storing
 from estimator.operations.clock import on_data_clock, shown, ticks
 from estimator.operations.epochs import load_epochs
 from estimator.operations.exposition import MetricGauges, ModelGauges
 from estimator.operations.night import Verdicts, judge
+from estimator.operations.notify import overdue_sentence
 from estimator.operations.published import performance_of_rows
 from estimator.operations.store import Store
 from estimator.presentation.report import Report
@@ -37,12 +39,22 @@ class ModelOverview:
         By segment, then by metric.
     as_of : Timestamp
         Up to when rows and labels were known.
+    overdue : OverdueLabels or None
+        Labels that are missing since they have stopped; not known of the past.
     """
 
     name: str
     performance: Performance
     verdicts: Verdicts
     as_of: pd.Timestamp
+    overdue: OverdueLabels | None = None
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is wrong beside the metrics, in sentences."""
+        if self.overdue is None:
+            return ()
+        return (overdue_sentence(self.overdue, self.performance.timezone),)
 
 
 def load_overview(
@@ -94,6 +106,7 @@ def load_overview(
         performance=performance,
         verdicts=verdicts,
         as_of=shown(known, reference.timezone),
+        overdue=state.overdue if moment is None else None,
     )
 
 
@@ -104,6 +117,7 @@ def report_of(overview: ModelOverview) -> Report:
         performance=overview.performance,
         verdicts=overview.verdicts,
         as_of=f"{overview.as_of:%Y-%m-%d %H:%M}",
+        remarks=overview.warnings,
     )
 
 
@@ -113,8 +127,8 @@ def concerns_of(
     """Return what is grave, each with its severity and a sentence; none: all is calm.
 
     ``alert``: a metric over all rows is beyond its threshold in the newest complete
-    chunk. ``warning``: so it is in a segment, or a verdict names a decline that is not
-    over.
+    chunk. ``warning``: so it is in a segment, a verdict names a decline that is not
+    over, or labels have stopped.
     """
     performance = overview.performance
     concerns: list[tuple[Literal["warning", "alert"], str]] = []
@@ -133,7 +147,7 @@ def concerns_of(
             for verdict in by_metric.values()
             if verdict.kind not in CALM
         ]
-    return concerns
+    return concerns + [("warning", warning) for warning in overview.warnings]
 
 
 def gauges_of(overview: ModelOverview, last_success: float) -> ModelGauges:
@@ -164,6 +178,7 @@ def gauges_of(overview: ModelOverview, last_success: float) -> ModelGauges:
         model=overview.name,
         last_success_timestamp=last_success,
         data_as_of_timestamp=overview.as_of.timestamp(),
+        labels_overdue=0 if overview.overdue is None else overview.overdue.missing,
         metrics=tuple(found),
     )
 

@@ -126,6 +126,14 @@ message = _table(  # what is to be told; what has been told stays as the record 
     _text("content"),
     sa.Column("sent", sa.Boolean, nullable=False),
 )
+label_feed = _table(  # a row for a model whose labels have stopped
+    "label_feed",
+    _key("model"),
+    _whole("since", optional=True),  # until when they came; missing: never
+    _whole("n_since"),  # stray ones after it
+    _whole("expected"),
+    _whole("missing"),
+)
 run = _table(
     "run",
     sa.Column("id", sa.Integer, primary_key=True),
@@ -138,12 +146,18 @@ run = _table(
 
 
 def _create_tables(connection: sa.Connection) -> None:
-    metadata.create_all(connection)
+    later = {label_feed.name}
+    tables = [table for name, table in metadata.tables.items() if name not in later]
+    metadata.create_all(connection, tables)
 
 
-# Step n brings a store from version n to n + 1. Once there is a second step, the first
-# must create the tables as they were then: freeze it.
-STEPS: tuple[Callable[[sa.Connection], None], ...] = (_create_tables,)
+def _add_label_feed(connection: sa.Connection) -> None:
+    label_feed.create(connection)
+
+
+# Step n brings a store from version n to n + 1. The first creates the tables as they
+# were then: a step that changes one of them must freeze its columns there.
+STEPS: tuple[Callable[[sa.Connection], None], ...] = (_create_tables, _add_label_feed)
 
 
 class NewerStore(ValueError):

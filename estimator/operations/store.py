@@ -9,13 +9,14 @@ import sqlite3
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
+from estimator.delayed_labels.overdue import OverdueLabels
 from estimator.operations import schema
 from estimator.operations.estimation import ConfigurationError, DataError
 from estimator.operations.redaction import describe_url
@@ -28,6 +29,7 @@ _ROWS_AT_A_TIME = 500
 # Classes of PostgreSQL's SQLSTATE that blame a value, whatever exception carries them:
 # data exceptions, and values beyond a limit, such as that of an index's row.
 _VALUE_STATES = ("22", "54")
+_OVERDUE = fields(OverdueLabels)
 # "deadreckon" among the advisory locks of a PostgreSQL database.
 _ADVISORY_LOCK = 0x6465_6164_7265_636B
 _POSTING_LOCK = _ADVISORY_LOCK + 1
@@ -73,6 +75,8 @@ class ModelState:
         By chunk.
     announced : dict
         By segment and metric, announcements as JSON text.
+    overdue : OverdueLabels or None
+        Labels that are missing since they have stopped.
     """
 
     as_of: int | None = None
@@ -81,6 +85,7 @@ class ModelState:
     estimators: Mapping[str, tuple[str, bytes]] = field(default_factory=dict)
     chunks: "Mapping[str, Counted]" = field(default_factory=dict)
     announced: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    overdue: OverdueLabels | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +103,7 @@ class Night:
 
     Attributes
     ----------
-    as_of, until, pieces, estimators, announced
+    as_of, until, pieces, estimators, announced, overdue
         As in `ModelState`, in full.
     chunks : list of dict
         Chunks whose counts are new.
@@ -116,6 +121,7 @@ class Night:
     pieces: Mapping[str, Mapping[str, str]]
     estimators: Mapping[str, tuple[str, bytes]]
     announced: Mapping[tuple[str, str], str]
+    overdue: OverdueLabels | None = None
     chunks: Sequence[dict[str, Any]] = ()
     results: Sequence[dict[str, Any]] = ()
     history: Sequence[dict[str, Any]] = ()
@@ -383,6 +389,13 @@ def load_state(store: Store, model: str) -> ModelState:
                 (row.segment, row.metric): row.state
                 for row in _rows(connection, schema.announced, model)
             },
+            overdue=next(
+                (
+                    OverdueLabels(**{f.name: getattr(row, f.name) for f in _OVERDUE})
+                    for row in _rows(connection, schema.label_feed, model)
+                ),
+                None,
+            ),
         )
 
 
@@ -446,6 +459,8 @@ def save_night(store: Store, model: str, night: Night) -> None:
         ]
         _replace(connection, schema.piece, model, pieces)
         _replace(connection, schema.estimator, model, estimators)
+        overdue = [] if night.overdue is None else [asdict(night.overdue)]
+        _replace(connection, schema.label_feed, model, overdue)
         states = [
             {"segment": segment, "metric": metric, "state": state}
             for (segment, metric), state in night.announced.items()
@@ -505,6 +520,23 @@ def last_success(store: Store, model: str) -> str | None:
     with answering(store.where), store.engine.connect() as connection:
         found: str | None = connection.execute(query).scalar()
     return found
+
+
+def last_exit_code(store: Store, model: str) -> int | None:
+    """Return how the last run of a model ended, None if there was none."""
+    table = schema.run.c
+    query = sa.select(table.exit_code).where(table.model == model)
+    query = query.order_by(table.id.desc()).limit(1)
+    with answering(store.where), store.engine.connect() as connection:
+        found: int | None = connection.execute(query).scalar()
+    return found
+
+
+def add_message(store: Store, model: str, content: str) -> None:
+    """Keep a message that is to be told, beside those of a night that is saved."""
+    with answering(store.where), store.engine.begin() as connection:
+        row = {"model": model, "as_of": 0, "content": content, "sent": False}
+        connection.execute(sa.insert(schema.message), [row])
 
 
 def unsent_messages(

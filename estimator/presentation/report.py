@@ -66,7 +66,7 @@ class Report:
     as_of : str or None
         Up to when labels and rows count, as text.
     remarks : sequence of str, default=()
-        What the last run had to say.
+        What is wrong beside the metrics, such as labels that have stopped.
     """
 
     title: str
@@ -124,7 +124,7 @@ def report_html(report: Report) -> str:
     """
     performance = report.performance
     numbers = read_numbers(performance)
-    headline = compose_headline(performance, report.verdicts)
+    headline = _headline_of(report)
     own = report.verdicts.get("", {})
     charts = figures_html(numbers, own, headline.metric or performance.metrics[0])
     segments = _segments(numbers, report)
@@ -223,7 +223,10 @@ def index_html(entries: Sequence[tuple[Report, str]]) -> str:
 
 
 def _headline_of(report: Report) -> Headline:
-    return compose_headline(report.performance, report.verdicts)
+    headline = compose_headline(report.performance, report.verdicts)
+    if report.remarks and headline.tone in ("good", "none"):
+        return replace(headline, tone="watch")
+    return headline
 
 
 def _headline(headline: Headline) -> str:
@@ -345,7 +348,7 @@ def _model(report: Report, link: str) -> str:
     newest = newest_chunk(performance)
     where = "" if newest is None else f", {chunk_label(newest)}"
     alerts = alerts if alarming else "no alert"
-    known = [f"{alerts} in the newest complete chunk{where}"]
+    known = [*report.remarks, f"{alerts} in the newest complete chunk{where}"]
     if report.as_of is not None:
         known.append(f"as known at {report.as_of}")
     return (

@@ -26,6 +26,7 @@ CREDIT = ModelGauges(
     model="credit",
     last_success_timestamp=1_774_920_123.456,
     data_as_of_timestamp=1_774_915_200.0,
+    labels_overdue=412,
     metrics=(ROC_AUC,),
 )
 
@@ -71,6 +72,7 @@ def test_every_gauge_is_read_back(tmp_path):
         ("deadreckon_alert", *of_metric): 1.0,
         ("deadreckon_chunk_start_timestamp_seconds", *of_metric): 1_774_828_800.0,
         ("deadreckon_labels_ratio", *of_metric): 0.25,
+        ("deadreckon_labels_overdue", ("model", "credit")): 412.0,
         ("deadreckon_verdict_probability", *of_metric): 0.94,
     }
     for kind in KINDS:

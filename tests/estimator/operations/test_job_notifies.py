@@ -1,5 +1,7 @@
 """After the run: one message when a verdict changes, not one a night; figures."""
 
+import json
+import re
 import sqlite3
 import threading
 import time
@@ -10,7 +12,16 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from estimator.operations import store
-from estimator.operations.job import BAD_DATA, CRASHED, LOCKED, NOTHING_NEW
+from estimator.operations.job import (
+    ALERT,
+    BAD_DATA,
+    CRASHED,
+    LOCKED,
+    NOTHING_NEW,
+    WARNING,
+)
+from estimator.operations.overview import load_overview
+from estimator.operations.store import open_store
 from tests.estimator.operations.nightly import START, World
 
 
@@ -156,3 +167,152 @@ def test_a_run_that_posts_too_long_is_not_waited_for(
     assert not hook.received
     assert waiting.run() == NOTHING_NEW
     assert len(hook.received) == 1
+
+
+def notify(world, **settings):
+    """Set keys of [notify]."""
+    lines = "\n".join(f"{key} = {json.dumps(value)}" for key, value in settings.items())
+    text = world.path.read_text()
+    world.path.write_text(text.replace("[notify]\n", f"[notify]\n{lines}\n"))
+
+
+@pytest.fixture
+def calm(tmp_path, hook, monkeypatch):
+    """A model that is as good as ever, and a channel."""
+    monkeypatch.setenv("HOOK", f"http://127.0.0.1:{hook.server_port}/T0SECRET")
+    world = World(tmp_path / "calm", n_days=16)
+    text = world.path.read_text()
+    world.path.write_text(
+        f'[notify]\nwebhook = "${{HOOK}}"\nprometheus = "deadreckon.prom"\n{text}'
+    )
+    return world
+
+
+def texts(hook):
+    return [message["text"] for message in hook.received]
+
+
+def test_labels_that_stop_are_told_once_and_shown_everywhere(calm, hook):
+    died = START + pd.Timedelta(days=5)
+    for day in range(calm.n_days):
+        calm.arrive(day)
+        file = calm.folder / "labels" / f"{day:03d}.parquet"
+        if day >= 5:
+            file.rename(file.with_suffix(".kept"))
+        calm.run()
+    (text,) = texts(hook)
+    came = calm.rows["labeled_at"] < died
+    due = calm.rows["labeled_at"] < calm.end()
+    missing = int((due & ~came).sum())
+    found = re.search(r"no labels since (\S+); ([\d,]+) of ([\d,]+) expected", text)
+    assert found[1] == "2026-01-09"
+    assert "label feed that stopped" in text
+    status = calm.command("status").stdout
+    (line,) = [x for x in status.splitlines() if x.startswith("  Warning: no labels")]
+    told = int(re.search(r"; ([\d,]+) of", line)[1].replace(",", ""))
+    assert told == pytest.approx(missing, rel=0.1)
+    page = (calm.folder / "report" / "credit.html").read_text()
+    index = (calm.folder / "report" / "index.html").read_text()
+    assert "no labels since" in page
+    assert "no labels since" in index
+    gauge = figures(calm)["deadreckon_labels_overdue", None, None]
+    assert gauge == told
+    assert calm.run(fail_on="warning") in (WARNING, ALERT)
+    for file in (calm.folder / "labels").glob("*.kept"):
+        file.rename(file.with_suffix(".parquet"))
+    calm.run()
+    assert len(hook.received) == 2
+    assert "labels come again" in texts(hook)[-1]
+    assert "Warning: no labels" not in calm.command("status").stdout
+    assert figures(calm)["deadreckon_labels_overdue", None, None] == 0
+
+
+def test_labels_that_never_come_are_missed_when_they_are_due(calm, hook, caplog):
+    file = calm.folder / "reference.csv"
+    reference = pd.read_csv(file, parse_dates=["labeled_at"])
+    reference["labeled_at"] += pd.Timedelta(days=4)
+    reference.to_csv(file, index=False)
+    for day in range(calm.n_days):
+        calm.arrive(day)
+        for file in (calm.folder / "labels").glob("*.parquet"):
+            file.unlink()
+        caplog.clear()
+        calm.run()
+        warnings = [r for r in caplog.records if r.levelname == "WARNING"]
+        if day < 4:  # they are still to be expected
+            assert warnings == []
+        assert len(warnings) <= 2
+    assert "no file matches" in caplog.text
+    assert "no label has come yet" in caplog.text
+    assert "no label has come yet" in texts(hook)[0]
+    assert len(hook.received) == 1
+
+
+def test_a_dead_feed_moves_no_value_of_the_job(calm, tmp_path):
+    """Three stray labels, ten days after the others, teach nothing of those waiting."""
+    died = START + pd.Timedelta(days=5)
+    calm.arrive_all()
+    labels = calm.rows[["id", "y_true", "labeled_at"]]
+    for file in (calm.folder / "labels").glob("*.parquet"):
+        file.unlink()
+    usual = labels[labels["labeled_at"] < died]
+    usual.to_parquet(calm.folder / "labels" / "usual.parquet")
+    calm.run()
+    before = load_overview_of(calm).performance
+    last = labels["labeled_at"].between(
+        calm.end() - pd.Timedelta(hours=20), calm.end() - pd.Timedelta(hours=4)
+    )
+    labels[last][:3].to_parquet(calm.folder / "labels" / "stray.parquet")
+    calm.run()
+    after = load_overview_of(calm)
+    assert after.overdue.n_since == 3
+    half = 0.5 * (before.upper - before.lower)
+    moved = np.abs(after.performance.value - before.value)
+    assert (moved <= 0.25 * half + 1e-4).all()
+
+
+def test_alerts_failures_and_the_address_of_the_pages(world, hook):
+    notify(
+        world,
+        on=["alert", "failure"],
+        metrics=["roc_auc"],
+        report_url="https://example.com/pages/",
+    )
+    for day in range(12):
+        world.arrive(day)
+        world.run()
+    told = texts(hook)
+    assert len(told) == 1  # when it began, not each day
+    assert re.search(r"credit · roc_auc: 0\.\d+ \(.*\) in chunk .* below the", told[0])
+    assert "Report: https://example.com/pages/" in told[0]
+    assert "accuracy" not in told[0]
+    file = world.folder / "predictions" / "011.parquet"
+    content = file.read_bytes()
+    for _ in range(2):
+        file.write_bytes(b"PAR1")
+        assert world.run() == BAD_DATA
+    file.write_bytes(content)
+    world.run()
+    failed, again = texts(hook)[1:]
+    assert "1 failed run" in failed
+    assert "credit: the run failed with exit code 65: predictions" in failed
+    assert "credit: works again" in again
+
+
+def test_messages_are_about_what_was_asked(world, hook):
+    text = world.path.read_text()
+    world.path.write_text(
+        text.replace('metrics = ["roc', 'segments = ["region"]\nmetrics = ["roc')
+    )
+    notify(world, metrics=["accuracy"], segments=["region=north"])
+    for day in range(world.n_days):
+        world.arrive(day)
+        world.run()
+    subjects = set(re.findall(r"credit · [^:]*", " ".join(texts(hook))))
+    assert subjects <= {"credit · accuracy", "credit · accuracy · region=north"}
+    assert "credit · accuracy" in subjects
+
+
+def load_overview_of(world):
+    with open_store(world.config.job.store) as store:
+        return load_overview(store, "credit")
