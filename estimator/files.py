@@ -18,7 +18,8 @@ from pathlib import Path
 if sys.platform != "win32":  # has no such locks: there leftovers stay
     import fcntl
 
-_TEMPORARY = re.compile(r"\.(deadreckon-)?[0-9a-f]{32}(\..*)?", re.DOTALL)
+_TEMPORARY = re.compile(r"\.(deadreckon-[0-9a-f]{32}.*|[0-9a-f]{32}(\..*)?)", re.DOTALL)
+_LONGEST_ENDING = 32  # characters: a name may have 255 bytes
 # What a folder answers that cannot be synchronized: no right to list it, or a file
 # system that knows no such thing.
 _NO_SYNC = (errno.EACCES, errno.EINVAL, errno.ENOTSUP)
@@ -59,7 +60,7 @@ def replacing(
     """
     path = Path(path)
     if ending is None:
-        ending = "".join(path.suffixes[-2:])
+        ending = "".join(path.suffixes[-2:])[-_LONGEST_ENDING:]
     with _temporary(path.parent, ending=ending) as temporary:
         yield temporary
         with temporary.open("rb") as written:
@@ -183,11 +184,14 @@ def _inode(path: Path) -> int | None:
 
 
 def _remove(path: Path, *, ignore_errors: bool = False) -> None:
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=ignore_errors)
-        return
-    with suppress(*((OSError,) if ignore_errors else ())):
-        path.unlink(missing_ok=True)
+    try:
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=ignore_errors)
+        else:
+            path.unlink(missing_ok=True)
+    except OSError:
+        if not ignore_errors:
+            raise
 
 
 def _sync_folder(folder: Path) -> None:

@@ -57,7 +57,10 @@ def leave_and_die(folder, name):
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-@pytest.mark.parametrize("name", ["credit.html", "credit.v-2.html", "ä b.c d.e-f", "x"])
+@pytest.mark.parametrize(
+    "name",
+    ["credit.html", "credit.v-2.html", "ä b.c d.e-f", "x", f"a.{'y' * 240}.html"],
+)
 def test_what_a_killed_process_left_is_removed(tmp_path, name):
     theirs = [tmp_path / ".d.html", tmp_path / ".deadreckon-results", tmp_path / name]
     for path in theirs:
