@@ -2,6 +2,7 @@
 
 import threading
 import warnings
+from bisect import bisect_left
 from collections.abc import Callable, Collection, Hashable, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
@@ -29,9 +30,14 @@ from estimator.delayed_labels.label_frame import (
 )
 from estimator.delayed_labels.ledger import Ledger
 from estimator.delayed_labels.overdue import LabelCalendar
-from estimator.delayed_labels.settled import SettledChunks, settle
+from estimator.delayed_labels.settled import (
+    SettledChunks,
+    no_evidence,
+    settle,
+    unsettle,
+)
 from estimator.delayed_labels.snapshot import Snapshot, take_snapshot
-from estimator.frames import Columns
+from estimator.frames import Columns, required
 from estimator.label_free.shift_adaptive import AdaptedRows, adapt_rows
 from estimator.monitoring import (
     Knowledge,
@@ -141,7 +147,7 @@ class Monitor:
         self._epochs: tuple[Epoch, ...] = (Epoch(estimator=estimator),)
         self._ledger = Ledger()
         # What need not be read again; only ever a shortcut, never a source.
-        self._settled: SettledChunks | None = None
+        self._settled: dict[int, SettledChunks] = {}  # by number of the estimator
         self._announcements: dict[tuple[str, str], Announcements] = {}
 
     def __repr__(self) -> str:
@@ -158,6 +164,7 @@ class Monitor:
         with self._lock:
             state = self.__dict__.copy()
             state["_announcements"] = dict(self._announcements)
+            state["_settled"] = dict(self._settled)
         del state["_lock"]
         return state
 
@@ -460,7 +467,7 @@ class Monitor:
             self._check_rebase(estimator, from_chunk)
             later = Epoch(estimator=estimator, from_chunk=from_chunk)
             self._epochs = (*self._epochs, later)
-            self._settled = None  # of one estimator's chunks
+            self._settled = {}  # chunks may have gone to another estimator
 
     def save(self, path: str | Path) -> None:
         """Write the monitor to one file, atomically and without pickle.
@@ -522,15 +529,18 @@ class Monitor:
             raise ValueError(msg)
 
     def _adopt(self, ledger: Ledger, touched: Collection[int]) -> None:
-        """Take a new state; what is not settled any more is forgotten."""
+        """Take a new state; complete chunks that are touched are read again."""
+        for i, settled in self._settled.items():
+            again = [
+                serial
+                for serial in touched
+                if serial < settled.serials.size and settled.serials[serial]
+            ]
+            if again:
+                before = take_snapshot(self._ledger, self._spec(), None, again)
+                bands = self._epochs[i].estimator.reference_.delays.bands
+                self._settled[i] = unsettle(settled, before, again, bands)
         self._ledger = ledger
-        if (
-            self._settled is not None
-            and self._settled.serials[
-                [serial for serial in touched if serial < self._settled.serials.size]
-            ].any()
-        ):
-            self._settled = None
 
     def _metrics(self) -> tuple[str, ...]:
         return tuple(metric.name for metric in self.estimator.reference_.metrics)
@@ -614,18 +624,20 @@ class Monitor:
         """Evaluate each epoch's chunks (or the touched ones) with its own estimator."""
         if touched is not None and not touched:
             return []
-        settled = self._settled if as_of is None and touched is not None else None
+        use_settled = as_of is None and touched is not None
+        settled = dict(self._settled) if use_settled else {}
         only = None
-        if settled is not None:
-            waits = np.flatnonzero(~settled.serials[: len(self._ledger.chunks)])
-            more = range(settled.serials.size, len(self._ledger.chunks))
-            only = {*waits.tolist(), *more, *(touched or ())}
+        if settled:
+            left_alone = np.zeros(len(self._ledger.chunks), dtype=np.bool_)
+            for known in settled.values():
+                left_alone[: known.serials.size] |= known.serials
+            only = {*np.flatnonzero(~left_alone).tolist(), *(touched or ())}
         snapshot = take_snapshot(self._ledger, self._spec(), as_of, only)
         horizon = self._ledger.horizon(as_of)
         now = None if horizon is None else np.datetime64(horizon, "us")
         calendar = self._calendar(as_of)
         found = []
-        for epoch, chunks in self._by_epoch(snapshot):
+        for i, (epoch, chunks, places) in enumerate(self._by_epoch(snapshot)):
             if chunks.start == chunks.stop:
                 continue
             columns, own = _part(snapshot, chunks)
@@ -635,8 +647,12 @@ class Monitor:
                 wanted = np.flatnonzero(np.isin(serial, touched)).tolist()
                 if not wanted:
                     continue
-            others = None if settled is None else settled.evidence(snapshot)
-            position = None if settled is None else snapshot.position
+            others = None
+            if i in settled:
+                others = settled[i].evidence(snapshot, places)
+            elif settled and not np.isnan(required(columns.label)).all():
+                # None of its chunks is left out, but empty periods may be.
+                others = no_evidence(places.stop - places.start)
             stock = take_stock(
                 epoch.estimator,
                 columns,
@@ -645,16 +661,24 @@ class Monitor:
                 wanted,
                 remarks=snapshot.remarks[chunks],
                 others=others,
-                position=position,
+                position=None
+                if others is None
+                else snapshot.position[chunks] - places.start,
                 calendar=calendar,
-                filtered=None if settled is None else settled.filtered,
+                filtered=settled[i].filtered if i in settled else None,
             )
             found.append((epoch, stock))
-        if as_of is None and len(self._epochs) == 1 and found:
-            bands = self.estimator.reference_.delays.bands
-            self._settled = settle(
-                self._settled, self._ledger, snapshot, found[0][1].reconciliation, bands
-            )
+            if as_of is None:
+                after = settle(
+                    self._settled.get(i),
+                    self._ledger,
+                    snapshot,
+                    chunks,
+                    stock.reconciliation,
+                    epoch.estimator.reference_.delays.bands,
+                )
+                if after is not None:
+                    self._settled[i] = after
         return found
 
     def _calendar(self, as_of: int | None) -> LabelCalendar | None:
@@ -666,19 +690,21 @@ class Monitor:
             as_of=latest, time=self._ledger.arrivals_within(_CALENDAR, latest)
         )
 
-    def _by_epoch(self, snapshot: Snapshot) -> list[tuple[Epoch, slice]]:
-        labels = snapshot.chunks.label.tolist()
-        starts = [
-            0
-            if epoch.from_chunk is None
-            else sum(label < epoch.from_chunk for label in labels)
-            for epoch in self._epochs
-        ]
-        stops = [*starts[1:], len(labels)]
-        return [
-            (epoch, slice(a, b))
-            for epoch, a, b in zip(self._epochs, starts, stops, strict=True)
-        ]
+    def _by_epoch(self, snapshot: Snapshot) -> list[tuple[Epoch, slice, slice]]:
+        """Return each estimator with its chunks: in the snapshot, and among all."""
+
+        def cuts(labels: Sequence[Any]) -> list[slice]:
+            starts = [
+                0 if epoch.from_chunk is None else bisect_left(labels, epoch.from_chunk)
+                for epoch in self._epochs
+            ]
+            return [
+                slice(a, b)
+                for a, b in zip(starts, [*starts[1:], len(labels)], strict=True)
+            ]
+
+        own, among_all = cuts(snapshot.chunks.label.tolist()), cuts(snapshot.labels)
+        return list(zip(self._epochs, own, among_all, strict=True))
 
     def _performance(
         self, as_of: int | None, touched: Sequence[int] | None

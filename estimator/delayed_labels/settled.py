@@ -3,7 +3,7 @@
 So a call costs what the touched chunks and those still waiting cost, not the history.
 """
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -44,26 +44,51 @@ class SettledChunks:
     arrivals: Mapping[Hashable | None, Arrivals]
     filtered: FilteredChunks
 
-    def evidence(self, snapshot: Snapshot) -> Evidence:
-        """Lay out what is known by place among all chunks there are now."""
-        n = snapshot.n_places
+    def evidence(self, snapshot: Snapshot, places: slice) -> Evidence:
+        """Lay out what is known by place among the chunks of one estimator."""
+        n = places.stop - places.start
         information, vector = np.zeros((n, 2, 2)), np.zeros((n, 2))
-        place = snapshot.places[: self.serials.size][self.serials]
+        place = snapshot.places[: self.serials.size][self.serials] - places.start
         information[place] = self.information[self.serials]
         vector[place] = self.vector[self.serials]
         return Evidence(information=information, vector=vector, arrivals=self.arrivals)
+
+
+def no_evidence(n: int) -> Evidence:
+    """Return the evidence of ``n`` chunks of which none is settled."""
+    return Evidence(
+        information=np.zeros((n, 2, 2)), vector=np.zeros((n, 2)), arrivals={}
+    )
 
 
 def settle(
     before: SettledChunks | None,
     ledger: Ledger,
     snapshot: Snapshot,
+    which: slice,
     found: Reconciliation | None,
     bands: Floats,
 ) -> SettledChunks | None:
-    """Keep what chunks of the snapshot teach whose labels have all come since."""
+    """Keep what chunks of the snapshot teach whose labels have all come since.
+
+    Parameters
+    ----------
+    before : SettledChunks or None
+        Of the same estimator.
+    ledger, snapshot
+        Of the rows.
+    which : slice
+        Chunks of the snapshot that are the estimator's.
+    found : Reconciliation or None
+        Of these chunks.
+    bands : ndarray of shape (N_BANDS - 1,)
+        Scores between the bands by which the estimator counts delays.
+    """
     if found is None:
         return before
+    filtered = found.filtered
+    if before is not None and not len(filtered):  # all rows were read again
+        filtered = before.filtered
     n = len(ledger.chunks)
     serials = np.zeros(n, dtype=np.bool_)
     information, vector = np.zeros((n, 2, 2)), np.zeros((n, 2))
@@ -75,17 +100,18 @@ def settle(
         arrivals = dict(before.arrivals)
     done = [
         c
-        for c, serial in enumerate(snapshot.serial.tolist())
+        for c, serial in enumerate(snapshot.serial[which].tolist(), which.start)
         if serial >= 0 and ledger.chunks[serial].is_settled and not serials[serial]
     ]
     if not done:
         if before is None:
             return None
-        return replace(before, filtered=found.filtered)
+        return replace(before, filtered=filtered)
     chunks = np.array(done, dtype=np.int64)
     own = snapshot.serial[chunks]
     serials[own] = True
-    information[own], vector[own] = found.information[chunks], found.vector[chunks]
+    information[own] = found.information[chunks - which.start]
+    vector[own] = found.vector[chunks - which.start]
     offsets = snapshot.chunks.offsets
     counted = arrivals_of_chunks(snapshot.columns, offsets, bands, chunks)
     for column, counts in counted.items():
@@ -95,5 +121,33 @@ def settle(
         information=information,
         vector=vector,
         arrivals=arrivals,
-        filtered=found.filtered,
+        filtered=filtered,
     )
+
+
+def unsettle(
+    settled: SettledChunks, snapshot: Snapshot, serials: Sequence[int], bands: Floats
+) -> SettledChunks:
+    """Forget what some chunks taught, since they have got further rows or labels.
+
+    Parameters
+    ----------
+    settled : SettledChunks
+    snapshot : Snapshot
+        With these chunks, as they were when they were settled.
+    serials : sequence of int
+        Their numbers in the ledger.
+    bands : ndarray of shape (N_BANDS - 1,)
+        As of `settle`.
+    """
+    kept = settled.serials.copy()
+    kept[list(serials)] = False
+    chunks = np.flatnonzero(np.isin(snapshot.serial, serials))
+    offsets = snapshot.chunks.offsets
+    arrivals = dict(settled.arrivals)
+    counted = arrivals_of_chunks(snapshot.columns, offsets, bands, chunks)
+    for column, counts in counted.items():
+        # Counts are whole numbers: what remains is exact.
+        less = replace(counts, count=-counts.count)
+        arrivals[column] = merge_arrivals(less, arrivals[column])
+    return replace(settled, serials=kept, arrivals=arrivals)

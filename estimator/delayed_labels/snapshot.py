@@ -32,8 +32,8 @@ class Snapshot:
         Place of each chunk among all there are, empty periods included.
     places : ndarray of shape (n_serials,)
         Place of each of the ledger's chunks among all.
-    n_places : int
-        How many there are.
+    labels : sequence of str or int
+        Of all chunks there are, by place.
     remarks : tuple of str
         What there is to say of each chunk's features.
     """
@@ -43,7 +43,7 @@ class Snapshot:
     serial: NDArray[np.int64]
     position: NDArray[np.int64]
     places: NDArray[np.int64]
-    n_places: int
+    labels: Sequence[str | int]
     remarks: tuple[str, ...]
 
 
@@ -77,7 +77,7 @@ def take_snapshot(
     columns = _flatten(ledger, order, kept, offsets, as_of)
     serial = np.array(order, dtype=np.int64)
     position = places = np.arange(len(ledger.chunks))
-    n_places = places.size
+    labels: Sequence[str | int] = [chunk.label for chunk in ledger.chunks]
     if spec is None or isinstance(spec, int) or not order:
         asked = spec if isinstance(spec, int) else None
         chunks = _as_counted(ledger, columns, serial, offsets, asked)
@@ -91,14 +91,13 @@ def take_snapshot(
         place = {label: i for i, label in enumerate(labels)}
         position = np.array([place[label] for label in chunks.label.tolist()])
         places = np.array([place.get(chunk.label, -1) for chunk in ledger.chunks])
-        n_places = len(labels)
     return Snapshot(
         columns=columns,
         chunks=chunks,
         serial=serial,
         position=position,
         places=places,
-        n_places=n_places,
+        labels=labels,
         remarks=tuple(
             ledger.chunks[s].remark if s >= 0 else "" for s in serial.tolist()
         ),
