@@ -12,7 +12,6 @@ from estimator.chunking import Chunks
 from estimator.degradation.thresholds import (
     Thresholds,
     breach_probability,
-    no_thresholds,
 )
 from estimator.frames import Columns
 from estimator.groups import Groups
@@ -99,10 +98,11 @@ def assemble_performance(
         tau2[of] = drift.get(segment, drift[""]) * scale[of] ** 2
         rules = thresholds.get(segment)
         if rules is None:
-            rules = no_thresholds(metrics)
             for g in range(of.start, of.stop):
                 remarks[g].append("segment is not in the reference")
-        low[of], high[of] = rules.at(n_rows[of])
+            low[of], high[of] = np.nan, np.nan
+        else:
+            low[of], high[of] = rules.at(n_rows[of])
     if period == "reference" and realized is not None:
         at, tau2 = realized, np.zeros(shape)  # labels owe nothing to the calibration
     elif reconciled is not None:

@@ -81,8 +81,8 @@ def group_rows(columns: Columns, chunks: Chunks, known: Sequence[str] = ()) -> G
     chunks : Chunks
         How its rows fall into chunks.
     known : sequence of str
-        Segments that come first, in this order, even where the frame has none of their
-        rows; those of the frame that are new follow.
+        Segments that come first, in this order, even where the chunks have none of
+        their rows; others follow that have rows in the chunks.
     """
     n_chunks = len(chunks)
     parts: list[Part] = [(chunks.rows, chunks.offsets)]
@@ -90,9 +90,15 @@ def group_rows(columns: Columns, chunks: Chunks, known: Sequence[str] = ()) -> G
     for column, found in columns.segments.items():
         prefix = f"{column}="
         earlier = [s.removeprefix(prefix) for s in known if s.startswith(prefix)]
-        values = list(dict.fromkeys([*earlier, *found.values]))
+        inside = found.codes[: chunks.offsets[-1]]
+        if chunks.rows is not None:
+            inside = found.codes[chunks.rows]
+        there = np.flatnonzero(np.bincount(inside, minlength=len(found.values)))
+        new = [found.values[i] for i in there.tolist()]
+        values = list(dict.fromkeys([*earlier, *new]))
         position = {value: i for i, value in enumerate(values)}
-        renumber = np.array([position[value] for value in found.values], dtype=np.int64)
+        renumber = np.zeros(len(found.values), dtype=np.int64)
+        renumber[there] = [position[value] for value in new]
         parts.append(by_segment(chunks, renumber[found.codes], len(values)))
         names += [prefix + value for value in values]
     return Groups(

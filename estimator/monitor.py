@@ -225,7 +225,9 @@ class Monitor:
         Returns
         -------
         Performance
-            The reference, and the touched chunks with all that is known now.
+            The reference, and the touched chunks with all that is known now. Segments
+            that the reference does not have are there if they have rows in these
+            chunks.
 
         Raises
         ------

@@ -28,6 +28,8 @@ from estimator.label_free.shift_adaptive import FAR, AdaptedRows
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
+_MOST_VALUES = np.iinfo(np.int16).max  # of a segment column: codes take two bytes a row
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AddedRows:
@@ -317,6 +319,14 @@ def _extend_values(
     values, codes = dict(known), {}
     for column, found in columns.segments.items():
         both = tuple(dict.fromkeys([*values.get(column, ()), *found.values]))
+        if len(both) > _MOST_VALUES:
+            msg = (
+                f"`production[{column!r}]` (segments) must have at most "
+                f"{_MOST_VALUES:,} distinct values over all batches, but with these it "
+                f"has {len(both):,}. Nothing was added. Segments are groups of rows: "
+                "group or bin the values first, or leave the column out."
+            )
+            raise ValueError(msg)
         place = {value: i for i, value in enumerate(both)}
         table = np.array([place[value] for value in found.values], dtype=np.int16)
         values[column], codes[column] = both, table[found.codes]

@@ -10,6 +10,7 @@ import pytest
 from scipy.special import expit
 
 from estimator import Monitor, PerformanceEstimator
+from estimator.delayed_labels import adding_rows
 
 DAY = pd.Timedelta(days=1)
 START = pd.Timestamp("2026-01-05")
@@ -149,3 +150,49 @@ def test_chunks_of_a_row_count_keep_what_they_taught():
     monitor = Monitor(estimator, "id")
     run(monitor, ROWS.sort_values("time"), days=range(30))
     assert len(monitor._settled[0].filtered) >= 10
+
+
+def batch(day, values, seed=0):
+    """Return a day's rows without labels, one of each value of a segment."""
+    rng = np.random.default_rng(seed)
+    n = len(values)
+    return pd.DataFrame(
+        {
+            "id": 10_000_000 * (day + 1) + np.arange(n),
+            "time": START + day * DAY,
+            "y_pred_proba": rng.random(n),
+            "region": values,
+        }
+    )
+
+
+def test_segment_values_of_other_batches_cost_nothing():
+    """A result of each value ever seen, for each batch, would grow with its square."""
+    monitor = Monitor(fit(segments="region"), "id")
+    for day in range(5):
+        values = [f"{day} {i}" for i in range(300)]
+        touched = monitor.add_predictions(batch(day, values))
+        of_chunk = touched.segment[touched.period == "analysis"]
+        expected = {"", "region=north", "region=south"}
+        expected |= {f"region={value}" for value in values}
+        assert set(of_chunk) == expected
+        assert of_chunk.size == len(expected)
+    again = monitor.add_predictions(batch(5, ["0 1", "north"]))
+    of_chunk = again.segment[again.period == "analysis"]
+    assert set(of_chunk) == {"", "region=north", "region=south", "region=0 1"}
+    check(again, monitor)
+    past = monitor.performance(as_of=START + 1.5 * DAY)
+    assert not any(name.startswith("region=2 ") for name in past.segments)
+
+
+def test_more_segment_values_than_codes_are_refused(monkeypatch):
+    assert adding_rows._MOST_VALUES == 32_767
+    monkeypatch.setattr(adding_rows, "_MOST_VALUES", 2_500)
+    monitor = Monitor(fit(segments="region"), "id")
+    for day in range(2):
+        values = [f"{day} {i}" for i in range(1_000)]
+        monitor.add_predictions(batch(day, values))
+    more = [f"2 {i}" for i in range(1_000)]
+    with pytest.raises(ValueError, match=r"at most 2,500 distinct .* it has 3,000\."):
+        monitor.add_predictions(batch(2, more))
+    assert monitor.ledger.n_rows == 2_000
