@@ -119,8 +119,8 @@ def _axes(ax: "Axes | None", *, figsize: tuple[float, float]) -> "Axes":
         import matplotlib.pyplot as plt  # optional: needed only for a new figure
     except ModuleNotFoundError as error:
         msg = (
-            "Drawing needs matplotlib, which is not installed. Install it with "
-            '`pip install "deadreckon[plot]"`.'
+            "Drawing needs matplotlib, which is not installed. Install it from a "
+            'checkout of deadreckon: `pip install ".[plot]"`.'
         )
         raise ModuleNotFoundError(msg) from error
     _, axes = plt.subplots(figsize=figsize, layout="constrained")

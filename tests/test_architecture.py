@@ -7,6 +7,7 @@ import pytest
 
 LAYERS = [
     "calibration",
+    "estimator._extras",
     "estimator.files",
     "estimator.archive",
     "estimator.progress",

@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from estimator._extras import install_hint
 from estimator.operations.estimation import ConfigurationError
 from estimator.operations.redaction import (
     Discreet,
@@ -256,10 +257,8 @@ def config_schema() -> dict[str, Any]:
 def _require(*packages: str) -> None:
     missing = [name for name in packages if find_spec(name) is None]
     if missing:
-        msg = (
-            f"The nightly job needs {' and '.join(missing)}. "
-            'Install with `pip install "deadreckon[job]"`.'
-        )
+        hint = install_hint("job")
+        msg = f"The nightly job needs {' and '.join(missing)}. {hint}"
         raise ModuleNotFoundError(msg)
 
 

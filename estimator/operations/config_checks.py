@@ -15,6 +15,7 @@ import pandas as pd
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
+from estimator._extras import install_hint
 from estimator.performance_estimator import PerformanceEstimator
 
 if TYPE_CHECKING:
@@ -54,8 +55,9 @@ def check_url(text: str) -> str:
     except ImportError as error:
         remedy = "Install the package of the driver."
         if url.get_backend_name() == "postgresql":
-            extra = '`pip install "deadreckon[postgres]"`'
-            remedy = f'Take "postgresql+psycopg://…" and {extra}.'
+            remedy = (
+                f'Take "postgresql+psycopg://…" and psycopg. {install_hint("postgres")}'
+            )
         msg = f"needs a database driver that is missing. {remedy}"
         raise ValueError(msg) from error
     return text

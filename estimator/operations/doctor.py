@@ -32,8 +32,6 @@ OPTIONAL = {
     "prometheus-client": "job",
     "urllib3": "job",
     "psycopg": "postgres",
-    "pyspark": "spark",
-    "dask": "dask",
 }
 
 
@@ -63,7 +61,7 @@ def examine() -> Iterator[Finding]:
         version = _version(name)
         yield Finding(name=name, text=version or "missing", ok=version is not None)
     for name, extra in OPTIONAL.items():
-        hint = f'– (for it: pip install "{DISTRIBUTION}[{extra}]")'
+        hint = f'– (for it, in a checkout: pip install ".[{extra}]")'
         yield Finding(name=name, text=_version(name) or hint)
     yield _cache_directory()
     yield from map(_import_package, OURS)
@@ -134,7 +132,7 @@ def _import_package(name: str) -> Finding:
         text = (
             f"{', '.join(others)} also installs `{name}`, and files of one overwrite "
             f"those of the other. Uninstall it, then run `pip install "
-            f"--force-reinstall --no-deps {DISTRIBUTION}`."
+            f"--force-reinstall --no-deps .` in a checkout of {DISTRIBUTION}."
         )
         return Finding(name=f"import {name}", text=text, ok=False)
     return Finding(name=f"import {name}", text=str(here.parent))

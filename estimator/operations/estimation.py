@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from estimator._extras import install_hint
 from estimator.files import replacing
 from estimator.operations.sources import (
     CSV,
@@ -178,10 +179,7 @@ def check_job(job: EstimationJob) -> None:
             if target is not None:
                 _check_target(name, target, known, inputs)
         if job.chart is not None and find_spec("matplotlib") is None:
-            msg = (
-                f"{job.chart}: drawing needs matplotlib. "
-                'Install it with `pip install "deadreckon[plot]"`.'
-            )
+            msg = f"{job.chart}: drawing needs matplotlib. {install_hint('plot')}"
             raise ConfigurationError(msg)
         PerformanceEstimator(**job.parameters).check_parameters()
     except (ValueError, TypeError, ModuleNotFoundError) as error:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from estimator._extras import install_hint
 from estimator.files import remove_leftovers, replacing
 
 if TYPE_CHECKING:
@@ -125,10 +126,7 @@ def write_textfile(path: Path, models: Sequence[ModelGauges]) -> None:
         from prometheus_client import CollectorRegistry, generate_latest
         from prometheus_client.registry import Collector
     except ModuleNotFoundError as error:
-        msg = (
-            f"{path}: Prometheus needs prometheus-client. "
-            'Install it with `pip install "deadreckon[job]"`.'
-        )
+        msg = f"{path}: Prometheus needs prometheus-client. {install_hint('job')}"
         raise ModuleNotFoundError(msg, name=error.name) from error
 
     class Snapshot(Collector):

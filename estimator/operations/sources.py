@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from estimator._extras import install_hint
 from estimator.files import replacing
 from estimator.operations import csv_text
 
@@ -146,10 +147,7 @@ def require_pyarrow(path: Path) -> None:
         If pyarrow is missing; it comes with the ``job`` extra.
     """
     if find_spec("pyarrow") is None:
-        msg = (
-            f"{path}: Parquet needs pyarrow. "
-            'Install it with `pip install "deadreckon[job]"`, or use CSV.'
-        )
+        msg = f"{path}: Parquet needs pyarrow. {install_hint('job')} Or use CSV."
         raise ModuleNotFoundError(msg)
 
 

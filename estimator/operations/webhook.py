@@ -16,6 +16,7 @@ from urllib.parse import unquote
 from urllib.request import getproxies, proxy_bypass
 
 from estimator import __version__
+from estimator._extras import install_hint
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse, PoolManager
@@ -127,7 +128,7 @@ def _deliver(
     try:
         import urllib3
     except ModuleNotFoundError as error:
-        msg = 'Webhooks need urllib3. Install it with `pip install "deadreckon[job]"`.'
+        msg = f"Webhooks need urllib3. {install_hint('job')}"
         raise ModuleNotFoundError(msg, name=error.name) from error
     try:
         address = urllib3.util.parse_url(url.strip())  # of a file: with a line end

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from estimator._extras import install_hint
 from estimator.degradation.per_metric import check_names
 from estimator.degradation.verdict import Degradation
 from estimator.degradation.wording import chunk_text
@@ -385,9 +386,7 @@ def _pyplot() -> Any:
     try:
         import matplotlib.pyplot as plt  # optional: needed only for a new figure
     except ModuleNotFoundError as error:
-        msg = (
-            "Plots need matplotlib, which is not installed. "
-            'Install it: pip install "deadreckon[plot]".'
-        )
+        hint = install_hint("plot")
+        msg = f"Plots need matplotlib, which is not installed. {hint}"
         raise ModuleNotFoundError(msg) from error
     return plt

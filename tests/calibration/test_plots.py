@@ -56,5 +56,5 @@ def test_draws_the_decomposition_it_is_given(pyplot):
 def test_missing_matplotlib_says_how_to_get_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    with pytest.raises(ModuleNotFoundError, match=r'pip install "deadreckon\[plot\]"'):
+    with pytest.raises(ModuleNotFoundError, match=r'pip install "\.\[plot\]"'):
         plot_reliability_curve(compute_reliability_curve(P, Y))

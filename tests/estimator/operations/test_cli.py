@@ -315,7 +315,7 @@ def test_output_never_overwrites_an_input(files):
 def test_chart_without_matplotlib_says_what_to_install(files, tmp_path, monkeypatch):
     monkeypatch.setattr(estimation, "find_spec", lambda _: None)
     result = estimate(files, "--chart", tmp_path / "out.png", code=2)
-    assert 'pip install "deadreckon[plot]"' in result.stderr
+    assert 'pip install ".[plot]"' in result.stderr
 
 
 def test_demo_lives_through_its_nights_and_says_where_the_page_is(tmp_path):

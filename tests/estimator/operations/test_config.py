@@ -472,7 +472,7 @@ def test_every_error_is_told_at_once(tmp_path):
 @pytest.mark.parametrize(
     ("kind", "package", "match"),
     [
-        ("postgresql+psycopg", "psycopg", r'`pip install "deadreckon\[postgres\]"`\.'),
+        ("postgresql+psycopg", "psycopg", r'`pip install "\.\[postgres\]"`\.'),
         ("mysql+pymysql", "pymysql", r"Install the package of the driver"),
     ],
 )
@@ -490,7 +490,7 @@ def test_missing_package(tmp_path, monkeypatch, package):
         module, "find_spec", lambda name: None if name == package else found(name)
     )
     with pytest.raises(
-        ModuleNotFoundError, match=rf'{package}\. Install .* "deadreckon\[job\]"'
+        ModuleNotFoundError, match=rf'{package}\. Install .* "\.\[job\]"'
     ):
         load_config(write(tmp_path, SMALL), {})
 

@@ -49,7 +49,7 @@ def test_missing_core_package_is_wrong_and_a_missing_extra_is_not(monkeypatch):
     found = findings()
     assert not found["narwhals"].ok
     assert found["matplotlib"].ok
-    assert 'pip install "deadreckon[plot]"' in found["matplotlib"].text
+    assert 'pip install ".[plot]"' in found["matplotlib"].text
 
 
 def test_no_kernel_cache_is_said_but_nothing_is_wrong(monkeypatch):

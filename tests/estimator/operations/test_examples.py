@@ -134,6 +134,25 @@ def pretend(folder, code):
 
 
 @pytest.mark.skipif(BASH is None, reason="needs bash")
+def test_the_lines_that_a_crontab_has_stay(tmp_path):
+    """The command in the comment runs with a `crontab` that keeps a file."""
+    [command] = re.findall(r"^# +(\(crontab .*)$", read("cron/crontab"), re.MULTILINE)
+    table = tmp_path / "table"
+    table.write_text("0 1 * * * backup\n", encoding="utf-8")
+    program = tmp_path / "crontab-program"
+    program.write_text(
+        f'#!/bin/sh\ncase "$1" in -l) cat {table};; *) cat "$1" > {table}.new && '
+        f"mv {table}.new {table};; esac\n"
+    )
+    program.chmod(0o755)
+    script = re.sub(r"\bcrontab -", f"{program} -", command)
+    done = run(script, cwd=EXAMPLES / "cron")
+    assert done.returncode == 0, done.stderr
+    expected = "0 1 * * * backup\n" + read("cron/crontab")
+    assert table.read_text(encoding="utf-8") == expected
+
+
+@pytest.mark.skipif(BASH is None, reason="needs bash")
 def test_cron_line_is_bash():
     assert "SHELL=/bin/bash" in read("cron/crontab").splitlines()
     assert run(cron_line(), flags=["-n"]).returncode == 0

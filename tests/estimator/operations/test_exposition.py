@@ -181,5 +181,5 @@ def test_paths_that_nobody_would_read(tmp_path):
 
 def test_without_the_client_it_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "prometheus_client", None)
-    with pytest.raises(ModuleNotFoundError, match=r'pip install "deadreckon\[job\]"'):
+    with pytest.raises(ModuleNotFoundError, match=r'pip install "\.\[job\]"'):
         write_textfile(tmp_path / "a.prom", [CREDIT])

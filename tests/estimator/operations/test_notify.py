@@ -539,7 +539,7 @@ def test_attempts_and_times_are_positive(options):
 
 def test_without_urllib3_it_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "urllib3", None)
-    with pytest.raises(ModuleNotFoundError, match=r'pip install "deadreckon\[job\]"'):
+    with pytest.raises(ModuleNotFoundError, match=r'pip install "\.\[job\]"'):
         post("http://127.0.0.1/")
 
 

@@ -147,10 +147,10 @@ def test_binary_csv(tmp_path):
 
 def test_parquet_without_pyarrow_says_what_to_install(tmp_path, frame, monkeypatch):
     monkeypatch.setattr(sources, "find_spec", lambda _: None)
-    with pytest.raises(ModuleNotFoundError, match=r'pip install "deadreckon\[job\]"'):
+    with pytest.raises(ModuleNotFoundError, match=r'pip install "\.\[job\]"'):
         write_frame(frame, tmp_path / "a.parquet")
     (tmp_path / "a.parquet").write_bytes(b"PAR1")
-    with pytest.raises(ModuleNotFoundError, match=r'pip install "deadreckon\[job\]"'):
+    with pytest.raises(ModuleNotFoundError, match=r'pip install "\.\[job\]"'):
         read_frame(tmp_path / "a.parquet", ["score"])
 
 
