@@ -75,7 +75,7 @@ def count_hours(
         If a row has no time or no id, or cannot be read.
     """
     time, identity = quoted(TIME), quoted(ID)
-    condition = _between(TIME, after, until, or_missing=True)
+    condition = between(TIME, after, until, or_missing=True)
     found = _numpy(
         engine,
         predictions,
@@ -123,7 +123,7 @@ def count_labeled_hours(
         How many such labels there are, whether or not a prediction is known.
     """
     at = (
-        _between(AT, after, until, or_missing=after is None)
+        between(AT, after, until, or_missing=after is None)
         if AT in labels.roles
         else "true"
     )
@@ -134,7 +134,7 @@ def count_labeled_hours(
         engine,
         labels,
         f"""SELECT date_trunc('hour', {quoted(TIME)}) AS "hour", count(*) AS "rows"
-            FROM {scan(predictions)} WHERE {_between(TIME, None, until)}
+            FROM {scan(predictions)} WHERE {between(TIME, None, until)}
             AND {quoted(ID)} IN {chosen} GROUP BY 1 ORDER BY 1""",
     )
     hours = Hours(hour=_filled(found["hour"]), count=found["rows"].astype("i8"))
@@ -211,7 +211,7 @@ def read_rows(
             f"""CREATE OR REPLACE TEMP TABLE "#rows" AS
                 SELECT {", ".join([identity, time, *others])}
                 FROM {scan(predictions)}
-                WHERE ({inside}) AND {_between(TIME, None, until)}"""
+                WHERE ({inside}) AND {between(TIME, None, until)}"""
         )
         n_rows, n_ids = engine.execute(
             f'SELECT count(*), count(DISTINCT {identity}) FROM "#rows"'
@@ -272,7 +272,7 @@ def _pick_labels(engine: "duckdb.DuckDBPyConnection", labels: Feed, until: Any) 
     """Make a table of the label that counts for each of the rows."""
     identity, label, at = quoted(ID), quoted(LABEL), quoted(AT)
     timed = AT in labels.roles
-    came = _between(AT, None, until, or_missing=True) if timed else "true"
+    came = between(AT, None, until, or_missing=True) if timed else "true"
     with readable(labels.name, labels.where):
         # Files tell the range of ids in their parts: most need not be opened.
         ends = engine.execute(
@@ -323,7 +323,8 @@ def _numpy(
     return found
 
 
-def _between(role: str, after: Any, until: Any, *, or_missing: bool = False) -> str:
+def between(role: str, after: Any, until: Any, *, or_missing: bool = False) -> str:
+    """Return SQL of whether a time lies in (after, until]."""
     name = quoted(role)
     parts = []
     if after is not None:

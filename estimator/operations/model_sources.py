@@ -24,6 +24,7 @@ from estimator.operations.feed import (
 )
 from estimator.operations.file_versions import is_same_content
 from estimator.operations.intake import count_hours, count_labeled_hours
+from estimator.operations.row_ids import check_ids, check_new_ids
 from estimator.operations.staging import describe_location, stage
 from estimator.operations.store import ModelState
 
@@ -247,6 +248,39 @@ def _where(location: FileLocation | SqlLocation) -> str:
     if isinstance(location, SqlLocation):
         return describe_location(location)
     return ", ".join(location.patterns)
+
+
+def check_row_ids(
+    engine: "duckdb.DuckDBPyConnection",
+    feeds: Feeds,
+    state: ModelState,
+    until: Any,
+    *,
+    everything: bool,
+) -> None:
+    """Refuse ids of new rows that belong to another row as well.
+
+    Parameters
+    ----------
+    everything : bool
+        Whether all rows are new: no chunk that is stored counts any more.
+
+    Raises
+    ------
+    DataError
+        Naming ids, times and files.
+    """
+    predictions = feeds.predictions
+    if everything or predictions.pieces is None:
+        check_ids(engine, predictions, until=until)
+        return
+    check_new_ids(
+        engine,
+        predictions,
+        pieces=_new_pieces(predictions, state),
+        after=None if state.until is None else as_datetime(state.until),
+        until=until,
+    )
 
 
 def touched_hours(

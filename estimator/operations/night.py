@@ -47,6 +47,7 @@ from estimator.operations.intake import Hours, count_arrivals
 from estimator.operations.model_sources import (
     Feeds,
     as_datetime,
+    check_row_ids,
     open_feeds,
     touched_hours,
 )
@@ -156,6 +157,8 @@ def run_night(
                 hours, remarks = touched_hours(engine, feeds, state, until)
         with progress.stage("reading and counting"):
             spans = find_spans(engine, feeds, epochs, hours, since, until)
+            if spans:
+                check_row_ids(engine, feeds, state, until, everything=everything)
             touched, lost = count_touched(
                 engine, feeds, epochs, spans, until, known, counts
             )
