@@ -24,6 +24,12 @@ if TYPE_CHECKING:
     from estimator.operations.config_layout import Retrained
 
 MODEL_NAME = r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}"
+# Well-known databases that cannot hold the store. (Others are refused as well, but are
+# not named: a URL may hold a secret anywhere.)
+_NO_STORES = (
+    "mysql", "mariadb", "oracle", "mssql", "snowflake", "bigquery", "duckdb",
+    "redshift", "cockroachdb", "clickhouse", "mongodb", "databricks", "trino",
+)  # fmt: skip
 _MEMORY = re.compile(r"(?=.*[1-9])\d+(\.\d+)? ?[KMGT]i?B", re.IGNORECASE)
 
 
@@ -63,11 +69,31 @@ def check_url(text: str) -> str:
     return text
 
 
+def check_source(text: str, info: "ValidationInfo") -> str:
+    """Return the URL of a database that is read; a file of SQLite is absolute."""
+    return _with_absolute_file(make_url(check_url(text)), info)
+
+
+def _with_absolute_file(url: URL, info: "ValidationInfo") -> str:
+    path = url.database
+    if url.get_backend_name() == "sqlite" and path and not path.startswith("file:"):
+        url = url.set(database=str(_absolute(path, info)))
+    return url.render_as_string(hide_password=False)
+
+
 def check_store(text: str, info: "ValidationInfo") -> str:
     """Return the URL of the store; a path is one of SQLite."""
     if "://" not in text:
         url = URL.create("sqlite", database=str(_absolute(text, info)))
         return url.render_as_string(hide_password=False)
+    scheme = text.partition("://")[0].partition("+")[0].lower()
+    if scheme in _NO_STORES:  # whether or not there is a driver
+        msg = (
+            f"must be a database of SQLite or PostgreSQL, got one of {scheme}, which "
+            'is not supported. Take a path ("deadreckon.db"), "sqlite:///…" or '
+            '"postgresql+psycopg://…".'
+        )
+        raise ValueError(msg)
     url = make_url(check_url(text))
     kind = url.get_backend_name()
     in_memory = kind == "sqlite" and url.database in (None, "", ":memory:")
@@ -78,7 +104,7 @@ def check_store(text: str, info: "ValidationInfo") -> str:
             'example: store = "deadreckon.db".'
         )
         raise ValueError(msg)
-    return text
+    return _with_absolute_file(url, info)
 
 
 def check_path(text: str, info: "ValidationInfo") -> Path:

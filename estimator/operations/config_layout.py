@@ -88,8 +88,9 @@ class Database(Table):
     model_config = ConfigDict(
         json_schema_extra={"oneOf": [{"required": ["table"]}, {"required": ["query"]}]}
     )
-    url: Annotated[Text, AfterValidator(checks.check_url)] = _key(
-        "Database URL, as SQLAlchemy reads it; within a password, @ is %40.",
+    url: Annotated[Text, AfterValidator(checks.check_source)] = _key(
+        "Database URL, as SQLAlchemy reads it; within a password, @ is %40. A relative "
+        "path of SQLite begins at this file's folder.",
         "postgresql+psycopg://reader:${DB_PASSWORD}@host/name",
     )
     table: Text = _optional("Table to read, or else `query`.", "outcomes")

@@ -426,12 +426,17 @@ def check_join(predictions: Feed, labels: Feed) -> None:
         raise DataError(msg)
 
 
-def scan(feed: Feed, pieces: Collection[str] | None = None) -> str:
+def scan(
+    feed: Feed, pieces: Collection[str] | None = None, *, with_files: bool = False
+) -> str:
     """Return SQL of the feed's rows, or of those in some of its files."""
     parts = [f"{_typed(feed, role)} AS {quoted(role)}" for role in feed.roles]
     parts += [_passed_on(feed, column) for column in feed.others]
     files = feed.pieces if pieces is None else pieces
-    relation = rows_sql(files, feed.table, feed.csv_kinds, hive=feed.hive)
+    parts += ["filename"] if with_files else []
+    relation = rows_sql(
+        files, feed.table, feed.csv_kinds, hive=feed.hive, with_files=with_files
+    )
     return f"(SELECT {', '.join(parts)} FROM {relation})"
 
 

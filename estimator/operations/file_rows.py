@@ -76,6 +76,7 @@ def rows_sql(
     csv_kinds: Mapping[str, str],
     *,
     hive: bool,
+    with_files: bool = False,
 ) -> str:
     """Return SQL of the rows of files, or of a temporary table.
 
@@ -83,16 +84,22 @@ def rows_sql(
     ----------
     csv_kinds : mapping of str to str
         By column of CSV files, as what its texts are read; others are not read.
+    with_files : bool, default=False
+        Whether a column `filename` says from which file each row is.
     """
     if table is not None:
         return quoted(table)
     parquet, csv = by_format(pieces)
     parts = []
+    files = ", filename = true)" if with_files else ")"
     if parquet:
-        parts.append(f"FROM {parquet_sql(parquet, hive)}")
+        parts.append(f"FROM {parquet_sql(parquet, hive)[:-1]}{files}")
     if csv:
-        read = ", ".join(_read_as(c, kind) for c, kind in csv_kinds.items()) or "1"
-        parts.append(f"SELECT {read} FROM {csv_sql(csv, hive)}")
+        read = [_read_as(column, kind) for column, kind in csv_kinds.items()]
+        read += ["filename"] if with_files else []
+        parts.append(
+            f"SELECT {', '.join(read) or '1'} FROM {csv_sql(csv, hive)[:-1]}{files}"
+        )
     return f"({' UNION ALL BY NAME '.join(parts)})"
 
 

@@ -74,6 +74,7 @@ def open_feeds(
     state: ModelState,
     *,
     numeric_features: Collection[str] = (),
+    limit: int | None = None,
 ) -> Feeds:
     """Look for the files, or copy what is needed out of a database.
 
@@ -85,6 +86,8 @@ def open_feeds(
         What earlier runs have read: what is new must be of its kind.
     numeric_features : collection of str
         Features that the reference has as numbers.
+    limit : int, optional
+        Copy so many rows out of a database at most, to look at them.
 
     Raises
     ------
@@ -95,7 +98,7 @@ def open_feeds(
     """
     parameters = settings.parameters
     names = columns_of(parameters)
-    model_columns = _columns_of_model(parameters)
+    model_columns = columns_of_model(parameters)
     y_true = parameters.get("y_true", "y_true")
     labeled_at = parameters.get("labeled_at")
     came = {} if labeled_at is None else {AT: labeled_at}
@@ -127,7 +130,7 @@ def open_feeds(
             before = state.pieces.get(rows.name)
             pieces[rows.name] = find_pieces(engine, rows.location, rows.name, before)
         else:
-            tables[rows.name] = _stage(engine, rows, since, model_columns)
+            tables[rows.name] = _stage(engine, rows, since, model_columns, limit)
     if pieces.get(PREDICTIONS) == {}:
         msg = (
             f"predictions: no file matches {_where(settings.predictions)}. Correct the "
@@ -198,6 +201,7 @@ def _stage(
     rows: _Rows,
     since: pd.Timestamp | None,
     numbers: Collection[str],
+    limit: int | None,
 ) -> str:
     """Copy rows of a database into a temporary table; return its name."""
     assert isinstance(rows.location, SqlLocation)  # noqa: S101
@@ -215,6 +219,7 @@ def _stage(
         since=since,
         by=rows.roles.get(rows.by),
         present=rows.roles[ID] if rows.name == LABELS else None,
+        limit=limit,
     )
     return table
 
@@ -225,14 +230,14 @@ def _is_hive(location: FileLocation | SqlLocation) -> bool:
 
 def columns_of(parameters: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the columns of predictions beside id and time."""
-    named = [*_columns_of_model(parameters)]
+    named = [*columns_of_model(parameters)]
     named += several(parameters.get("segments"))
     if parameters.get("method", "auto") != "cbpe":
         named += several(parameters.get("features"))
     return tuple(dict.fromkeys(named))
 
 
-def _columns_of_model(parameters: Mapping[str, Any]) -> tuple[str, ...]:
+def columns_of_model(parameters: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the columns of score and, if there is one, decision."""
     score = parameters.get("y_pred_proba", "y_pred_proba")
     decision = parameters.get("y_pred")

@@ -116,6 +116,11 @@ def run(
     with _spoken(as_json=as_json, informed=shown or check or as_json):
         settings = _load(config)
         if check:
+            with _guarded(settings):
+                from estimator.operations.inspection import inspect_job
+
+                for remark in inspect_job(settings):
+                    log.warning("%s.", settings.redact(remark))
             log.info("%s is sound: %s.", config, _models(settings))
             _say_end(0, as_json=as_json)
             return

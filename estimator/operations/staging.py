@@ -5,7 +5,9 @@ Only the columns that are needed, and only the time that is looked back to.
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from estimator.operations.estimation import DataError
 from estimator.operations.redaction import describe_url
@@ -43,6 +45,7 @@ def stage(
     since: "pd.Timestamp | None" = None,
     by: str | None = None,
     present: str | None = None,
+    limit: int | None = None,
 ) -> None:
     """Copy rows into ``table``.
 
@@ -56,6 +59,8 @@ def stage(
         Only rows whose column ``by`` is at least this, or missing. In UTC.
     present : str, optional
         Only rows in which this column is not missing.
+    limit : int, optional
+        At most so many rows.
 
     Raises
     ------
@@ -68,7 +73,7 @@ def stage(
 
     where = describe_location(location)
     with _spoken_for(name, where):
-        source = sa.create_engine(location.url)
+        source = sa.create_engine(_read_only(location.url, name))
         try:
             with source.connect() as connection:
                 relation = _relation(connection, location)
@@ -76,7 +81,8 @@ def stage(
                 there = {column.name for column in relation.columns}
                 if optional and location.table is not None:
                     kinds |= {c: k for c, k in optional.items() if c in there}
-                _copy(engine, connection, relation, table, kinds, since, by, present)
+                query = _query(connection, relation, kinds, since, by, present)
+                _copy(engine, connection, query.limit(limit), table, kinds)
         finally:
             source.dispose()
 
@@ -96,17 +102,30 @@ def _relation(connection: "sa.Connection", location: "SqlLocation") -> "sa.FromC
     return statement.columns(*(sa.column(name) for name in names)).subquery("q")
 
 
-def _copy(
-    engine: "duckdb.DuckDBPyConnection",
+def _read_only(text: str, name: str) -> "sa.URL":
+    """Return a URL by which nothing is made: SQLite would make an empty file."""
+    import sqlalchemy as sa
+
+    url = sa.make_url(text)
+    path = str(url.database)
+    if url.get_backend_name() != "sqlite" or path.startswith("file:"):
+        return url
+    if not Path(path).is_file():
+        msg = f"{name}: there is no database file {path}. Correct the URL."
+        raise DataError(msg)
+    query = {**url.query, "mode": "ro", "uri": "true"}
+    return url.set(database=f"file:{quote(path)}", query=query)
+
+
+def _query(
     connection: "sa.Connection",
     relation: "sa.FromClause",
-    table: str,
     kinds: Mapping[str, str],
     since: "pd.Timestamp | None",
     by: str | None,
     present: str | None,
-) -> None:
-    import pandas as pd
+) -> "sa.Select[Any]":
+    """Return the query of the columns that are there, of the rows that are wanted."""
     import sqlalchemy as sa
 
     missing = [name for name in kinds if name not in relation.columns]
@@ -120,6 +139,19 @@ def _copy(
         )
     if present in wanted:
         query = query.where(relation.columns[present].is_not(None))
+    return query
+
+
+def _copy(
+    engine: "duckdb.DuckDBPyConnection",
+    connection: "sa.Connection",
+    query: "sa.Select[Any]",
+    table: str,
+    kinds: Mapping[str, str],
+) -> None:
+    import pandas as pd
+
+    wanted = [column.name for column in query.selected_columns]
     streamed = connection.execution_options(
         stream_results=True, max_row_buffer=ROWS_AT_A_TIME
     )
@@ -205,22 +237,36 @@ def _times(values: "pd.Series[Any]") -> "pd.Series[Any]":
 @contextmanager
 def _spoken_for(name: str, where: str) -> Iterator[None]:
     """Turn what a database says into an error that says which."""
+    import pandas.errors
     import sqlalchemy.exc
 
     try:
         yield
-    except (sqlalchemy.exc.OperationalError, sqlalchemy.exc.InterfaceError) as error:
-        first = _first_line(error)
-        # SQLite's words for a missing table or column, and for a wrong query.
-        if first.startswith("no such") or "syntax error" in first:
-            raise DataError(_unreadable(name, where, first)) from error
-        msg = (
-            f"{name}: the database {where} does not answer ({first}). Nothing was "
-            "stored; the next run takes up from here."
-        )
-        raise SourceUnavailable(msg) from error
+    except pandas.errors.DatabaseError as error:  # has the real one as its cause
+        raise _as_ours(name, where, error.__cause__ or error) from error
     except (sqlalchemy.exc.SQLAlchemyError, ValueError, TypeError) as error:
-        raise DataError(_unreadable(name, where, _first_line(error))) from error
+        if isinstance(error, DataError):
+            raise
+        raise _as_ours(name, where, error) from error
+
+
+def _as_ours(name: str, where: str, error: BaseException) -> Exception:
+    import sqlalchemy.exc
+
+    from estimator.operations.store import refuses_a_value
+
+    silent = (sqlalchemy.exc.OperationalError, sqlalchemy.exc.InterfaceError)
+    first = _first_line(error)
+    # SQLite's words for a missing table or column, a wrong query, and bytes that are no
+    # text.
+    wrong = first.startswith(("no such", "Could not decode")) or "syntax error" in first
+    if not isinstance(error, silent) or wrong or refuses_a_value(error):
+        return DataError(_unreadable(name, where, first))
+    msg = (
+        f"{name}: the database {where} does not answer ({first}). Nothing was "
+        "stored; the next run takes up from here."
+    )
+    return SourceUnavailable(msg)
 
 
 def _unreadable(name: str, where: str, reason: str) -> str:

@@ -7,7 +7,7 @@ import sys
 import tomllib
 import traceback
 from pathlib import Path
-from urllib.parse import quote, quote_plus
+from urllib.parse import quote, quote_plus, unquote
 
 import duckdb
 import pandas as pd
@@ -135,10 +135,10 @@ def test_every_setting_of_a_whole_file(tmp_path):
         str(tmp_path / "data/predictions/*.parquet"),
         "s3://bucket/more/*.csv",
     )
-    assert credit.labels == SqlLocation(
-        url="sqlite:///reader:hunter2.db",
-        query="select id, y_true, labeled_at from outcomes",
-    )
+    assert isinstance(credit.labels, SqlLocation)
+    assert credit.labels.query == "select id, y_true, labeled_at from outcomes"
+    url = make_url(credit.labels.url)
+    assert unquote(str(url.database)) == f"{tmp_path}/reader:hunter2.db"
     assert credit.lookback == pd.Timedelta(days=180)
     assert credit.parameters == {
         "chunk": "D",
@@ -205,11 +205,22 @@ def test_store_of_any_name_is_the_file_of_that_name(tmp_path, name):
 
 @pytest.mark.parametrize(
     "url",
-    ["sqlite:///relative.db", "sqlite:////data/store.db", "sqlite:///a?timeout=5"],
+    ["relative.db", "/data/store.db", "a?timeout=5"],
 )
-def test_urls_are_left_alone(tmp_path, url):
-    path = write(tmp_path, changed(job__store=f'store = "{url}"'))
-    assert load_config(path, {}).job.store == url
+def test_files_in_urls_begin_at_the_folder_of_the_configuration(tmp_path, url):
+    path = write(tmp_path, changed(job__store=f'store = "sqlite:///{url}"'))
+    absolute = url if url.startswith("/") else f"{tmp_path}/{url}"
+    assert load_config(path, {}).job.store == f"sqlite:///{absolute}"
+
+
+@pytest.mark.parametrize("scheme", ["mysql", "mysql+pymysql", "MariaDB", "duckdb"])
+def test_stores_that_are_not_supported(tmp_path, scheme):
+    store = f'store = "{scheme}://u:geheim@h/db"'
+    [message] = refusal(tmp_path, changed(job__store=store))
+    assert "must be a database of SQLite or PostgreSQL, got one of " in message
+    assert "not supported" in message
+    assert '"postgresql+psycopg://…"' in message
+    assert "geheim" not in message
 
 
 def test_dates_of_toml_are_edges(tmp_path):
