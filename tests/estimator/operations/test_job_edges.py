@@ -309,6 +309,7 @@ def test_labels_of_a_database_of_which_some_are_missing(tmp_path, monkeypatch, f
 
 
 def test_a_wrong_query_is_no_silence(world, tmp_path, caplog):
+    (tmp_path / "source.db").touch()  # an empty database
     url = f"sqlite:///{tmp_path / 'source.db'}"
     edit(world, '"labels/*.parquet"', f'{{ url = "{url}", query = "selct 1" }}')
     assert world.run() == BAD_DATA
