@@ -8,6 +8,7 @@ if the system says what it said, the content is not read again.
 
 import hashlib
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 # Clocks of file systems tick in up to two seconds (FAT, some network drives): a file
@@ -54,6 +55,22 @@ def version_of(path: Path, before: str | None = None) -> str:
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return f"{digest} {marks}"
+
+
+def versions_as_before(
+    pieces: Mapping[str, Mapping[str, str]], before: Mapping[str, Mapping[str, str]]
+) -> dict[str, dict[str, str]]:
+    """Return the versions of files, by feed, with those of before where these hold."""
+    versions_by_feed: dict[str, dict[str, str]] = {}
+    for feed, versions in pieces.items():
+        earlier = before.get(feed, {})
+        versions_by_feed[feed] = {
+            path: earlier[path]
+            if is_same_content(version, earlier.get(path))
+            else version
+            for path, version in versions.items()
+        }
+    return versions_by_feed
 
 
 def is_same_content(version: str, before: str | None) -> bool:

@@ -43,6 +43,7 @@ from estimator.operations.config import JobSettings, ModelSettings, NotifySettin
 from estimator.operations.epochs import fit_epochs, numeric_features
 from estimator.operations.estimation import ConfigurationError
 from estimator.operations.feed import AT, open_engine
+from estimator.operations.file_versions import versions_as_before
 from estimator.operations.intake import Hours, count_arrivals
 from estimator.operations.model_sources import (
     Feeds,
@@ -174,6 +175,9 @@ def run_night(
         overdue=state.overdue,
     )
     if not touched and not changed:
+        # Nothing is written that says nothing new.
+        pieces = versions_as_before(feeds.pieces, state.pieces)
+        night = replace(night, pieces=pieces)
         return Findings(night=night, n_touched=0, remarks=tuple(remarks))
     with progress.stage("estimating"):
         # Those just counted are read back as well: so every night has the same.

@@ -75,3 +75,11 @@ def test_a_file_that_has_just_changed_is_read_again(file, monkeypatch):
 def test_nothing_was_seen_before(file):
     assert not is_same_content(version_of(file), None)
     assert not is_same_content(version_of(file), "14:1767600000")  # of earlier versions
+
+
+def test_a_run_without_news_writes_no_other_versions():
+    before = {"labels": {"a": "hash ?", "b": "other 1:2:3:4"}}
+    now = {"labels": {"a": "hash 1:2:3:4", "b": "new 1:2:3:4", "c": "hash ?"}}
+    assert file_versions.versions_as_before(now, before) == {
+        "labels": {"a": "hash ?", "b": "new 1:2:3:4", "c": "hash ?"}
+    }
