@@ -163,7 +163,7 @@ def count_arrivals(
         engine,
         labels,
         f"""SELECT date_trunc('hour', {at}) AS "hour", count(*) AS "rows"
-            FROM {scan(labels)} WHERE {at} IS NOT NULL AND {_between(AT, None, until)}
+            FROM {scan(labels)} WHERE {at} IS NOT NULL AND {between(AT, None, until)}
             AND {quoted(LABEL)} IS NOT NULL GROUP BY 1 ORDER BY 1""",
     )
     return Hours(hour=_filled(found["hour"]), count=found["rows"].astype("i8"))
