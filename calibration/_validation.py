@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
+LARGEST_WEIGHT = 1e100
 
 
 def check_vector(values: ArrayLike, *, name: str) -> Floats:
@@ -21,6 +22,8 @@ def check_vector(values: ArrayLike, *, name: str) -> Floats:
         If it is not one-dimensional, or empty.
     """
     try:
+        if np.iscomplexobj(values):
+            raise TypeError  # noqa: TRY301
         array = np.ascontiguousarray(values, dtype=np.float64)
     except (TypeError, ValueError) as error:
         found = np.asarray(values, dtype=object).ravel()
@@ -177,6 +180,13 @@ def check_sample_weight(
         msg = (
             f"`{name}` must be finite and >= 0, but {name}[{first}] = {array[first]:g}."
             " Clip the weights, and give rows to be left out the weight 0."
+        )
+        raise ValueError(msg)
+    if array.max() > LARGEST_WEIGHT:
+        msg = (
+            f"`{name}` must be at most {LARGEST_WEIGHT:g}, whose square times the rows "
+            f"is still a number, but the largest is {array.max():g}. Divide the "
+            "weights by their mean."
         )
         raise ValueError(msg)
     if not array.any():

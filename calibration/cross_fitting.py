@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from itertools import pairwise
+from numbers import Integral
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -53,6 +54,8 @@ def blocked_folds(n_rows: int, n_splits: int = 5) -> list[tuple[int, int]]:
 
     Raises
     ------
+    TypeError
+        If the number of folds is no whole number.
     ValueError
         If there are fewer than two folds, or fewer rows than folds.
 
@@ -61,6 +64,9 @@ def blocked_folds(n_rows: int, n_splits: int = 5) -> list[tuple[int, int]]:
     >>> blocked_folds(10, n_splits=3)
     [(0, 3), (3, 6), (6, 10)]
     """
+    if not isinstance(n_splits, Integral) or isinstance(n_splits, bool):
+        msg = f"`n_splits` must be a whole number >= 2, got {n_splits!r}."
+        raise TypeError(msg)
     if n_splits < 2:
         msg = f"`n_splits` must be >= 2, got {n_splits}."
         raise ValueError(msg)

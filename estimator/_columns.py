@@ -3,7 +3,8 @@
 import math
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
-from numbers import Number
+from decimal import Decimal
+from numbers import Real
 from typing import Any
 
 import narwhals as nw
@@ -240,7 +241,7 @@ def _from_objects(values: NDArray[Any], refusal: str) -> NDArray[np.float64]:
     missing = pd.isna(values)
     known = values[~missing]
     kinds = set(map(type, known))
-    if not all(issubclass(kind, Number | np.bool_) for kind in kinds):
+    if not all(issubclass(kind, Real | Decimal | np.bool_) for kind in kinds):
         raise TypeError(refusal)
     out = np.full(values.size, np.nan)
     out[~missing] = known.astype(np.float64)

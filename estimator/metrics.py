@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from numbers import Real
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,7 +34,6 @@ MAX_CHANCE_UNDEFINED = 0.05
 # Variances are squares of costs, and neither they nor their sums over rows may overflow
 # or vanish.
 _SMALLEST_COST, _LARGEST_COST = 1e-100, 1e100
-_INFINITY = float("inf")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -408,14 +408,18 @@ def _business_value(costs: Mapping[str, float] | None) -> Metric:
         )
         raise ValueError(msg)
     for cell in CELL_NAMES:
-        number = costs[cell]
-        if not isinstance(number, Real) or not -_INFINITY < number < _INFINITY:
+        given: Any = costs[cell]
+        # NumPy compares its own numbers in their type, where 1e100 may not exist.
+        number = given.item() if isinstance(given, np.generic) else given
+        if not isinstance(number, Real) or not _is_below(number, np.inf):
             msg = (
-                f"`business_costs` must be finite numbers, got {cell}={number!r}. "
+                f"`business_costs` must be finite numbers, got {cell}={given!r}. "
                 f"For example: {example}."
             )
             raise ValueError(msg)
-        if number != 0 and not _SMALLEST_COST <= abs(number) <= _LARGEST_COST:
+        if number != 0 and (
+            _is_below(number, _SMALLEST_COST) or not _is_below(number, _LARGEST_COST)
+        ):
             msg = (
                 "`business_costs` must be 0 or between 1e-100 and 1e100 in size, whose "
                 f"squares are still numbers, but {cell} is not. Count in another unit "
@@ -425,6 +429,11 @@ def _business_value(costs: Mapping[str, float] | None) -> Metric:
     tn, fp, fn, tp = (float(costs[cell]) for cell in CELL_NAMES)
     bounds = -np.inf, np.inf
     return _total(BUSINESS_VALUE, (tn, fp, fn, tp), bounds, higher_is_better=True)
+
+
+def _is_below(number: Any, size: float) -> bool:
+    """Whether a number is smaller than that in size; NaN is not."""
+    return bool(abs(number) < size)
 
 
 def undefined_reasons(

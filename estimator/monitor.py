@@ -46,7 +46,11 @@ from estimator.monitoring import (
     performance_of,
     take_stock,
 )
-from estimator.performance_estimator import PerformanceEstimator, same_value
+from estimator.performance_estimator import (
+    PerformanceEstimator,
+    is_column_name,
+    same_value,
+)
 from estimator.reference import Reference
 from estimator.results import Performance
 from estimator.unlabelled import features_of
@@ -141,6 +145,9 @@ class Monitor:
     def __init__(self, estimator: PerformanceEstimator, row_id: Hashable) -> None:
         check_is_fitted(estimator, "reference_")
         estimator.check_as_fitted()
+        if row_id is None or not is_column_name(row_id):
+            msg = f"`row_id` must be the name of a column, got {row_id!r}. Name one."
+            raise TypeError(msg)
         # Reentrant: public methods may call one another.
         self._lock = threading.RLock()
         self.row_id = row_id

@@ -466,7 +466,7 @@ class PerformanceEstimator(BaseEstimator):  # type: ignore[misc]
         for role in COLUMN_ROLES:
             name = getattr(self, role)
             needed = role in ("y_pred_proba", "y_true")
-            if (name is None and needed) or not _is_hashable(name):
+            if (name is None and needed) or not is_column_name(name):
                 rule = "the name of a column" + ("" if needed else " or None")
                 msg = f"`{role}` must be {rule}, got {name!r}. Name a column."
                 raise TypeError(msg)
@@ -478,7 +478,9 @@ class PerformanceEstimator(BaseEstimator):  # type: ignore[misc]
                     f"a {type(names).__name__}. Pass a list."
                 )
                 raise TypeError(msg)
-            wrong = [n for n in column_names(names) if n is None or not _is_hashable(n)]
+            wrong = [
+                n for n in column_names(names) if n is None or not is_column_name(n)
+            ]
             if wrong:
                 msg = (
                     f"`{role}` must be names of columns, got {wrong[0]!r} among them. "
@@ -598,12 +600,13 @@ def same_value(ours: Any, theirs: Any) -> bool:
     return bool(np.array_equal(np.asarray(ours, object), np.asarray(theirs, object)))
 
 
-def _is_hashable(value: object) -> bool:
+def is_column_name(name: object) -> bool:
+    """Whether a frame can find a column by this name: one that equals itself."""
     try:
-        hash(value)
-    except TypeError:
+        hash(name)
+        return bool(name == name)
+    except (TypeError, ValueError):  # a list; a missing value, which equals nothing
         return False
-    return True
 
 
 def _is_number(value: object) -> bool:

@@ -142,8 +142,9 @@ def _times(performance: Performance, rows: NDArray[np.int64]) -> Any:
     if performance.start.dtype.kind != "M":
         return None
     start = performance.start[rows]
-    if isinstance(performance.chunk[rows[0]], str):
-        label = performance.chunk[rows]
+    label = performance.chunk[rows]
+    # A batch may have other chunks than the reference: counted rows beside weeks.
+    if all(isinstance(name, str) for name in label.tolist()):
         times = pd.to_datetime(label.tolist(), format="ISO8601", utc=True)
         times = pd.DatetimeIndex(times).tz_localize(None)
         shared = np.flatnonzero(label[1:] == label[:-1]) + 1

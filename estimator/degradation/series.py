@@ -225,7 +225,14 @@ def _read_times(
     """Return the times as given, in typical spacings since the first, and the unit."""
     if times is None:
         return np.arange(n), np.arange(n, dtype=np.float64), 1.0
-    given: pd.Index[Any] = pd.Index(times)  # type: ignore[arg-type]
+    try:
+        given: pd.Index[Any] = pd.Index(times)  # type: ignore[arg-type]
+    except (TypeError, ValueError) as error:
+        msg = (
+            "`times` must be a sequence of numbers or timestamps, one per chunk; got "
+            f"{times!r}."
+        )
+        raise TypeError(msg) from error
     if given.size != n:
         msg = f"`times` must have one entry per chunk, got {given.size} for {n}."
         raise ValueError(msg)

@@ -128,7 +128,7 @@ def _period_unit(verdict: "Degradation") -> str:
 
 def _dates(chunks: Any) -> pd.DatetimeIndex | None:
     """Return the chunks as dates, if that is what they are."""
-    if isinstance(chunks[0], str):
+    if all(isinstance(label, str) for label in chunks):
         try:
             return pd.DatetimeIndex(pd.to_datetime(list(chunks), format="ISO8601"))
         except ValueError:
