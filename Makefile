@@ -9,11 +9,14 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
 # Twice quiet: errors are shown, warnings about the machine's own pip settings are not.
 PIP_INSTALL := -m pip --quiet --quiet install
+# A dot a second in a terminal, as long as the shell of the recipe lives.
+DOTS := if [ -t 2 ]; then (while kill -0 $$$$ 2>/dev/null; do printf . >&2; sleep 1; done) & \
+  dots=$$!; trap 'kill $$dots 2>/dev/null; echo >&2' EXIT; trap 'exit 130' INT TERM; fi
 
 .PHONY: demo test check kernels wheel floors notebooks bench clean help
 
 help:
-	@echo "make demo       install, live through a simulated lender's months, night by night"
+	@echo "make demo       install, live through a simulated lender's months, draw the page"
 	@echo "make test       install, run all tests"
 	@echo "make check      ruff, ruff format, mypy --strict"
 	@echo "make kernels    the kernels' tests in plain Python (no JIT)"
@@ -31,12 +34,12 @@ $(VENV)/bin/python:
 
 $(VENV)/.demo-installed: pyproject.toml | $(VENV)/bin/python
 	@echo "==> installing deadreckon (about a minute)"
-	@$(BIN)/python $(PIP_INSTALL) --editable '.[plot,job]'
+	@$(DOTS); $(BIN)/python $(PIP_INSTALL) --editable '.[plot,job]'
 	@touch $@
 
 $(VENV)/.test-installed: pyproject.toml | $(VENV)/bin/python
 	@echo "==> installing deadreckon and what its tests need (about a minute)"
-	@$(BIN)/python $(PIP_INSTALL) --editable '.[plot,job,test]'
+	@$(DOTS); $(BIN)/python $(PIP_INSTALL) --editable '.[plot,job,test]'
 	@touch $@ $(VENV)/.demo-installed
 
 demo: $(VENV)/.demo-installed

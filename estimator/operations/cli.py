@@ -277,8 +277,9 @@ def demo(
 ) -> None:
     """Try it on a simulated lender's scoring model.
 
-    Its months go by night by night: predictions and late labels arrive as files, and
-    `deadreckon run` does what it would do under cron. Ends with the page to look at.
+    Predictions and late labels arrive as files, day by day, and `deadreckon run` does
+    what it would do under cron: once a week at first, in the last three weeks every
+    night. Ends with the page to look at.
     """
     from estimator.operations.job import RAN
     from estimator.operations.nightly_commands import print_status
@@ -299,8 +300,9 @@ def demo(
     days = nights(world)
     message(
         f"A simulated lender, {scenario}: {len(world.reference):,} labelled loans as "
-        f"the reference, {len(world.production):,} applications in {len(days)} nights "
-        f"from {days[0]:%Y-%m-%d} on, labels weeks late."
+        f"the reference, {len(world.production):,} applications from "
+        f"{world.production['timestamp'].min():%Y-%m-%d} on, labels weeks late. "
+        f"The job runs {len(days)} times: weekly, in the last three weeks every night."
     )
     if world.onset is not None:
         message(f"Its performance declines from {world.onset:%Y-%m-%d} on.")

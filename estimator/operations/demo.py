@@ -1,4 +1,4 @@
-"""The demonstration: a simulated lender's months, lived through night by night."""
+"""The demonstration: a simulated lender's months, week by week, then night by night."""
 
 import shutil
 from collections.abc import Iterator
@@ -14,6 +14,9 @@ from estimator.operations.sources import write_frame
 from estimator.progress import Progress
 from estimator.simulation import CreditDefaultWorld
 
+# The last nights are run one by one, and before them one a week: what is stored in the
+# end is the same, and nobody waits for more than a minute.
+N_LAST_NIGHTS = 21
 CONFIG = """\
 # What `deadreckon run` does at night; `deadreckon run --schema` has all keys.
 
@@ -65,15 +68,23 @@ def write_beginning(world: CreditDefaultWorld, folder: Path) -> NightlyConfig:
 
 
 def nights(world: CreditDefaultWorld) -> list[pd.Timestamp]:
-    """Return the days of production, each with a night at its end."""
+    """Return the days at whose end the job runs: Sundays, then the last ones."""
     days = world.production["timestamp"].dt.normalize()
-    return list(pd.date_range(days.min(), days.max()))
+    every = pd.date_range(days.min(), days.max())
+    last = every[-N_LAST_NIGHTS:]
+    return [day for day in every if day.day_of_week == 6 or day >= last[0]]
 
 
 def live_through(
     world: CreditDefaultWorld, config: NightlyConfig, progress: Progress
 ) -> Iterator[tuple[pd.Timestamp, int]]:
-    """Let each day's predictions and labels arrive, and run the job; yield its code."""
+    """Let each day's predictions and labels arrive, and run the job at its times.
+
+    Yields
+    ------
+    day, code : Timestamp, int
+        Of each run, the day that has ended, and the exit code.
+    """
     arrivals = {
         "predictions": (world.production, world.production["timestamp"]),
         "labels": (world.labels, world.labels["labeled_at"]),
@@ -82,10 +93,14 @@ def live_through(
         name: dict(iter(frame.groupby(time.dt.normalize())))
         for name, (frame, time) in arrivals.items()
     }
-    for day in nights(world):
-        with progress.stage(f"the night of {day:%Y-%m-%d}"):
-            for name, rows in by_day.items():
-                if day in rows:
-                    folder = config.path.parent / name
-                    write_frame(rows[day], folder / f"{day:%Y-%m-%d}.parquet")
-            yield day, run_job(config)
+    began = world.production["timestamp"].min().normalize()
+    for night in nights(world):
+        with progress.stage(f"the night of {night:%Y-%m-%d}"):
+            for arrived in pd.date_range(began, night):
+                for name, rows in by_day.items():
+                    if arrived in rows:
+                        file = config.path.parent / name / f"{arrived:%Y-%m-%d}.parquet"
+                        write_frame(rows[arrived], file)
+            began = night + pd.Timedelta(days=1)
+            code = run_job(config)
+        yield night, code

@@ -1,4 +1,5 @@
 import os
+import sqlite3
 import subprocess
 import sys
 from io import StringIO
@@ -322,7 +323,15 @@ def test_demo_lives_through_its_nights_and_says_where_the_page_is(tmp_path):
     demo = tmp_path / "demo"
     size = ("--weeks", "5", "--applications", "300", "--output-dir", demo)
     result = run("demo", "--scenario", "cyclical", *size)
-    assert len(list((demo / "predictions").iterdir())) == 35
+    assert len(list((demo / "predictions").iterdir())) == 35  # a file a day
+    # Five weeks: two Sundays, then 21 nights.
+    assert "The job runs 23 times" in result.stderr
+    with sqlite3.connect(demo / "deadreckon.db") as store:
+        (n_runs,) = store.execute("SELECT count(*) FROM deadreckon_run").fetchone()
+    store.close()
+    assert n_runs == 23
+    # Folders that are still empty are no reason to warn.
+    assert "no file matches" not in result.stderr
     page = (demo / "report" / "lender.html").read_text(encoding="utf-8")
     assert "2025-02-03" in page
     assert result.stderr.splitlines()[-1] == f"Look at {demo / 'report' / 'index.html'}"
