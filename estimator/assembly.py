@@ -87,8 +87,9 @@ def assemble_performance(
     """Put together what is known of each group: value, intervals, thresholds, notes.
 
     The reference is labelled: its value is the realized one, whose prediction interval
-    has width 0. In the analysis period the value is the reconciled one where labels
-    have been reconciled, else the estimate.
+    has width 0, or that of what counting in cells leaves open. In the analysis period
+    the value is the reconciled one where labels have been reconciled, else the
+    estimate.
     """
     n_rows = groups.n_rows
     shape = estimated.value.shape
@@ -119,8 +120,10 @@ def assemble_performance(
     hidden = at.calibration_variance + at.shift_variance + tau2
     unknown = at.label_variance + hidden
     population = at.sampling_variance + hidden
-    lower, upper = interval(at.value, unknown, metrics, level)
-    expected_lower, expected_upper = interval(at.value, population, metrics, level)
+    lower, upper = interval(at.value, unknown, metrics, level, at.order_error)
+    expected_lower, expected_upper = interval(
+        at.value, population, metrics, level, at.order_error
+    )
     breach = breach_probability(metrics, at.value, population, low, high)
     complete = chunks.complete[groups.chunk]
     return Performance(

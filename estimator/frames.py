@@ -20,6 +20,7 @@ from estimator._columns import (
     read_timestamp,
 )
 from estimator._datetimes import Moments, TimeZone
+from estimator.cell_contents import CellContents
 
 __all__ = ["Columns", "SegmentCodes", "read_columns"]
 
@@ -59,7 +60,9 @@ class Columns:
         are read.
     weight : ndarray of float64, shape (n_rows,), or None
         How many rows of the frame each stands for, a whole number from 1 on; None: one
-        each. A table of counts has them, a frame and the reference do not.
+        each. A table of counts has them, a frame does not.
+    contents : CellContents, or None
+        What else is known of the rows that each stands for.
     """
 
     n_rows: int
@@ -76,6 +79,7 @@ class Columns:
     inflation: NDArray[np.float64] | None = None
     outside: NDArray[np.float64] | None = None
     weight: NDArray[np.float64] | None = None
+    contents: CellContents | None = None
 
     def take(self, rows: NDArray[np.int64] | slice) -> "Columns":
         """Return some of the rows; the counts of unusable ones stay as they are."""
@@ -100,6 +104,7 @@ class Columns:
             inflation=taken(self.inflation),
             outside=taken(self.outside),
             weight=taken(self.weight),
+            contents=None if self.contents is None else self.contents.take(rows),
         )
 
     def __repr__(self) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from estimator.cell_contents import CellContents
 from estimator.chunking import Chunks, by_segment, keep_rows
 from estimator.frames import Columns
 
@@ -32,19 +33,30 @@ class Groups:
     weight : ndarray of float64, or None
         How many rows of the frame each stands for, by row as in `Columns`; None: one
         each.
+    contents : CellContents, or None
+        Likewise, what else is known of these.
     """
 
     parts: tuple[Part, ...]
     segment: NDArray[np.object_]
     chunk: NDArray[np.int64]
     weight: NDArray[np.float64] | None = None
+    contents: CellContents | None = None
 
     @property
     def n_rows(self) -> NDArray[np.int64]:
         """Rows of the frame in each group."""
         if self.weight is None:
             return np.concatenate([np.diff(offsets) for _, offsets in self.parts])
-        return self.total(self.weight).astype(np.int64)
+        sizes = []
+        for rows, offsets in self.parts:
+            taken = self.weight if rows is None else self.weight[rows]
+            is_full = np.diff(offsets) > 0
+            size = np.zeros(is_full.size, dtype=np.int64)
+            # Whole numbers: no order of the sum can lose anything.
+            size[is_full] = np.add.reduceat(taken[: offsets[-1]], offsets[:-1][is_full])
+            sizes.append(size)
+        return np.concatenate(sizes)
 
     def total(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Add up values, given by row, within each group; weights are not applied."""
@@ -68,6 +80,7 @@ class Groups:
             segment=self.segment,
             chunk=self.chunk,
             weight=self.weight,
+            contents=self.contents,
         )
 
 
@@ -106,4 +119,5 @@ def group_rows(columns: Columns, chunks: Chunks, known: Sequence[str] = ()) -> G
         segment=np.repeat(np.array(names, dtype=object), n_chunks),
         chunk=np.tile(np.arange(n_chunks), len(names)),
         weight=columns.weight,
+        contents=columns.contents,
     )

@@ -61,6 +61,9 @@ class Metric:
         Else: the first of the kernel's sums for it, and its calibration channel.
     is_loss : bool
         Whether these sums are of a mean over rows.
+    order_columns : tuple of int
+        Of a metric that needs the order of the rows: which of the kernel's sums say how
+        far below and above its value may be where the order within cells is not known.
     """
 
     name: str
@@ -72,6 +75,7 @@ class Metric:
     column: int = -1
     channel: int = -1
     is_loss: bool = False
+    order_columns: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -237,8 +241,20 @@ def _count(name: str, cells: Cells) -> Metric:
 
 
 _LISTED = (
-    Metric(name="roc_auc", needs="both classes", column=6, channel=2),
-    Metric(name="average_precision", needs="positives", column=10, channel=3),
+    Metric(
+        name="roc_auc",
+        needs="both classes",
+        column=6,
+        channel=2,
+        order_columns=(23, 23),
+    ),
+    Metric(
+        name="average_precision",
+        needs="positives",
+        column=10,
+        channel=3,
+        order_columns=(24, 25),
+    ),
     Metric(name="accuracy", needs="rows", ratios=(_ACCURACY,)),
     Metric(name="f1", needs="positives or predicted positives", ratios=(_F1,)),
     Metric(name="precision", needs="predicted positives", ratios=(_PRECISION,)),

@@ -15,6 +15,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from calibration import Calibrator, make_calibrator
 from calibration._validation import nearest_name
+from estimator._edges import Edges
+from estimator._periods import Period
 from estimator.assembly import (
     assemble_performance,
     compose_remarks,
@@ -195,7 +197,7 @@ class PerformanceEstimator(BaseEstimator):  # type: ignore[misc]
         self.random_state = random_state
         self.progress = progress
 
-    def fit(self, reference: Any) -> Self:
+    def fit(self, reference: Any, *, counted: bool = False) -> Self:
         """Learn calibration, thresholds and drift from a labelled period.
 
         Everything said about the reference itself is cross-fitted, on folds that are
@@ -208,6 +210,10 @@ class PerformanceEstimator(BaseEstimator):  # type: ignore[misc]
         reference : DataFrame (pandas, polars) or pyarrow Table
             Only the named columns are read. Rows without a score or a label are left
             out, and noted.
+        counted : bool, default=False
+            Whether to measure the metrics of the reference's chunks from tables of
+            counts, as the nightly job measures production; ``chunk`` must then be
+            periods of time.
 
         Returns
         -------
@@ -229,6 +235,7 @@ class PerformanceEstimator(BaseEstimator):  # type: ignore[misc]
         columns = self._read(reference, "reference", self.labeled_at)
         rows = print_of_rows(columns)
         chunks = self._chunks(columns, self.chunk)
+        counted_by = self._periods() if counted else None
         table, matrix = None, None
         if self.is_adaptive:
             table, matrix = learn_features(reference, self._feature_columns())
@@ -258,6 +265,7 @@ class PerformanceEstimator(BaseEstimator):  # type: ignore[misc]
                 advance=progress.advance,
                 rows=rows,
                 features=features,
+                counted_by=counted_by,
             )
         self.reference_ = fitted
         self.fitted_parameters_ = snapshot_parameters(self)
@@ -563,6 +571,16 @@ class PerformanceEstimator(BaseEstimator):  # type: ignore[misc]
 
     def _feature_columns(self) -> tuple[Hashable, ...]:
         return column_names(self.features)
+
+    def _periods(self) -> Period | Edges:
+        spec = check_chunk(self.chunk, has_timestamp=self.timestamp is not None)
+        if not isinstance(spec, Period | Edges):
+            msg = (
+                "`chunk` must be periods of time where the reference is counted, got "
+                f"{self.chunk!r}. Name an offset alias, such as 'D' or 'W'."
+            )
+            raise TypeError(msg)
+        return spec
 
     def _chunks(self, columns: Columns, chunk: Any) -> Chunks:
         return make_chunks(columns.n_rows, chunk, columns.timestamp, columns.timezone)

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from calibration import Calibrator, cross_fit, make_calibrator
 from calibration.selection import select_calibrator
+from estimator._edges import Edges
+from estimator._periods import Period
 from estimator.assembly import assemble_performance, compose_remarks, row_scale
 from estimator.calibration_shift import shift_frame
 from estimator.chunking import Chunks, make_chunks
@@ -19,6 +21,7 @@ from estimator.degradation.thresholds import (
     fit_thresholds,
 )
 from estimator.delayed_labels.reference_delays import ReferenceDelays, learn_delays
+from estimator.delayed_labels.tabulated import measure_counted
 from estimator.features import FeatureTable
 from estimator.frames import Columns
 from estimator.groups import Groups, group_rows
@@ -108,8 +111,12 @@ def learn_reference(
     advance: Advance,
     rows: RowPrint,
     features: Features | None = None,
+    counted_by: Period | Edges | None = None,
 ) -> Reference:
     """Fit the calibration, and measure the reference with maps that have not seen it.
+
+    With ``counted_by``, by which rows fell into chunks, the realized metrics are those
+    of tables of counts: production is measured so, and both are compared alike.
 
     Raises
     ------
@@ -169,7 +176,12 @@ def learn_reference(
             frame=frame,
         )
     estimated = estimate(groups=groups)
-    realized = of_rows(groups=groups, soft=columns.label)
+    if counted_by is None:
+        realized = of_rows(groups=groups, soft=columns.label)
+    else:
+        realized = measure_counted(
+            metrics, columns, chunks, counted_by, groups, decision
+        )
     advance(1)
     if len(chunks) < N_FOLDS and label.size >= DRIFT_CHUNKS * MIN_DRIFT_ROWS:
         size = label.size // DRIFT_CHUNKS

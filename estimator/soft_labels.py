@@ -13,16 +13,19 @@ from numpy.typing import NDArray
 
 from calibration._threads import share_out
 from calibration.base import Calibrator, UncertainCalibrator
+from estimator._kernels.cell_sums import order_sums
 from estimator._kernels.soft_label_sums import (
     N_CHANNELS,
     N_SUMS,
-    log_loss_sums,
+    loss_sums,
     soft_label_sums,
 )
+from estimator.cell_contents import CellContents
 
 Floats = NDArray[np.float64]
 SoftLabel = Callable[[Floats], Floats]
 Advance = Callable[[int], None]
+Order = NDArray[np.intp] | slice
 
 _EMPTY = np.empty(0)
 # Closer to 0 or 1 than this a probability has no log odds worth telling.
@@ -30,7 +33,7 @@ _CERTAIN = 1e-9
 # Chunks whose influences by cell are held at a time: at most 0.8 MB with 64 cells.
 _CHUNKS_AT_ONCE = 256
 # The distance from 0 and 1 at which scikit-learn's log_loss clips float64 scores.
-_LOG_LOSS_CLIP = np.finfo(np.float64).eps
+LOG_LOSS_CLIP = np.finfo(np.float64).eps
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -151,6 +154,7 @@ def sum_soft_labels(
     offsets: NDArray[np.int64],
     decision: NDArray[np.bool_] | float,
     weight: Floats | None = None,
+    contents: CellContents | None = None,
     error_cells: ErrorCells = NO_ERROR,
     with_log_loss: bool = True,
     advance: Advance | None = None,
@@ -171,6 +175,8 @@ def sum_soft_labels(
         Decision of each row, or the score from which a row is decided positive.
     weight : ndarray of shape (n_rows,), optional
         How many equal rows each stands for, a whole number; None: itself alone.
+    contents : CellContents, optional
+        What else is known of the rows that each stands for; needs ``weight``.
     error_cells : ErrorCells
         Error of the calibration map behind ``soft``.
     with_log_loss : bool
@@ -199,14 +205,9 @@ def sum_soft_labels(
             block_soft = soft(block_score) if block_score.size else _EMPTY
             block_decision = block_score >= decision
         else:
-            order = np.empty(block_score.size, dtype=np.intp)
-            first = 0
-            for chunks in _rectangles(block_score, inner):
-                last = first + chunks.size
-                starts = np.arange(first, last, chunks.shape[1])[:, None]
-                in_order = order[first:last].reshape(chunks.shape)
-                np.add(np.argsort(chunks, axis=1), starts, out=in_order)
-                first = last
+            order: Order = slice(None)
+            if contents is None or not _is_ascending(block_score, inner):
+                order = _ascending(block_score, inner)
             block_score = block_score[order]
             if not callable(soft):
                 block_soft = soft[taken][order]
@@ -221,7 +222,7 @@ def sum_soft_labels(
                 block_weight = weight[taken][order]
         log_odds = log_complement = _EMPTY
         if with_log_loss:
-            clipped = np.clip(block_score, _LOG_LOSS_CLIP, 1.0 - _LOG_LOSS_CLIP)
+            clipped = np.clip(block_score, LOG_LOSS_CLIP, 1.0 - LOG_LOSS_CLIP)
             log_odds = np.log(clipped)
             np.negative(clipped, out=clipped)
             log_complement = np.log1p(clipped, out=clipped)
@@ -253,9 +254,28 @@ def sum_soft_labels(
                 out.jacobian[block][chunks_here],
                 out.scatter[block][chunks_here],
             )
+        inside = None if contents is None else contents.take(taken).take(order)
+        if inside is not None and block_weight is not None:
+            order_sums(
+                block_score, block_soft, block_weight, inside.spread, inner, sums
+            )
+        if inside is not None and inside.brier is not None:
+            if_0, if_1 = inside.brier
+            gain = 2.0 * block_score - 1.0 + if_0 - if_1
+            complement = -block_score * block_score - if_0
+            loss_sums(block_soft, block_weight, gain, complement, inner, sums[:, 14:17])
         if with_log_loss:
-            log_loss_sums(
-                block_soft, block_weight, log_odds, log_complement, inner, sums
+            if inside is not None and inside.log_loss is not None:
+                if_0, if_1 = inside.log_loss
+                log_odds += if_0 - if_1
+                log_complement -= if_0
+            loss_sums(
+                block_soft,
+                block_weight,
+                log_odds,
+                log_complement,
+                inner,
+                sums[:, 17:20],
             )
         if advance is not None:
             advance(block_score.size)
@@ -275,6 +295,27 @@ def _project(
     np.matmul(cells, error_cells.factor.T, out=jacobian)
     np.matmul(cells * cells, error_cells.variance, out=scatter[:, :-1])
     np.matmul(cells[:, :1] * cells[:, 1:2], error_cells.variance, out=scatter[:, -1:])
+
+
+def _is_ascending(values: Floats, offsets: NDArray[np.int64]) -> bool:
+    """Whether each chunk is sorted already, as a table of counts is."""
+    falls = np.append(values[1:] < values[:-1], False)
+    ends = offsets[1:][offsets[1:] > 0] - 1
+    falls[ends] = False  # from one chunk to the next
+    return not falls.any()
+
+
+def _ascending(values: Floats, offsets: NDArray[np.int64]) -> NDArray[np.intp]:
+    """Return what sorts each chunk by value."""
+    order = np.empty(values.size, dtype=np.intp)
+    first = 0
+    for chunks in _rectangles(values, offsets):
+        last = first + chunks.size
+        starts = np.arange(first, last, chunks.shape[1])[:, None]
+        in_order = order[first:last].reshape(chunks.shape)
+        np.add(np.argsort(chunks, axis=1), starts, out=in_order)
+        first = last
+    return order
 
 
 def _rectangles(values: Floats, offsets: NDArray[np.int64]) -> Iterator[Floats]:

@@ -14,6 +14,7 @@ LAYERS = [
     "estimator._kernels",
     "estimator._datetimes",
     "estimator._columns",
+    "estimator.cell_contents",
     "estimator.frames",
     "estimator.features",
     "estimator._periods",

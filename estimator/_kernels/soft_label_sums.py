@@ -16,6 +16,11 @@ Columns of ``sums`` (``d`` is the decision, ``v = z(1 - z)``, ``l`` a row's loss
     6..9    ROC AUC: value, second-order        20, 21  probability of no positive,
             correction, V_lab, V_pop                    of no negative
                                                 22      rows outside the reference
+    23      ROC AUC, and 24, 25 average precision: how far they may lie from the value
+            (24: below, 25: above) because the order within cells is not known
+
+A row of a table of counts is a *cell*: it may stand for rows of several scores. What
+this changes of columns 10 and 14 to 25 is in :mod:`estimator._kernels.cell_sums`.
 
 The calibration's error enters through ``v h``, what a shift of a row's log odds does
 to the metric (nothing, once its label is known), summed over cells of the score in six
@@ -30,7 +35,7 @@ from calibration._jit import kernel, kernel_part
 
 Floats = NDArray[np.float64]
 
-N_SUMS = 23
+N_SUMS = 26
 N_CHANNELS = 6
 
 _NEGLIGIBLE = 1e-30
@@ -50,7 +55,7 @@ def soft_label_sums(
     sums: Floats,
     cells: Floats,
 ) -> None:
-    """Fill ``sums``, but for columns 17 to 19, and ``cells``, an entry per chunk.
+    """Fill ``sums``, but for log loss, and ``cells``, an entry per chunk.
 
     ``cells[c]`` (N_CHANNELS, n_cells) has the channels by cell of the score, and comes
     as zeros: ``cell_edges`` (n_cells - 1) rise; cell ``b`` owns scores in
@@ -74,28 +79,29 @@ def soft_label_sums(
 
 
 @kernel
-def log_loss_sums(
+def loss_sums(
     soft: Floats,
     weights: Floats | None,
-    log_odds: Floats,
-    log_complement: Floats,
+    gain: Floats,
+    complement: Floats,
     offsets: NDArray[np.int64],
     sums: Floats,
 ) -> None:
-    """Fill columns 17 to 19 of ``sums``: a row's loss is -ln(1 - s), less logit(s) y.
+    """Fill three columns of ``sums``: a row's loss is ``-complement - gain * y``.
 
-    ``log_odds`` and ``log_complement`` are logit(s) and ln(1 - s) of the clipped score.
-    Few ask for log loss, so that this is compiled apart.
+    Of log loss, ``gain`` and ``complement`` are logit(s) and ln(1 - s) of the clipped
+    score; of the Brier score 2s - 1 and -s². Few ask for log loss, so that this is
+    compiled apart.
     """
     for c in range(offsets.size - 1):
         loss = loss_squared = loss_label = 0.0
         for i in range(offsets[c], offsets[c + 1]):
             times, z = _times(weights, i), soft[i]
-            row = -log_complement[i] - z * log_odds[i]
+            row = -complement[i] - z * gain[i]
             loss += times * row
             loss_squared += times * (row * row)
-            loss_label += times * (z * (1.0 - z) * log_odds[i] * log_odds[i])
-        sums[c, 17], sums[c, 18], sums[c, 19] = loss, loss_squared, loss_label
+            loss_label += times * (z * (1.0 - z) * gain[i] * gain[i])
+        sums[c, 0], sums[c, 1], sums[c, 2] = loss, loss_squared, loss_label
 
 
 @kernel_part

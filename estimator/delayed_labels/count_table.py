@@ -2,11 +2,12 @@
 
 Rows of about the same score, and of the same decision, label, segments and (roughly)
 time, are one cell: a row that stands for many. All that is said of a chunk follows from
-its cells, by the same kernels as from rows. Cells hold whole numbers and means of
-fixed-point sums, so a table does not depend on the order in which its rows were read.
+its cells, by the same kernels as from rows. A cell has one score whatever the label
+(:mod:`estimator.delayed_labels.score_cells`), so that its positives and negatives are
+tied, and never ranked. Cells hold whole numbers and means of fixed-point sums, so a
+table does not depend on the order in which its rows were read.
 """
 
-import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -24,24 +25,30 @@ from estimator.delayed_labels.arrivals import (
     age_step,
 )
 from estimator.delayed_labels.label_frame import NO_TIME, microseconds
+from estimator.delayed_labels.score_cells import (
+    EXACT,
+    EXACT_SCORES,
+    WAITING,
+    ScoreCells,
+    divide_scores,
+)
 from estimator.frames import Columns, required
+from estimator.soft_labels import LOG_LOSS_CLIP
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 Cells = dict[str, NDArray[Any]]
 
-# Scores are told apart on a grid of log odds, which no fit moves: 1,024 cells for many
-# rows, and more by powers of two for fewer, so that hardly two rows share one where a
-# tie of theirs could be seen in ROC AUC.
-GRID_END = 12.0
-LEAST_BITS, MOST_BITS = 10, 20
-MANY_ROWS = 1 << 17
-# Soft labels of one score differ by features: they are told apart on a coarser grid.
-N_SOFT_BINS = 128
+# Soft labels of one score differ by features: they are told apart on a grid of log odds
+# from -SOFT_GRID_END to SOFT_GRID_END.
+N_SOFT_BINS, SOFT_GRID_END = 128, 12.0
 # Rows that wait are told apart by when, within the chunk, they were predicted.
 N_SLOTS = 8
 UNLABELED = 2
-_MEANS = ("score", "seconds", "calibrated", "inflation", "outside")
+# Losses are kept in units of 2^-30: the mean of rounded ones is off by 5e-10 at most.
+LOSS_UNIT = 2.0**-30
+LOSSES = ("brier_score/0", "brier_score/1", "log_loss/0", "log_loss/1")
+_MEANS = ("seconds", "calibrated", "inflation", "outside")
 _CLIP = 1e-9
 # Of a float64, less room for values up to 256. Sums of such numbers know no order.
 _EXACT_BITS = 53 - 8
@@ -63,11 +70,17 @@ class CountTable:
         Latest arrival of a label.
     values : dict of tuple of str
         By segment column, what the codes of ``cells`` mean.
+    scores : dict of ndarray of shape (n_scores,)
+        Cells of the score: ``score``, rising, the last NaN for missing ones;
+        ``spread``, whether rows of the cell have several scores.
     cells : dict of ndarray of shape (n_cells,)
-        ``count`` of rows; ``score``, mean, NaN where it is missing; ``decision``;
-        ``label``, 2 for none; ``seconds`` from ``first``, mean; ``begins``, whether
-        more than time tells the cell from the one before; ``code/<i>`` of segment
-        column ``i``; with features ``calibrated``, ``inflation``, ``outside``, means.
+        ``count`` of rows; ``score``, place among ``scores``; ``decision``; ``label``,
+        2 for none; ``seconds`` from ``first``, mean; ``begins``, whether more than time
+        tells the cell from the one before; ``code/<i>`` of segment column ``i``; with
+        features ``calibrated``, ``inflation``, ``outside``, means. ``brier_score/<y>``
+        and ``log_loss/<y>``: sum over the rows of the loss if their label is ``y``,
+        less the loss at the score of their cell, in units of LOSS_UNIT; 0 of rows
+        whose label is another.
     arrivals : dict of ndarray
         How long labels took: ``place/<i>`` of the cells of `Arrivals.count` that are
         not 0, and ``count/<i>``; 0 is over all rows, ``i + 1`` by segment column ``i``.
@@ -80,6 +93,7 @@ class CountTable:
     last: int
     latest_label: int | None
     values: Mapping[Hashable, tuple[str, ...]]
+    scores: Mapping[str, NDArray[Any]]
     cells: Mapping[str, NDArray[Any]]
     arrivals: Mapping[str, NDArray[Any]]
     remark: str = ""
@@ -98,7 +112,8 @@ class CountTable:
     @property
     def n_missing(self) -> int:
         """Rows without a usable score."""
-        return int(self.cells["count"][np.isnan(self.cells["score"])].sum())
+        missing = np.isnan(self.scores["score"])[self.cells["score"]]
+        return int(self.cells["count"][missing].sum())
 
 
 def count_rows(
@@ -161,21 +176,22 @@ def _count_chunk(
     for column, found in columns.segments.items():
         code, values[column] = _sort_codes(found.codes[rows], found.values)
         codes.append(code)
-    keys = [(outcome, 3), (decided, 2)]
+    # The score comes first: the kernels then need not sort. Slots come last: the cells
+    # of one score then lie side by side.
+    scores = _divide(score, outcome, codes)
+    keys = [(scores.cell, scores.score.size), (outcome, 3), (decided, 2)]
     keys += [(code, len(of)) for code, of in zip(codes, values.values(), strict=True)]
-    n_bins = grid_size(rows.size)
-    keys.append((_bin(score, n_bins), n_bins + 1))
-    means = {"score": score}
+    means = {}
     if columns.calibrated is not None:
         means["calibrated"] = columns.calibrated[rows]
         means["inflation"] = required(columns.inflation)[rows]
         means["outside"] = required(columns.outside)[rows]
         keys.append((_bin(means["calibrated"], N_SOFT_BINS), N_SOFT_BINS + 1))
-    # Slots last: the cells of one score then lie side by side.
     row, cell = _distinct([*keys, (slot, N_SLOTS)])
     count = np.bincount(cell, minlength=row.size)
     cells: Cells = {
         "count": count.astype(np.int64),
+        "score": scores.cell[row],
         "decision": decided[row],
         "label": outcome[row].astype(np.int8),
         "begins": _begins(row, keys),
@@ -183,6 +199,7 @@ def _count_chunk(
     }
     for name, of_rows in means.items():
         cells[name] = _mean(of_rows, cell, count, _MEAN_BITS)
+    cells |= _sum_losses(score, scores, outcome, cell, row.size)
     for i, code in enumerate(codes):
         cells[f"code/{i}"] = code[row].astype(np.int16)
     latest, arrivals = None, {}
@@ -204,22 +221,64 @@ def _count_chunk(
         last=last,
         latest_label=latest,
         values=values,
+        scores={"score": scores.score, "spread": scores.spread},
         cells=cells,
         arrivals=arrivals,
         remark=remark,
     )
 
 
-def grid_size(n_rows: int) -> int:
-    """Return how many cells the scores of a chunk are told apart by.
+def _divide(score: Floats, outcome: Integers, codes: Sequence[Integers]) -> ScoreCells:
+    """Divide the scores of a chunk into cells; those that are missing are the last.
 
-    Examples
-    --------
-    >>> grid_size(1_000_000), grid_size(20_000), grid_size(100)
-    (1024, 8192, 1048576)
+    Rows without a label have cells of their own, and wider ones: where each of them
+    ranks is not asked before its label is known, and by when it came they are many.
     """
-    bits = LEAST_BITS + math.ceil(math.log2(MANY_ROWS / n_rows))
-    return 1 << min(max(bits, LEAST_BITS), MOST_BITS)
+    usable = ~np.isnan(score)
+    labeled = np.flatnonzero((outcome != UNLABELED) & usable)
+    waiting = np.flatnonzero((outcome == UNLABELED) & usable)
+    of_labeled = divide_scores(score[labeled], [code[labeled] for code in codes])
+    few = score.size <= EXACT_SCORES
+    of_waiting = divide_scores(score[waiting], fineness=EXACT if few else WAITING)
+    parts = of_labeled.score, of_waiting.score, [np.nan]
+    distinct, place = np.unique(np.concatenate(parts), return_inverse=True)
+    first = of_labeled.score.size
+    cell = np.full(score.size, distinct.size - 1)
+    cell[labeled] = place[of_labeled.cell]
+    cell[waiting] = place[first + of_waiting.cell]
+    spread = np.zeros(distinct.size, dtype=np.bool_)
+    spread[place[:first][of_labeled.spread]] = True
+    spread[place[first:-1][of_waiting.spread]] = True
+    return ScoreCells(score=distinct, spread=spread, cell=cell)
+
+
+def _sum_losses(
+    score: Floats, scores: ScoreCells, outcome: Integers, cell: Integers, n_cells: int
+) -> Cells:
+    """Sum what rows lose, less what they would at the score of their cell."""
+    sums: Cells = {name: np.zeros(n_cells, dtype=np.int64) for name in LOSSES}
+    rows = np.flatnonzero(scores.spread[scores.cell])
+    if not rows.size:
+        return sums
+    exact, about = score[rows], scores.score[scores.cell[rows]]
+    for label in (0, 1):
+        asked = outcome[rows] != 1 - label
+        losses = _losses(exact[asked], label), _losses(about[asked], label)
+        for name, of_rows, of_cells in zip(
+            ("brier_score", "log_loss"), *losses, strict=True
+        ):
+            whole = np.rint((of_rows - of_cells) / LOSS_UNIT)
+            # Sums of whole numbers below 2^53: exact, so their order does not matter.
+            total = np.bincount(cell[rows[asked]], whole, n_cells)
+            sums[f"{name}/{label}"] = total.astype(np.int64)
+    return sums
+
+
+def _losses(score: Floats, label: int) -> tuple[Floats, Floats]:
+    """Return Brier score and log loss, as scikit-learn has them, of each score."""
+    clipped = np.clip(score, LOG_LOSS_CLIP, 1.0 - LOG_LOSS_CLIP)
+    log = np.log(clipped) if label else np.log1p(-clipped)
+    return (score - label) ** 2, -log
 
 
 def _count_arrivals(
@@ -260,7 +319,7 @@ def _bin(probability: Floats, n_bins: int) -> Integers:
     """Return the cell of each probability on a grid of log odds; the last for NaN."""
     missing = np.isnan(probability)
     x = clipped_logit(np.where(missing, 0.5, probability), _CLIP)
-    place = np.floor((x + GRID_END) * (n_bins / (2.0 * GRID_END)))
+    place = np.floor((x + SOFT_GRID_END) * (n_bins / (2.0 * SOFT_GRID_END)))
     found = np.clip(place, 0, n_bins - 1).astype(np.int64)
     found[missing] = n_bins
     return found
@@ -302,6 +361,8 @@ def without_slots(table: CountTable) -> CountTable:
         if name in _MEANS:
             total = np.add.reduceat(values * weight, starts)
             merged[name] = (total / count).astype(values.dtype)
+        elif name in LOSSES:
+            merged[name] = np.add.reduceat(values.astype(np.int64), starts)
         elif name != "count":
             merged[name] = values[starts]
     return replace(table, cells=merged)

@@ -14,36 +14,45 @@ from numpy.typing import NDArray
 
 from estimator.delayed_labels.count_table import CountTable
 
-VERSION = 1
+VERSION = 2
 _LEVEL = 1  # of compression: half the size already, at a tenth of the time of 9
 _HEADER = ("label", "first", "last", "latest_label", "remark")
-# What is kept more narrowly than it is computed with.
-_KINDS = {"score": np.float32, "calibrated": np.float32, "count": np.int32}
+_PARTS = ("scores", "cells", "arrivals")
+# Whole numbers are kept as narrowly as their range allows; they are widened by sums.
+_WHOLE = (np.int8, np.int16, np.int32, np.int64)
 
 
 def table_to_bytes(table: CountTable) -> bytes:
     """Return a table as bytes; tables of the same content are the same bytes.
 
-    Means are kept as 32-bit numbers.
+    Soft labels are kept as 32-bit numbers.
     """
     header = {
         "version": VERSION,
         **{name: getattr(table, name) for name in _HEADER},
         "values": [[column, list(names)] for column, names in table.values.items()],
     }
-    arrays: dict[str, NDArray[Any]] = {}
-    for name, cells in table.cells.items():
-        kind = _KINDS.get(name, cells.dtype)
-        if name == "count" and cells.max() > np.iinfo(np.int32).max:
-            kind = cells.dtype
-        arrays[f"cells/{name}"] = cells.astype(kind)
-    arrays |= {f"arrivals/{name}": found for name, found in table.arrivals.items()}
+    arrays = {
+        f"{part}/{name}": _narrow(name, values)
+        for part in _PARTS
+        for name, values in getattr(table, part).items()
+    }
     # Little-endian, whatever the machine.
     arrays = {k: v.astype(v.dtype.newbyteorder("<")) for k, v in arrays.items()}
     header["arrays"] = [[k, v.dtype.str, v.size] for k, v in arrays.items()]
     text = json.dumps(header, ensure_ascii=False).encode()
     content = b"".join([text, b"\0", *(values.tobytes() for values in arrays.values())])
     return zlib.compress(content, _LEVEL)
+
+
+def _narrow(name: str, values: NDArray[Any]) -> NDArray[Any]:
+    if name == "calibrated":
+        return values.astype(np.float32)
+    if values.dtype.kind != "i" or not values.size:
+        return values
+    low, high = values.min(), values.max()
+    fits = [np.iinfo(k).min <= low and high <= np.iinfo(k).max for k in _WHOLE]
+    return values.astype(_WHOLE[fits.index(True)])
 
 
 def table_from_bytes(content: bytes) -> CountTable:
@@ -68,7 +77,7 @@ def table_from_bytes(content: bytes) -> CountTable:
             f"deadreckon reads {VERSION}. Install the version that wrote it."
         )
         raise ValueError(msg)
-    parts: dict[str, dict[str, NDArray[Any]]] = {"cells": {}, "arrivals": {}}
+    parts: dict[str, dict[str, NDArray[Any]]] = {part: {} for part in _PARTS}
     at = end + 1
     for name, kind, size in header["arrays"]:
         part, _, own = name.partition("/")
@@ -78,6 +87,7 @@ def table_from_bytes(content: bytes) -> CountTable:
     return CountTable(
         **{name: header[name] for name in _HEADER},
         values={column: tuple(names) for column, names in header["values"]},
+        scores=parts["scores"],
         cells=parts["cells"],
         arrivals=parts["arrivals"],
     )

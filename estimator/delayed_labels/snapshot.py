@@ -151,7 +151,7 @@ def _flatten(
     if first is not None and first.time is not None:
         time = np.empty(n, dtype=np.int64)
     codes = {column: np.empty(n, dtype=np.int16) for column in ledger.values}
-    adapted: dict[str, NDArray[np.float64]] = {}
+    adapted: dict[str, Any] = {}
     if any(chunk.calibrated is not None for chunk in chunks):
         adapted = {
             "calibrated": np.full(n, np.nan),

@@ -1,7 +1,7 @@
 """Tables of counts as columns and chunks: rows that each stand for many."""
 
-from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Hashable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,11 +10,21 @@ from numpy.typing import NDArray
 from estimator._datetimes import TimeZone
 from estimator._edges import Edges
 from estimator._periods import Period
+from estimator.cell_contents import CellContents
 from estimator.chunking import Chunks
 from estimator.delayed_labels.arrivals import MAX_VALUES, N_AGES, N_BANDS, Arrivals
-from estimator.delayed_labels.count_table import UNLABELED, CountTable, without_slots
+from estimator.delayed_labels.count_table import (
+    LOSS_UNIT,
+    UNLABELED,
+    CountTable,
+    count_rows,
+    without_slots,
+)
 from estimator.delayed_labels.reconciliation import Evidence
-from estimator.frames import Columns, SegmentCodes
+from estimator.frames import Columns, SegmentCodes, required
+from estimator.groups import Groups, group_rows
+from estimator.label_free.confidence_based import Measurement, measure
+from estimator.metrics import Metric
 
 # Lengths of a chunk after which the ages of all its rows are taken to be the same.
 OLD = 25
@@ -47,6 +57,7 @@ def lay_out(
     spec: Period | Edges,
     timezone: TimeZone,
     now: int | None = None,
+    metrics: Collection[str] = ("brier_score", "log_loss"),
 ) -> Tabulated:
     """Lay out at least one table; none of them may be of the same chunk.
 
@@ -60,6 +71,8 @@ def lay_out(
         Of the data.
     now : int, optional
         Until when labels have been looked for, in microseconds since 1970.
+    metrics : collection of str, optional
+        Those asked for; of others nothing is laid out. Default: all.
     """
     tables = sorted(tables, key=lambda table: table.first)
     tables = [without_slots(t) if _is_old(t, now) else t for t in tables]
@@ -73,7 +86,7 @@ def lay_out(
     size = [table.cells["count"].size for table in tables]
     first = np.repeat([table.first for table in tables], size)
     time = first + cells("seconds").astype(np.int64) * 1_000_000
-    score = cells("score").astype(np.float64)
+    score = np.concatenate([t.scores["score"][t.cells["score"]] for t in tables])
     adapted = all("calibrated" in table.cells for table in tables)
     weight = cells("count").astype(np.float64)
     columns = Columns(
@@ -93,6 +106,17 @@ def lay_out(
         calibrated=cells("calibrated").astype(np.float64) if adapted else None,
         inflation=cells("inflation") if adapted else None,
         outside=cells("outside") if adapted else None,
+        contents=CellContents(
+            spread=np.concatenate(
+                [t.scores["spread"][t.cells["score"]] for t in tables]
+            ),
+            brier=_mean_losses("brier_score", tables, weight)
+            if "brier_score" in metrics
+            else None,
+            log_loss=_mean_losses("log_loss", tables, weight)
+            if "log_loss" in metrics
+            else None,
+        ),
     )
     remark = {table.label: table.remark for table in tables}
     n = len(chunks)
@@ -106,6 +130,58 @@ def lay_out(
             arrivals=_arrivals(tables),
         ),
     )
+
+
+def measure_counted(
+    metrics: tuple[Metric, ...],
+    columns: Columns,
+    chunks: Chunks,
+    spec: Period | Edges,
+    groups: Groups,
+    decision: NDArray[np.bool_] | float,
+) -> Measurement:
+    """Measure labelled rows as their tables of counts say, group by group.
+
+    Parameters
+    ----------
+    metrics : tuple of Metric
+    columns, chunks : Columns, Chunks
+        Rows with a time; those without score or label are left out.
+    spec : Period or Edges
+        By which the rows fell into chunks.
+    groups : Groups
+        The groups to measure, in their order.
+    decision : ndarray of shape (n_rows,), or float
+        Decision of each row, or the score from which it is positive.
+    """
+    names = [metric.name for metric in metrics]
+    no_arrivals = replace(columns, labeled_at=None)
+    tables = count_rows(
+        no_arrivals, chunks, decision=decision, bands=np.empty(0, dtype=np.float64)
+    )
+    laid = lay_out(tables, spec, columns.timezone, metrics=names)
+    counted, label = laid.columns, required(laid.columns.label)
+    segments = list(dict.fromkeys(groups.segment.tolist()))
+    return measure(
+        metrics,
+        group_rows(counted, laid.chunks, segments).keep(
+            ~np.isnan(counted.score) & ~np.isnan(label)
+        ),
+        score=counted.score,
+        soft=label,
+        decision=required(counted.decision),
+    )
+
+
+def _mean_losses(
+    name: str, tables: Sequence[CountTable], weight: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    mean = np.empty((2, weight.size))
+    for label in (0, 1):
+        sums = [table.cells[f"{name}/{label}"] for table in tables]
+        np.multiply(np.concatenate(sums), LOSS_UNIT, out=mean[label])
+    mean /= weight
+    return mean
 
 
 def _is_old(table: CountTable, now: int | None) -> bool:

@@ -22,7 +22,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Measurement:
-    """Metrics of each group at its rows' soft labels; all (n_groups, n_metrics).
+    """Metrics of each group at its rows' soft labels: shape (n_groups, n_metrics).
 
     Attributes
     ----------
@@ -30,6 +30,9 @@ class Measurement:
         NaN where undefined; then ``reason`` says why, and is "" elsewhere.
     label_variance, calibration_variance, shift_variance, sampling_variance : ndarray
         V_lab, V_cal, V_shift and V_pop of :mod:`estimator.label_free.intervals`.
+    order_error : ndarray of shape (2, n_groups, n_metrics)
+        How far below and above the value the metric of the rows may lie because a
+        table of counts does not tell their order within its cells; 0 for rows.
     outside : ndarray of shape (n_groups,)
         Rows of the frame with a score outside of what the reference can vouch for.
     """
@@ -40,6 +43,7 @@ class Measurement:
     shift_variance: Floats
     sampling_variance: Floats
     reason: NDArray[np.object_]
+    order_error: Floats
     outside: Floats
 
 
@@ -76,6 +80,7 @@ def measure(
             offsets=offsets,
             decision=decision,
             weight=groups.weight,
+            contents=groups.contents,
             error_cells=error_cells,
             with_log_loss=with_log_loss,
             advance=advance,
@@ -102,5 +107,14 @@ def measure(
         shift_variance=np.where(undefined, np.nan, of_shift),
         sampling_variance=moments.sampling_variance,
         reason=reason,
+        order_error=_order_error(metrics, sums.sums),
         outside=sums.sums[:, 22],
     )
+
+
+def _order_error(metrics: tuple[Metric, ...], sums: Floats) -> Floats:
+    error = np.zeros((2, len(sums), len(metrics)))
+    for k, metric in enumerate(metrics):
+        if metric.order_columns is not None:
+            error[:, :, k] = sums[:, metric.order_columns].T
+    return error

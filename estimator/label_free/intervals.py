@@ -96,10 +96,28 @@ def unseen_drift(residual: Floats, variance: Floats, *, min_chunks: int = 5) -> 
 
 
 def interval(
-    centre: Floats, variance: Floats, metrics: tuple[Metric, ...], level: float
+    centre: Floats,
+    variance: Floats,
+    metrics: tuple[Metric, ...],
+    level: float,
+    order_error: Floats | None = None,
 ) -> tuple[Floats, Floats]:
-    """Return normal intervals around ``centre``, within the metrics' bounds."""
+    """Return normal intervals around ``centre``, within the metrics' bounds.
+
+    Parameters
+    ----------
+    centre, variance : ndarray of shape (n_groups, n_metrics)
+    metrics : tuple of Metric
+    level : float
+        Share of the draws that lie within.
+    order_error : ndarray of shape (2, n_groups, n_metrics), optional
+        By how much the interval goes further down and up: a bound that holds always,
+        and so is added whole.
+    """
     low, high = np.array([metric.bounds for metric in metrics]).T
     # Of the tail: 0.5 + level / 2 rounds to 1 for a level just below it.
     half = -ndtri((1.0 - level) / 2.0) * np.sqrt(variance)
-    return np.maximum(centre - half, low), np.minimum(centre + half, high)
+    lower, upper = centre - half, centre + half
+    if order_error is not None:
+        lower, upper = lower - order_error[0], upper + order_error[1]
+    return np.maximum(lower, low), np.minimum(upper, high)

@@ -158,7 +158,7 @@ def _fit(
     try:
         frame = _read(engine, settings, location, columns, optional)
         estimator = PerformanceEstimator(**parameters)
-        estimator.fit(frame)
+        estimator.fit(frame, counted=True)  # as production is
     except FileNotFoundError as error:
         raise ConfigurationError(str(error)) from error
     except (ValueError, TypeError) as error:

@@ -287,11 +287,12 @@ def _still_holding(
 def _check_stale(left: set[str], model: str) -> None:
     if left:
         msg = (
-            f"The configuration or the reference of `{model}` has changed: {len(left)} "
-            f"chunks ({min(left)} to {max(left)}) must be counted anew, but their rows "
-            "are no longer in the sources. Nothing was changed. Name another store to "
-            "begin anew (this one keeps what was said), bring the rows back, or go "
-            "back to what was configured."
+            f"The configuration or the reference of `{model}` has changed, or this "
+            f"version of deadreckon counts otherwise: {len(left)} chunks ({min(left)} "
+            f"to {max(left)}) must be counted anew, but their rows are no longer in "
+            "the sources. Nothing was changed. Name another store to begin anew (this "
+            "one keeps what was said), bring the rows back, or go back to what was "
+            "configured or installed."
         )
         raise ConfigurationError(msg)
 
@@ -342,7 +343,7 @@ def evaluate(
         own = [table for table in tables if epoch_of(epochs, table.label) == i]
         if not own:
             continue
-        laid = lay_out(own, spec, timezone, now)
+        laid = lay_out(own, spec, timezone, now, newest.reference_.performance.metrics)
         known = take_stock(
             epoch.estimator,
             laid.columns,

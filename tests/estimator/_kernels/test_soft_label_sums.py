@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from sklearn import metrics as sklearn_metrics
 
+from estimator.cell_contents import CellContents
 from estimator.metrics import METRIC_NAMES, compute_moments, resolve_metrics
 from estimator.soft_labels import ErrorCells, sum_soft_labels
 from tests import reference
@@ -277,3 +278,89 @@ def test_rows_outside_the_references_scores_are_counted():
     score = np.array([0.1, 0.2, 0.5, 0.8, 0.81, 0.9])
     sums = run(score, score, score > 0.5, error_cells=cells).sums
     assert sums[0, 22] == 3
+
+
+def weak_orders(rows):
+    """Yield every ordering of a few rows in which some may be tied, as ranks."""
+    if not rows:
+        yield {}
+        return
+    first, *others = rows
+    for ranks in weak_orders(others):
+        used = sorted(set(ranks.values()))
+        for rank in used:  # tied with others
+            yield ranks | {first: rank}
+        ends = [-1.0, *used, 1.0 + max(used, default=0.0)]
+        for low, high in pairwise(ends):  # alone, between others
+            yield ranks | {first: (low + high) / 2.0}
+
+
+@pytest.mark.parametrize(
+    "labels", [[1, 0], [1, 1, 0], [1, 0, 0], [1, 1, 0, 0], [1, 1, 1, 0], [1, 0, 0, 0]]
+)
+@pytest.mark.parametrize("above", [[], [1], [0], [1, 0, 1], [0, 0, 1]])
+def test_a_cell_counts_as_all_orders_of_its_rows_and_bounds_them(labels, above):
+    fixed_label = [*above, 0, 1, 0]  # ranks above the cell, and below it
+    fixed_score = [9.0 + i for i in range(len(above))] + [-5.0, -6.0, -7.0]
+    names = ("roc_auc", "average_precision")
+    values = {name: [] for name in names}
+    strict = {name: [] for name in names}
+    for ranks in weak_orders(list(range(len(labels)))):
+        score = [*fixed_score, *(ranks[i] for i in range(len(labels)))]
+        for name in names:
+            value = SKLEARN[name]([*fixed_label, *labels], score, None)
+            values[name].append(value)
+            if len(set(ranks.values())) == len(labels):
+                strict[name].append(value)
+    # The cell as the table has it: its negatives and positives, of one score.
+    score = np.array([*fixed_score, 1.0, 1.0]) / 100.0 + 0.1
+    soft = np.array([*fixed_label, 0.0, 1.0])
+    n_1 = float(sum(labels))
+    weight = np.array([*[1.0] * len(fixed_label), len(labels) - n_1, n_1])
+    spread = np.arange(soft.size) >= len(fixed_label)
+    contents = CellContents(spread=spread, brier=None, log_loss=None)
+    sums = run(score, soft, score > 0.5, weight=weight, contents=contents).sums[0]
+    for name, column, below, above_column in (
+        ("roc_auc", 6, 23, 23),
+        ("average_precision", 10, 24, 25),
+    ):
+        # All strict orders are equally likely; none, tied or not, is out of bounds.
+        assert_allclose(sums[column], np.mean(strict[name]), rtol=1e-9)
+        assert min(values[name]) >= sums[column] - sums[below] - 1e-12
+        assert max(values[name]) <= sums[column] + sums[above_column] + 1e-12
+    assert_allclose(sums[6] + sums[23], max(values["roc_auc"]))
+    assert_allclose(sums[10] + sums[25], max(values["average_precision"]))
+    assert sums[10] - sums[24] >= min(values["average_precision"]) - 0.02
+
+
+def test_the_order_of_rows_without_a_label_is_not_part_of_the_bound():
+    score = np.array([0.2, 0.5, 0.5, 0.9])
+    weight = np.array([1.0, 6.0, 4.0, 1.0])
+    contents = CellContents(
+        spread=np.array([False, True, True, False]), brier=None, log_loss=None
+    )
+    options = {"weight": weight, "contents": contents}
+    soft = np.array([0.3, 0.5, 0.5, 0.7])
+    assert not run(score, soft, score > 0.5, **options).sums[0, 23:].any()
+    soft = np.array([0.0, 1.0, 0.5, 1.0])  # six positives; four wait
+    sums = run(score, soft, score > 0.5, **options).sums[0]
+    pairs = (soft @ weight) * ((1 - soft) @ weight) - weight @ (soft * (1 - soft))
+    assert_allclose(sums[23], 0.5 * 6.0 * 2.0 / pairs)
+    assert (sums[24:] > 0).all()
+
+
+@given(weighted=weighted_rows)
+def test_losses_of_cells_are_their_scores_and_what_their_rows_differ_by(weighted):
+    (score, soft, decision), weight = weighted
+    rng = np.random.default_rng(0)
+    brier, log_loss = rng.normal(size=(2, 2, score.size))
+    contents = CellContents(
+        spread=np.zeros(score.size, dtype=bool), brier=brier, log_loss=log_loss
+    )
+    options = {"weight": weight}
+    plain = run(score, soft, decision, **options).sums[0]
+    found = run(score, soft, decision, contents=contents, **options).sums[0]
+    for column, more in ((14, brier), (17, log_loss)):
+        added = weight @ ((1.0 - soft) * more[0] + soft * more[1])
+        assert_allclose(found[column], plain[column] + added, rtol=1e-9, atol=1e-9)
+    assert_allclose(np.delete(found, range(14, 20)), np.delete(plain, range(14, 20)))
