@@ -13,6 +13,8 @@ from estimator.delayed_labels.count_table import (
     without_slots,
 )
 from estimator.delayed_labels.count_table_file import table_from_bytes, table_to_bytes
+from estimator.delayed_labels.label_frame import microseconds
+from estimator.delayed_labels.overdue import LabelCalendar
 from estimator.delayed_labels.tabulated import lay_out
 from estimator.monitoring import performance_of, take_stock
 from tests.estimator.operations.nightly import START, simulate_days
@@ -149,12 +151,18 @@ def test_tables_say_what_the_rows_say(estimator, known):
     now = max((t.latest_label for t in tables if t.latest_label), default=None)
     spec = check_chunk("D", has_timestamp=True)
     laid = lay_out(tables, spec, None, now)
+    came = microseconds(rows["labeled_at"].dropna().to_numpy())
+    calendar = None  # as a monitor has it
+    if came.size:
+        seen = microseconds(rows["time"].to_numpy()).max()
+        calendar = LabelCalendar(as_of=int(max(seen, came.max())), time=came)
     known_now = take_stock(
         estimator,
         laid.columns,
         laid.chunks,
         None if now is None else np.datetime64(now, "us"),
         others=laid.evidence if len(labels) else None,
+        calendar=calendar,
     )
     ours = performance_of(estimator, known_now).to_frame()
     theirs = theirs[theirs["period"] == "analysis"].reset_index(drop=True)
