@@ -308,6 +308,8 @@ def _pick_labels(engine: "duckdb.DuckDBPyConnection", labels: Feed, until: Any) 
 def _check_labels(labels: Feed, values: "pa.Table") -> None:
     """Refuse labels as such: among the rows they would be bad predictions."""
     column = labels.roles[LABEL]
+    if not values.num_rows:
+        return
     try:
         read_binary(nw.from_native(values)[column], f"`{column}`", may_be_empty=True)
     except (ValueError, TypeError) as error:

@@ -148,6 +148,14 @@ def test_hours_of_rows_that_have_new_labels(engine, tmp_path):
     assert n_labels == len(new) + (stray["labeled_at"] > after).sum()
 
 
+def test_labels_of_no_row_that_is_read(engine, tmp_path):
+    rows, labels = split()
+    labels = labels.assign(id=-1 - labels["id"], y_true=labels["y_true"].astype(float))
+    predictions, known = feeds(engine, tmp_path, rows, labels)
+    found = read_rows(engine, predictions, known, spans=[(START, None)])
+    assert found["y_true"].null_count == found.num_rows == len(rows)
+
+
 def test_labels_without_times_count_always(engine, tmp_path):
     rows, labels = split()
     labels = labels.drop(columns="labeled_at")
