@@ -15,6 +15,9 @@ class Bars:
     def at_most(self, what: str, measured: float, bar: float, unit: str = "") -> None:
         self._add(what, measured, f"≤ {bar:g}{unit}", met=measured <= bar, unit=unit)
 
+    def below(self, what: str, measured: float, bar: float, unit: str = "") -> None:
+        self._add(what, measured, f"< {bar:g}{unit}", met=measured < bar, unit=unit)
+
     def at_least(self, what: str, measured: float, bar: float, unit: str = "") -> None:
         self._add(what, measured, f"≥ {bar:g}{unit}", met=measured >= bar, unit=unit)
 

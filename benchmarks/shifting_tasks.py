@@ -47,7 +47,11 @@ class Task:
 
 
 def read_tasks(
-    folder: Path, parser: argparse.ArgumentParser, chunk: int, seed: int
+    folder: Path,
+    parser: argparse.ArgumentParser,
+    chunk: int,
+    seed: int,
+    models: Sequence[str] = MODELS,
 ) -> dict[str, list[Task]]:
     """Return the tasks of each data set, one per client model."""
     tasks = {}
@@ -64,7 +68,7 @@ def read_tasks(
             agent = features["agent"].fillna(-1).astype(int).astype(str)
             features = features.assign(agent=agent.astype("category"))
         tasks[name] = [
-            _score(name, model, features, label, chunk, seed) for model in MODELS
+            _score(name, model, features, label, chunk, seed) for model in models
         ]
     return tasks
 

@@ -17,7 +17,7 @@ LOGIT_BOUND = float(np.log1p(-1e-12) - np.log(1e-12))
 
 # A bend may always move the log odds by about 1/sqrt(300): how straight the truth is
 # cannot be known, and intervals must not pretend it is.
-_LEARNED_PENALTIES = 1e-2, 3e2
+LEARNED_PENALTIES = 1e-2, 3e2
 _LEARNING_TOLERANCE = 0.1  # of ln(penalty): far less than the data can tell
 _MOST_STEPS = 100
 _NEWTON_TOLERANCE = 1e-6  # in units of log likelihood, whatever the number of rows
@@ -186,7 +186,7 @@ def _learn_penalty(
     """Return the penalty one fixed-point step on, or the same object if it is there."""
     free = n_smooth - penalty[-1] * np.trace(bread[-n_smooth:, -n_smooth:])
     size = max(float(beta[-n_smooth:] @ beta[-n_smooth:]), 1e-12)
-    learned = np.clip(free / size, *_LEARNED_PENALTIES)
+    learned = np.clip(free / size, *LEARNED_PENALTIES)
     if abs(np.log(learned / penalty[-1])) < _LEARNING_TOLERANCE:
         return penalty
     return np.concatenate([penalty[:-n_smooth], np.full(n_smooth, learned)])

@@ -5,7 +5,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from estimator.soft_labels import ErrorCells, SoftLabel
+from estimator.soft_labels import (
+    ErrorCells,
+    ShiftedSoftLabel,
+    SoftLabel,
+    soft_labels_at,
+)
 
 Floats = NDArray[np.float64]
 
@@ -38,7 +43,11 @@ class ShiftFrame:
 
 
 def shift_frame(cells: ErrorCells) -> ShiftFrame:
-    """Split the map's error into a shift of intercept and slope, and the rest."""
+    """Split the map's error into a shift of intercept and slope, and the rest.
+
+    Where segments have shifts of their own, these split, too: what they move all rows
+    by is the shift's, and how they differ is the rest.
+    """
     x, lacking = cells.log_odds, _LEAST_INFORMATION - cells.information.sum()
     weight = cells.information + max(lacking, 0.0) / x.size
     centre = float(np.average(x, weights=weight))
@@ -46,7 +55,17 @@ def shift_frame(cells: ErrorCells) -> ShiftFrame:
     design = np.stack([np.ones_like(x), (x - centre) / scale])
     inverse = np.linalg.pinv((design * weight) @ design.T)
     rest, prior = cells.factor, inverse.astype(np.float64)
-    if cells.has_factor:
+    segments = cells.segments
+    if segments is not None:
+        # A line in u, (x - its centre) / its scale, in the coordinates here.
+        its_centre, its_scale = segments.centre, segments.scale
+        into = np.array([[its_scale, centre - its_centre], [0.0, scale]]) / its_scale
+        along = into @ segments.along
+        prior = along @ segments.covariance @ along.T
+        kept = np.eye(len(segments.covariance))
+        kept[:2] -= segments.along
+        segments = replace(segments, covariance=kept @ segments.covariance @ kept.T)
+    elif cells.has_factor:
         along = inverse @ (design * weight) @ cells.factor.T
         rest = cells.factor - along.T @ design
         prior = along @ along.T
@@ -55,16 +74,23 @@ def shift_frame(cells: ErrorCells) -> ShiftFrame:
         centre=centre,
         scale=scale,
         prior=prior,
-        cells=replace(cells, factor=np.ascontiguousarray(factor)),
+        cells=replace(cells, factor=np.ascontiguousarray(factor), segments=segments),
     )
 
 
-def log_odds_of(soft: SoftLabel | Floats, score: Floats) -> Floats:
-    """Return the log odds of soft labels, NaN where there is no score."""
-    known = ~np.isnan(score)
-    p = np.full(score.size, np.nan)
+def log_odds_of(
+    soft: SoftLabel | ShiftedSoftLabel | Floats,
+    score: Floats,
+    rows: NDArray[np.int64] | None = None,
+) -> Floats:
+    """Return the log odds of soft labels, NaN where there is no score.
+
+    ``rows`` says of which rows; None: of all.
+    """
+    known = ~np.isnan(score if rows is None else score[rows])
+    p = np.full(known.size, np.nan)
     if known.any():
-        p[known] = soft(score[known]) if callable(soft) else soft[known]
+        p[known] = soft_labels_at(soft, score, known if rows is None else rows[known])
     np.clip(p, _CERTAIN, 1.0 - _CERTAIN, out=p)
     rest = np.log1p(-p)
     np.log(p, out=p)

@@ -38,7 +38,7 @@ from estimator.delayed_labels.settled import (
 )
 from estimator.delayed_labels.snapshot import Snapshot, take_snapshot
 from estimator.frames import Columns, required
-from estimator.label_free.shift_adaptive import AdaptedRows, adapt_rows
+from estimator.label_free.shift_adaptive import AdaptedRows
 from estimator.monitoring import (
     Knowledge,
     arrivals_of,
@@ -53,7 +53,8 @@ from estimator.performance_estimator import (
 )
 from estimator.reference import Reference
 from estimator.results import Performance
-from estimator.unlabelled import features_of
+from estimator.segment_calibration import segment_rows
+from estimator.unlabelled import adapt_scores, features_of
 
 # Microseconds: labels of half a year say how long the feed of labels usually pauses.
 _CALENDAR = 183 * 86_400 * 10**6
@@ -579,13 +580,9 @@ class Monitor:
                 return None
             if i not in read:
                 read[i] = features_of(fitted, frame, name="production")
-            return adapt_rows(
-                fitted.adapter,
-                fitted.calibrator,
-                columns.score[rows],
-                read[i][rows],
-                [slice(None)],
-            )
+            segments = segment_rows(columns.segments, rows)
+            score, features = columns.score[rows], read[i][rows]
+            return adapt_scores(fitted, score, segments, features, [slice(None)])
 
         return adapt
 

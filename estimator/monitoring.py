@@ -40,7 +40,7 @@ from estimator.label_free.intervals import ShiftError
 from estimator.performance_estimator import PerformanceEstimator
 from estimator.reference import Reference
 from estimator.results import Performance
-from estimator.unlabelled import estimate_groups, soft_labels_of
+from estimator.unlabelled import error_cells_of, estimate_groups, soft_labels_of
 
 Floats = NDArray[np.float64]
 
@@ -119,7 +119,7 @@ def take_stock(
     """
     fitted: Reference = estimator.reference_
     label = required(columns.label)
-    frame = shift_frame(fitted.error_cells)
+    frame = shift_frame(error_cells_of(fitted, columns.segments))
     reconciliation = None
     since = None if now is None else int(now.astype("M8[us]").astype(np.int64))
     if others is not None or not np.isnan(label).all():
@@ -239,7 +239,7 @@ def attribution_of(estimator: PerformanceEstimator, known: Knowledge) -> pd.Data
             score=known.columns.score,
             soft=known.reconciliation.expected_labels(),
             decision=estimator.decisions(known.columns),
-            error_cells=fitted.error_cells,
+            error_cells=error_cells_of(fitted, known.columns.segments),
         )
         expected[0] = found.value
         expected[1] = found.label_variance + found.calibration_variance

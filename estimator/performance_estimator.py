@@ -112,7 +112,8 @@ class PerformanceEstimator(BaseEstimator):  # type: ignore[misc]
         categories as categories. Leave out what tells the time (a year, a running
         number): all that comes would lie outside the reference.
     segments : str or sequence of str, default=()
-        Columns whose every value gets rows of its own beside the overall ones.
+        Columns whose every value gets rows of its own beside the overall ones, and a
+        shift of the calibration map, shrunk by its own evidence.
     calibrator : str or object with ``fit`` and ``predict``, default="spline"
         A name (``spline, isotonic, platt, beta, temperature, identity``), ``"select"``
         for the best of these by cross-validated log loss, or an object to be cloned.

@@ -19,6 +19,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from calibration import CALIBRATORS, FeatureAwareCalibrator
+from calibration.segment_shifts import SegmentShifts
 from estimator._columns import MAX_VALUES
 from estimator._datetimes import check_years, wall_clock
 from estimator.archive import (
@@ -50,6 +51,7 @@ from estimator.performance_estimator import (
 )
 from estimator.reference import Reference
 from estimator.results import METRIC_COLUMNS, Performance
+from estimator.segment_calibration import SegmentCalibration
 from estimator.soft_labels import ErrorCells
 
 MONITOR_FORMAT = "deadreckon monitor"
@@ -75,6 +77,16 @@ _KIND_OF = {
 _BY_METRIC = {
     field.name for field in fields(Performance) if field.name in METRIC_COLUMNS
 }
+
+# What is kept of the map's error; that of segments is put together with each frame.
+_CELLS = (
+    "edges",
+    "log_odds",
+    "information",
+    "factor",
+    "variance",
+    "score_range",
+)
 
 
 def save_estimator(estimator: PerformanceEstimator, path: Path) -> None:
@@ -223,13 +235,14 @@ def estimator_to_arrays(
         },
         "rows": asdict(fitted.rows),
         "adapter": None,
+        "shifted": None,
     }
     arrays: Arrays = {
         "drift": np.stack([fitted.drift[segment] for segment in fitted.thresholds]),
     }
     for name, values in fitted.calibrator.to_arrays().items():  # type: ignore[attr-defined]
         arrays[f"calibrator/{name}"] = values
-    for name in _arrays_of(ErrorCells, but=("has_factor",)):
+    for name in _CELLS:
         arrays[f"cells/{name}"] = getattr(fitted.error_cells, name)
     arrays["delays/bands"], arrays["delays/spread"] = delays.bands, delays.spread
     for i, found in enumerate(delays.arrivals.values()):
@@ -240,6 +253,9 @@ def estimator_to_arrays(
         arrays[f"thresholds/{field.name}"] = np.stack(
             [getattr(rules, field.name) for rules in fitted.thresholds.values()]
         )
+    if fitted.segments is not None:
+        header["shifted"], own = _segments_to_arrays(fitted.segments)
+        arrays |= {f"shifts/{name}": values for name, values in own.items()}
     if fitted.adapter is not None:
         header["adapter"], own = _adapter_to_arrays(fitted.adapter)
         arrays |= {f"adapter/{name}": values for name, values in own.items()}
@@ -279,8 +295,11 @@ def estimator_from_arrays(
         calibrator=calibrator.from_arrays(under(arrays, "calibrator/")),  # type: ignore[attr-defined]
         calibrator_name=header["calibrator"],
         error_cells=ErrorCells(
-            has_factor=header["has_factor"], **under(arrays, "cells/")
+            has_factor=header["has_factor"],
+            segments=None,
+            **{name: arrays[f"cells/{name}"] for name in _CELLS},
         ),
+        segments=_segments_from_arrays(header["shifted"], under(arrays, "shifts/")),
         thresholds={
             segment: Thresholds(**{name: of[i] for name, of in thresholds.items()})
             for i, segment in enumerate(segments)
@@ -362,6 +381,8 @@ def _check_reference(reference: Reference, estimator: PerformanceEstimator) -> N
     _check_finite(reference.delays.spread, "spread")
     for found in reference.delays.arrivals.values():
         _check_finite(found.count, "count", least=0.0)
+    if reference.segments is not None:
+        _check_segments(reference.segments, columns)
     probabilities = reference.calibrator.predict(np.linspace(0.0, 1.0, 11))
     if not ((probabilities >= 0.0) & (probabilities <= 1.0)).all():
         msg = "the calibration map leaves [0, 1]"
@@ -381,6 +402,31 @@ def _check_reference(reference: Reference, estimator: PerformanceEstimator) -> N
         check_array(adapter.sample.features, "features", "f", (n_rows, n_features))
 
 
+def _check_segments(segments: SegmentCalibration, columns: Sequence[Hashable]) -> None:
+    shifts = segments.shifts
+    if list(segments.values) != list(columns):
+        msg = f"shifts are of the columns {list(segments.values)}, not of {columns}"
+        raise ValueError(msg)
+    n_knots, n_values = shifts.knots.size, sum(map(len, segments.values.values()))
+    check_array(shifts.knots, "knots", "f", (-1,))
+    check_array(shifts.bends, "bends", "f", (n_knots, -1))
+    n = shifts.n_common + 2 * n_values
+    check_array(shifts.coefficients, "coefficients", "f", (n,))
+    check_array(shifts.covariance, "covariance", "f", (n, n))
+    check_array(shifts.variance, "variance", "f", (len(columns), 2))
+    check_array(shifts.along, "along", "f", (2, n))
+    check_array(shifts.bounds, "bounds", "f", (2,))
+    for name in ("knots", "bends", "coefficients", "covariance", "along", "bounds"):
+        _check_finite(getattr(shifts, name), name)
+    _check_finite(shifts.variance, "variance", least=0.0)
+    if n_knots < 2 or not (np.diff(shifts.knots) > 0.0).all():
+        msg = "array 'knots' must rise"
+        raise ValueError(msg)
+    if not (np.isfinite(shifts.centre) and 0.0 < shifts.scale < np.inf):
+        msg = f"centre and scale must be finite, got {shifts.centre}, {shifts.scale}"
+        raise ValueError(msg)
+
+
 def _check_finite(array: NDArray[Any], name: str, least: float = -np.inf) -> None:
     if not (np.isfinite(array) & (array >= least)).all():
         msg = f"array {name!r} must be finite, and not below {least}"
@@ -393,6 +439,33 @@ def _row_print(saved: Mapping[str, Any]) -> RowPrint:
         msg = f"the reference has {rows.n_rows!r} rows"
         raise ValueError(msg)
     return rows
+
+
+def _segments_to_arrays(
+    segments: SegmentCalibration,
+) -> tuple[list[dict[str, Any]], Arrays]:
+    header = [
+        {"column": name_to_json(column), "values": values}
+        for column, values in segments.values.items()
+    ]
+    return header, {
+        field.name: np.asarray(getattr(segments.shifts, field.name))
+        for field in fields(SegmentShifts)
+    }
+
+
+def _segments_from_arrays(
+    header: list[dict[str, Any]] | None, arrays: Arrays
+) -> SegmentCalibration | None:
+    if header is None:
+        return None
+    shifts: dict[str, Any] = dict(arrays)
+    for name in ("centre", "scale", "bend_variance"):
+        shifts[name] = float(shifts[name])
+    return SegmentCalibration(
+        values={name_from_json(of["column"]): tuple(of["values"]) for of in header},
+        shifts=SegmentShifts(**shifts),
+    )
 
 
 def _adapter_to_arrays(adapter: ShiftAdapter) -> tuple[dict[str, Any], Arrays]:

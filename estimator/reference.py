@@ -35,7 +35,22 @@ from estimator.label_free.shift_adaptive import (
 )
 from estimator.metrics import Metric
 from estimator.results import Performance
-from estimator.soft_labels import Advance, ErrorCells, measure_error_cells
+from estimator.segment_calibration import (
+    SegmentCalibration,
+    cross_fit_segments,
+    learn_segment_calibration,
+    segment_rows,
+    shift_rows,
+    shifted_soft_label,
+    with_segment_errors,
+)
+from estimator.soft_labels import (
+    Advance,
+    ErrorCells,
+    ShiftedSoftLabel,
+    SoftLabel,
+    measure_error_cells,
+)
 
 Floats = NDArray[np.float64]
 
@@ -75,6 +90,8 @@ class Reference:
         Its registered name; "" for the caller's own object.
     error_cells : ErrorCells
         How wrong it may be.
+    segments : SegmentCalibration or None
+        How far the calibration of each segment is from it; None: not at all.
     thresholds, drift : dict by segment
         Rules; tau² of each metric (of a mean over rows, for sums over rows).
     performance : Performance
@@ -91,6 +108,7 @@ class Reference:
     calibrator: Calibrator
     calibrator_name: str
     error_cells: ErrorCells
+    segments: SegmentCalibration | None
     thresholds: dict[str, Thresholds]
     drift: dict[str, Floats]
     performance: Performance
@@ -139,11 +157,21 @@ def learn_reference(
     fitted.fit(score, label)
     advance(1)
     out_of_fold = np.full(columns.n_rows, np.nan)
-    out_of_fold[in_time] = cross_fit(
-        fitted, score, label, n_splits=N_FOLDS
-    ).probabilities
+    crossed = cross_fit(fitted, score, label, n_splits=N_FOLDS)
+    out_of_fold[in_time] = crossed.probabilities
     advance(N_FOLDS)
-    cells = measure_error_cells(fitted, score, fitted.predict(score))
+    map_error = measure_error_cells(fitted, score, fitted.predict(score))
+    unlabelled: SoftLabel | ShiftedSoftLabel = fitted.predict
+    cells = cells_in_time = map_error
+    by_segment = segment_rows(columns.segments, in_time)
+    segments = learn_segment_calibration(fitted, score, label, by_segment)
+    if segments is not None:
+        out_of_fold[in_time] = cross_fit_segments(crossed, score, label, by_segment)
+        shifts = shift_rows(segments, columns.segments)
+        unlabelled = shifted_soft_label(fitted, segments, shifts.slots)
+        cells = with_segment_errors(map_error, segments, shifts)
+        shifts = replace(shifts, slots=shifts.slots[in_time])
+        cells_in_time = with_segment_errors(map_error, segments, shifts)
     frame = shift_frame(cells)
     of_rows = partial(measure, metrics, score=columns.score, decision=decision)
     estimate = partial(of_rows, soft=out_of_fold, error_cells=cells)
@@ -153,13 +181,15 @@ def learn_reference(
             features.method,
             features.table,
             features.matrix[in_time],
-            score,
+            # Where segments have shifts, what adapts starts from the shifted map.
+            score if segments is None else out_of_fold[in_time],
             label,
             out_of_fold[in_time],
+            ranked=score,
             decision=decision[in_time]
             if isinstance(decision, np.ndarray)
             else decision,
-            error_cells=cells,
+            error_cells=cells_in_time,
             random_state=features.random_state,
             advance=advance,
         )
@@ -211,7 +241,8 @@ def learn_reference(
         metrics=metrics,
         calibrator=fitted,
         calibrator_name=name,
-        error_cells=cells,
+        error_cells=map_error,
+        segments=segments,
         thresholds=rules,
         drift=drift,
         performance=assemble_performance(
@@ -227,7 +258,7 @@ def learn_reference(
             drift=drift,
             remarks=compose_remarks(columns, chunks, delivered, groups),
         ),
-        delays=learn_delays(columns, chunks, fitted, frame),
+        delays=learn_delays(columns, chunks, unlabelled, frame),
         rows=rows,
         adapter=adapter,
     )

@@ -18,12 +18,14 @@ from estimator._kernels.soft_label_sums import (
     N_CHANNELS,
     N_SUMS,
     loss_sums,
+    project_segments,
     soft_label_sums,
 )
 from estimator.cell_contents import CellContents
 
 Floats = NDArray[np.float64]
 SoftLabel = Callable[[Floats], Floats]
+Slots = NDArray[np.int32]
 Advance = Callable[[int], None]
 Order = NDArray[np.intp] | slice
 
@@ -34,6 +36,45 @@ _CERTAIN = 1e-9
 _CHUNKS_AT_ONCE = 256
 # The distance from 0 and 1 at which scikit-learn's log_loss clips float64 scores.
 LOG_LOSS_CLIP = np.finfo(np.float64).eps
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SegmentErrors:
+    """How wrong the shifts of segments may be, and what all rows have in common.
+
+    Attributes
+    ----------
+    slots : ndarray of int32 of shape (n_rows, n_columns)
+        Number of each row's shift, by segment column; of new values the last ones.
+    u : ndarray of shape (n_cells,)
+        Standardized log odds of the map in the middle of each cell of the score.
+    common : ndarray of shape (n_common, n_cells)
+        What the common coefficients multiply there.
+    covariance : ndarray of shape (n_coefficients, n_coefficients)
+        Of the common coefficients, then of each shift's intercept and slope.
+    new_variance : ndarray of shape (n_new, 2)
+        Variance of intercept and slope of values that the reference does not have.
+    along : ndarray of shape (2, n_coefficients)
+        The constant and the line in u that come nearest to what each coefficient
+        multiplies.
+    centre, scale : float
+        Of the map's log odds x: u is ``(x - centre) / scale``.
+    """
+
+    slots: NDArray[np.int32]
+    u: Floats
+    common: Floats
+    covariance: Floats
+    new_variance: Floats
+    along: Floats
+    centre: float
+    scale: float
+
+    @property
+    def n_slots(self) -> int:
+        """Number of shifts, those of new values included."""
+        n_known = (len(self.covariance) - len(self.common)) // 2
+        return n_known + len(self.new_variance)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -57,6 +98,9 @@ class ErrorCells:
         Variance of the cell's log odds if its own labels alone had to tell them.
     score_range : ndarray of shape (2,)
         Scores between which the reference can vouch for the map.
+    segments : SegmentErrors or None
+        The error of the segments' shifts, and of a constant and a line that all rows
+        have in common, for the rows of one frame; ``factor`` then holds what remains.
     """
 
     edges: Floats
@@ -66,6 +110,7 @@ class ErrorCells:
     has_factor: bool
     variance: Floats
     score_range: Floats
+    segments: SegmentErrors | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -83,11 +128,44 @@ class SoftLabelSums:
         Squares of the influences by cell, and last the product of the first two
         channels', weighted by each cell's own variance: the density-ratio form for maps
         without a factor.
+    by_segment : ndarray of shape (n_chunks, N_CHANNELS, N_CHANNELS), or None
+        Covariance of the channels by the error of the segments' shifts; None without.
     """
 
     sums: Floats
     jacobian: Floats
     scatter: Floats
+    by_segment: Floats | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ShiftedSoftLabel:
+    """Soft labels of rows whose segments have shifts of the map.
+
+    Attributes
+    ----------
+    of_rows : callable
+        Takes scores and slots of some rows, returns their soft labels.
+    slots : ndarray of int32 of shape (n_rows, n_columns)
+        Of all rows of the frame.
+    """
+
+    of_rows: Callable[[Floats, Slots], Floats]
+    slots: Slots
+
+
+def soft_labels_at(
+    soft: SoftLabel | ShiftedSoftLabel | Floats,
+    score: NDArray[np.floating],
+    rows: NDArray[np.bool_] | NDArray[np.int64],
+) -> Floats:
+    """Return the soft labels of some rows, at least one, none without a score."""
+    if isinstance(soft, ShiftedSoftLabel):
+        wanted = np.asarray(score[rows], dtype=np.float64)
+        return soft.of_rows(wanted, soft.slots[rows])
+    if isinstance(soft, np.ndarray):
+        return soft[rows]
+    return soft(np.asarray(score[rows], dtype=np.float64))
 
 
 NO_ERROR = ErrorCells(
@@ -148,7 +226,7 @@ def measure_error_cells(
 
 def sum_soft_labels(
     score: NDArray[np.floating],
-    soft: SoftLabel | Floats,
+    soft: SoftLabel | ShiftedSoftLabel | Floats,
     *,
     rows: NDArray[np.int64] | None,
     offsets: NDArray[np.int64],
@@ -166,7 +244,8 @@ def sum_soft_labels(
     score : ndarray of shape (n_rows,)
         Raw scores, without NaN in the rows that the chunks own.
     soft : callable or ndarray of shape (n_rows,)
-        Soft label of each row, or the map that gives it from the score.
+        Soft label of each row, or the map that gives it from the score, or from the
+        score and the segments' shifts.
     rows : ndarray of shape (offsets[-1],), or None
         Chunk ``c`` owns ``rows[offsets[c]:offsets[c + 1]]``; None: all, as they lie.
     offsets : ndarray of shape (n_chunks + 1,)
@@ -189,7 +268,16 @@ def sum_soft_labels(
         sums=np.empty((n_chunks, N_SUMS)),
         jacobian=np.empty((n_chunks, N_CHANNELS, error_cells.factor.shape[0])),
         scatter=np.empty((n_chunks, N_CHANNELS + 1)),
+        by_segment=None
+        if error_cells.segments is None
+        else np.empty((n_chunks, N_CHANNELS, N_CHANNELS)),
     )
+    segments = error_cells.segments
+    of_score = None  # what gives soft labels if the score is all that tells them
+    if not isinstance(soft, ShiftedSoftLabel | np.ndarray) and (
+        error_cells.segments is None
+    ):
+        of_score = soft
 
     def work(block: slice) -> None:
         bounds = offsets[block.start : block.stop + 1]
@@ -197,19 +285,30 @@ def sum_soft_labels(
         inner = bounds - begin
         taken = slice(begin, stop) if rows is None else rows[begin:stop]
         block_score = np.array(score[taken], dtype=np.float64)
-        block_weight = None
-        if callable(soft) and not isinstance(decision, np.ndarray) and weight is None:
+        block_weight = block_slots = None
+        if (
+            of_score is not None
+            and not isinstance(decision, np.ndarray)
+            and weight is None
+        ):
             # All that the kernel needs is a function of the score: sort only that.
             for chunks in _rectangles(block_score, inner):
                 chunks.sort(axis=1)
-            block_soft = soft(block_score) if block_score.size else _EMPTY
+            block_soft = of_score(block_score) if block_score.size else _EMPTY
             block_decision = block_score >= decision
         else:
             order: Order = slice(None)
             if contents is None or not _is_ascending(block_score, inner):
                 order = _ascending(block_score, inner)
             block_score = block_score[order]
-            if not callable(soft):
+            if segments is not None:
+                block_slots = segments.slots[taken][order]
+            if isinstance(soft, ShiftedSoftLabel):
+                its_slots = block_slots
+                if its_slots is None:
+                    its_slots = soft.slots[taken][order]
+                block_soft = soft.of_rows(block_score, its_slots)
+            elif isinstance(soft, np.ndarray):
                 block_soft = soft[taken][order]
             else:  # a map wants at least one row
                 block_soft = soft(block_score) if block_score.size else _EMPTY
@@ -235,6 +334,8 @@ def sum_soft_labels(
             bounds_here = inner[first : chunks_here.stop + 1]
             n_here, n_cells = bounds_here.size - 1, error_cells.variance.size
             cells = np.zeros((n_here, N_CHANNELS, n_cells))
+            n_slots = 0 if segments is None else segments.n_slots
+            reach = np.zeros((n_here, n_slots, 2, N_CHANNELS))
             soft_label_sums(
                 block_score,
                 block_soft,
@@ -245,9 +346,21 @@ def sum_soft_labels(
                 error_cells.edges,
                 lowest,
                 highest,
+                block_slots,
+                _EMPTY if segments is None else segments.u,
                 sums[chunks_here],
                 cells,
+                reach,
             )
+            if segments is not None and out.by_segment is not None:
+                project_segments(
+                    cells,
+                    reach,
+                    segments.common,
+                    segments.covariance,
+                    segments.new_variance,
+                    out.by_segment[block][chunks_here],
+                )
             _project(
                 cells,
                 error_cells,

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from calibration import IdentityCalibrator
 from estimator.calibration_shift import shift_frame
 from estimator.features import read_features
 from estimator.frames import Columns, required
@@ -22,7 +23,19 @@ from estimator.label_free.shift_adaptive import (
     measure_adapted,
 )
 from estimator.reference import Reference
-from estimator.soft_labels import Advance, SoftLabel
+from estimator.segment_calibration import (
+    Segments,
+    shift_rows,
+    shifted_soft_label,
+    with_segment_errors,
+)
+from estimator.soft_labels import (
+    Advance,
+    ErrorCells,
+    ShiftedSoftLabel,
+    SoftLabel,
+    soft_labels_at,
+)
 
 Floats = NDArray[np.float64]
 
@@ -45,13 +58,8 @@ def adapt_columns(
     """
     if fitted.adapter is None:
         return columns, ("",) * len(chunks)
-    found: AdaptedRows = adapt_rows(
-        fitted.adapter,
-        fitted.calibrator,
-        columns.score,
-        features,
-        chunks,
-        advance=advance,
+    found = adapt_scores(
+        fitted, columns.score, columns.segments, features, chunks, advance=advance
     )
     known = replace(
         columns,
@@ -62,6 +70,50 @@ def adapt_columns(
     return known, found.remarks
 
 
+def adapt_scores(
+    fitted: Reference,
+    score: NDArray[np.floating],
+    segments: Segments,
+    features: Floats,
+    chunks: Sequence[Rows],
+    *,
+    advance: Advance | None = None,
+) -> AdaptedRows:
+    """Give rows the soft labels that score, segments and features make likely.
+
+    Where segments have shifts of the map, what adapts starts from the shifted map: it
+    takes its probabilities for scores that need no map.
+    """
+    adapter = required(fitted.adapter)
+    calibrator = fitted.calibrator
+    if fitted.segments is not None:
+        usable = ~np.isnan(score)
+        shifted = np.full(score.size, np.nan)
+        if usable.any():
+            plain = map_of_scores(fitted, segments)
+            shifted[usable] = soft_labels_at(plain, score, usable)
+        score, calibrator = shifted, IdentityCalibrator()
+    return adapt_rows(adapter, calibrator, score, features, chunks, advance=advance)
+
+
+def map_of_scores(
+    fitted: Reference, segments: Segments
+) -> SoftLabel | ShiftedSoftLabel:
+    """Return what gives rows their soft labels if no feature is read."""
+    if fitted.segments is None:
+        return fitted.calibrator.predict
+    rows = shift_rows(fitted.segments, segments)
+    return shifted_soft_label(fitted.calibrator, fitted.segments, rows.slots)
+
+
+def error_cells_of(fitted: Reference, segments: Segments) -> ErrorCells:
+    """Return the error of the map of the score, and of its shifts by segment."""
+    if fitted.segments is None:
+        return fitted.error_cells
+    rows = shift_rows(fitted.segments, segments)
+    return with_segment_errors(fitted.error_cells, fitted.segments, rows)
+
+
 def features_of(fitted: Reference, frame: Any, *, name: str) -> Floats:
     """Read the features that the adapter wants; no column where there is none."""
     if fitted.adapter is None:
@@ -69,15 +121,19 @@ def features_of(fitted: Reference, frame: Any, *, name: str) -> Floats:
     return read_features(fitted.adapter.table, frame, name=name)
 
 
-def soft_labels_of(fitted: Reference, columns: Columns) -> SoftLabel | Floats:
+def soft_labels_of(
+    fitted: Reference, columns: Columns
+) -> SoftLabel | ShiftedSoftLabel | Floats:
     """Return P(y = 1) of rows without a label: by features, else by the score."""
     if fitted.adapter is None or columns.calibrated is None:
-        return fitted.calibrator.predict
+        return map_of_scores(fitted, columns.segments)
     unread = np.isnan(columns.calibrated) & ~np.isnan(columns.score)
     if not unread.any():
         return columns.calibrated
     filled = columns.calibrated.copy()
-    filled[unread] = fitted.calibrator.predict(columns.score[unread])
+    filled[unread] = soft_labels_at(
+        map_of_scores(fitted, columns.segments), columns.score, unread
+    )
     return filled
 
 
@@ -91,14 +147,15 @@ def estimate_groups(
 ) -> Measurement:
     """Estimate the metrics of each group as if no label had come."""
     soft = soft_labels_of(fitted, columns)
-    if callable(soft) or fitted.adapter is None:
+    error_cells = error_cells_of(fitted, columns.segments)
+    if not isinstance(soft, np.ndarray) or fitted.adapter is None:
         return measure(
             fitted.metrics,
             groups,
             score=columns.score,
             soft=soft,
             decision=decision,
-            error_cells=fitted.error_cells,
+            error_cells=error_cells,
             advance=advance,
         )
     return measure_adapted(
@@ -111,10 +168,10 @@ def estimate_groups(
             outside=required(columns.outside),
             remarks=(),
         ),
-        plain=fitted.calibrator.predict,
+        plain=map_of_scores(fitted, columns.segments),
         relative_error=fitted.adapter.relative_error,
         decision=decision,
-        error_cells=fitted.error_cells,
-        frame=shift_frame(fitted.error_cells),
+        error_cells=error_cells,
+        frame=shift_frame(error_cells),
         advance=advance,
     )

@@ -25,6 +25,7 @@ LAYERS = [
     "estimator.metrics",
     "estimator.soft_labels",
     "estimator.calibration_shift",
+    "estimator.segment_calibration",
     "estimator.results",
     "estimator.newest",
     "estimator.label_free",

@@ -25,7 +25,9 @@ this changes of columns 10 and 14 to 25 is in :mod:`estimator._kernels.cell_sums
 The calibration's error enters through ``v h``, what a shift of a row's log odds does
 to the metric (nothing, once its label is known), summed over cells of the score in six
 channels: ``v`` of rows with d = 0 and with d = 1, and ``v h`` of ROC AUC, of average
-precision, of Brier and log loss (times n).
+precision, of Brier and log loss (times n). Where segments have shifts of the map,
+``slots`` says which each row has: the channels are also summed by slot, as they are
+and times u, the row's place on the map.
 """
 
 import numpy as np
@@ -52,8 +54,11 @@ def soft_label_sums(
     cell_edges: Floats,
     lowest: float,
     highest: float,
+    slots: NDArray[np.int32] | None,
+    cell_u: Floats,
     sums: Floats,
     cells: Floats,
+    reach: Floats,
 ) -> None:
     """Fill ``sums``, but for log loss, and ``cells``, an entry per chunk.
 
@@ -61,7 +66,8 @@ def soft_label_sums(
     as zeros: ``cell_edges`` (n_cells - 1) rise; cell ``b`` owns scores in
     ``(cell_edges[b - 1], cell_edges[b]]``. Scores from ``lowest`` to ``highest`` are
     inside the reference. ``log_odds`` is logit(s) of the clipped score, or empty where
-    log loss is not wanted.
+    log loss is not wanted. ``reach[c]`` (n_slots, 2, N_CHANNELS), zeros, has the
+    channels by slot: ``slots`` (n_rows, n_columns), and ``cell_u`` (n_cells) is u.
     """
     for c in range(offsets.size - 1):
         own = slice(offsets[c], offsets[c + 1])
@@ -75,7 +81,11 @@ def soft_label_sums(
         if s.size > 0:
             out[22] = _outside(s, w, lowest, highest)
             _ranks(s, z, w, negatives, out)
-            _influences(s, z, d, w, odds, negatives, cell_edges, cells[c], out)
+            slot = None if slots is None else slots[own]
+            _influences(
+                s, z, d, w, odds, negatives, cell_edges, slot, cell_u, cells[c],
+                reach[c], out,
+            )  # fmt: skip
 
 
 @kernel
@@ -236,13 +246,16 @@ def _influences(
     log_odds: Floats,
     negatives: float,
     cell_edges: Floats,
+    slots: NDArray[np.int32] | None,
+    cell_u: Floats,
     cells: Floats,
+    reach: Floats,
     out: Floats,
 ) -> None:
     """Sum the squares of each label's influence (h) and of each row's (psi).
 
     Influences are kept times their denominator, pairs or positives, until the end.
-    Times ``v`` they go by cell of the score into ``cells``.
+    Times ``v`` they go by cell of the score into ``cells``, and by slot into ``reach``.
     """
     n = s.size
     positives, self_pairs = out[2] + out[3], out[4] + out[5]
@@ -321,12 +334,35 @@ def _influences(
         cell_brier += v * (1.0 - 2.0 * score)
         if with_log_loss:
             cell_loss -= v * log_odds[k]
+        if slots is not None:
+            u = cell_u[cell]
+            of_brier = v * (1.0 - 2.0 * score)
+            of_loss = -v * log_odds[k] if with_log_loss else 0.0
+            for column in range(slots.shape[1]):
+                level = reach[slots[k, column], 0]
+                slope = reach[slots[k, column], 1]
+                level[0] += v * (1.0 - one)
+                level[1] += v * one
+                level[2] += v * h
+                level[3] += v * h_ap
+                level[4] += of_brier
+                level[5] += of_loss
+                slope[0] += v * (1.0 - one) * u
+                slope[1] += v * one * u
+                slope[2] += v * h * u
+                slope[3] += v * h_ap * u
+                slope[4] += of_brier * u
+                slope[5] += of_loss * u
     cells[0, cell], cells[1, cell] = rows_0, rows_1
     cells[2, cell], cells[3, cell] = cell_auc, cell_ap
     cells[4, cell], cells[5, cell] = cell_brier, cell_loss
     for b in range(cells.shape[1]):
         cells[2, b] *= per_pair
         cells[3, b] *= per_positive
+    for slot in range(reach.shape[0]):
+        for part in range(2):
+            reach[slot, part, 2] *= per_pair
+            reach[slot, part, 3] *= per_positive
     if has_auc:
         # Second order: each label with itself, and the products of two labels that
         # stand in both numerator and denominator.
@@ -340,3 +376,74 @@ def _influences(
         # Rounding may leave less than nothing, where all rows are alike.
         ap_spread = max(ap_row - ap_psi * ap_psi / rows, 0.0)
         out[13] = ap_spread * per_positive * per_positive
+
+
+@kernel
+def project_segments(
+    cells: Floats,
+    reach: Floats,
+    common: Floats,
+    covariance: Floats,
+    new_variance: Floats,
+    out: Floats,
+) -> None:
+    """Fill ``out``, each chunk's covariance of channels by the error of the shifts.
+
+    It is J C J^T with J the channels times what the common coefficients multiply, in
+    each cell, then the channels by slot. Coefficients that the chunk has no row of, or
+    that are certain, are left out.
+
+    Parameters
+    ----------
+    cells, reach
+        Of `soft_label_sums`.
+    common : ndarray of shape (n_common, n_cells)
+        What the common coefficients multiply.
+    covariance : ndarray of shape (n_common + 2 * n_shifts, n_common + 2 * n_shifts)
+        C, of the common coefficients and of intercept and slope of each shift.
+    new_variance : ndarray of shape (n_new, 2)
+        Of intercept and slope of the slots that come after those of the shifts.
+    out : ndarray of shape (n_chunks, N_CHANNELS, N_CHANNELS)
+    """
+    n_common = common.shape[0]
+    n_known = (covariance.shape[0] - n_common) // 2
+    moved = np.empty(covariance.shape[0], dtype=np.int64)
+    response = np.empty((covariance.shape[0], N_CHANNELS))
+    for c in range(cells.shape[0]):
+        n_moved = 0
+        for r in range(n_common):
+            if covariance[r, r] > 0.0:
+                for k in range(N_CHANNELS):
+                    total = 0.0
+                    for b in range(common.shape[1]):
+                        total += cells[c, k, b] * common[r, b]
+                    response[n_moved, k] = total
+                moved[n_moved] = r
+                n_moved += 1
+        for k in range(N_CHANNELS):
+            for m in range(N_CHANNELS):
+                out[c, k, m] = 0.0
+        for slot in range(reach.shape[1]):
+            if reach[c, slot, 0, 0] == 0.0 and reach[c, slot, 0, 1] == 0.0:
+                continue  # no row, or none without a label
+            for part in range(2):
+                effect = reach[c, slot, part]
+                if slot >= n_known:
+                    variance = new_variance[slot - n_known, part]
+                    for k in range(N_CHANNELS):
+                        for m in range(N_CHANNELS):
+                            out[c, k, m] += variance * (effect[k] * effect[m])
+                    continue
+                r = n_common + 2 * slot + part
+                if covariance[r, r] > 0.0:
+                    for k in range(N_CHANNELS):
+                        response[n_moved, k] = effect[k]
+                    moved[n_moved] = r
+                    n_moved += 1
+        for i in range(n_moved):
+            for m in range(N_CHANNELS):
+                total = 0.0
+                for j in range(n_moved):
+                    total += covariance[moved[i], moved[j]] * response[j, m]
+                for k in range(N_CHANNELS):
+                    out[c, k, m] += response[i, k] * total

@@ -41,7 +41,7 @@ from estimator.delayed_labels.arrivals import (
 from estimator.delayed_labels.delay import DelayModel, fit_delays, no_delays
 from estimator.delayed_labels.reference_delays import ReferenceDelays
 from estimator.frames import Columns
-from estimator.soft_labels import SoftLabel
+from estimator.soft_labels import ShiftedSoftLabel, SoftLabel
 
 Floats = NDArray[np.float64]
 Places = NDArray[np.int32]
@@ -128,7 +128,7 @@ def reconcile(
     chunks: Chunks,
     *,
     now: np.datetime64 | None,
-    unlabelled: SoftLabel | Floats,
+    unlabelled: SoftLabel | ShiftedSoftLabel | Floats,
     frame: ShiftFrame,
     learned: ReferenceDelays,
     others: Evidence | None = None,

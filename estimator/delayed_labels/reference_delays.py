@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from calibration.base import Calibrator
 from estimator.calibration_shift import ShiftFrame, log_odds_of
 from estimator.chunking import Chunks
 from estimator.delayed_labels.arrivals import (
@@ -30,6 +29,7 @@ from estimator.delayed_labels.arrivals import (
 )
 from estimator.delayed_labels.delay import DelayModel, fit_delays
 from estimator.frames import Columns, required
+from estimator.soft_labels import ShiftedSoftLabel, SoftLabel
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -76,9 +76,22 @@ class ReferenceDelays:
 
 
 def learn_delays(
-    columns: Columns, chunks: Chunks, calibrator: Calibrator, frame: ShiftFrame
+    columns: Columns,
+    chunks: Chunks,
+    soft: SoftLabel | ShiftedSoftLabel,
+    frame: ShiftFrame,
 ) -> ReferenceDelays:
-    """Learn from the reference how long labels take, if it says when they came."""
+    """Learn from the reference how long labels take, if it says when they came.
+
+    Parameters
+    ----------
+    columns, chunks : Columns, Chunks
+        The reference, with its labels.
+    soft : callable or ShiftedSoftLabel
+        Gives rows their soft labels as if no label had come.
+    frame : ShiftFrame
+        In which a shift of the calibration is measured.
+    """
     label = required(columns.label)
     usable: NDArray[np.bool_] = ~np.isnan(label) & ~np.isnan(columns.score)
     score = np.asarray(columns.score[usable], dtype=np.float64)
@@ -96,9 +109,7 @@ def learn_delays(
         rows = slice(None) if chunks.rows is None else chunks.rows
         chunk[rows] = np.repeat(np.arange(len(chunks)), np.diff(chunks.offsets))
         came = np.flatnonzero(usable & ~np.isnat(columns.labeled_at))
-        x = log_odds_of(
-            calibrator.predict, np.asarray(columns.score[came], dtype=np.float64)
-        )
+        x = log_odds_of(soft, np.asarray(columns.score, dtype=np.float64), came)
         spread = measure_spread(
             x,
             (x - frame.centre) / frame.scale,

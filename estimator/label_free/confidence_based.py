@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from estimator.frames import required
 from estimator.groups import Groups
 from estimator.label_free.intervals import ShiftError, error_variances
 from estimator.metrics import Metric, compute_moments, undefined_reasons
@@ -12,6 +13,7 @@ from estimator.soft_labels import (
     NO_ERROR,
     Advance,
     ErrorCells,
+    ShiftedSoftLabel,
     SoftLabel,
     SoftLabelSums,
     sum_soft_labels,
@@ -52,7 +54,7 @@ def measure(
     groups: Groups,
     *,
     score: NDArray[np.floating],
-    soft: SoftLabel | Floats,
+    soft: SoftLabel | ShiftedSoftLabel | Floats,
     decision: NDArray[np.bool_] | float,
     error_cells: ErrorCells = NO_ERROR,
     shift: ShiftError | None = None,
@@ -91,6 +93,9 @@ def measure(
         sums=np.concatenate([part.sums for part in found]),
         jacobian=np.concatenate([part.jacobian for part in found]),
         scatter=np.concatenate([part.scatter for part in found]),
+        by_segment=None
+        if error_cells.segments is None
+        else np.concatenate([required(part.by_segment) for part in found]),
     )
     moments = compute_moments(metrics, sums.sums)
     reason = undefined_reasons(metrics, sums.sums, moments)

@@ -49,6 +49,7 @@ def error_variances(
 
     With an error factor L of the map V_cal is ``|Lᵀ J|²``, J the metric's response to a
     shift of the log odds at each cell: the delta method on the sandwich covariance.
+    Where segments have shifts of the map, their error is added.
     Without, and for average precision if it is larger, the labels of each reference
     cell count as binomial: the density-ratio form. V_shift is ``Jᵀ C J`` with the
     shift's covariance C.
@@ -63,6 +64,9 @@ def error_variances(
         scale = shift.slope[:, None] ** 2
     variance: Floats = (response * response).sum(axis=2)
     estimated = error_cells.factor.shape[0] > 0 or not error_cells.has_factor
+    if sums.by_segment is not None:
+        of_segments = np.einsum("gmk,gkl,gml->gm", weights, sums.by_segment, weights)
+        variance += of_segments.clip(0.0)
     larger_of_both = [
         k
         for k, metric in enumerate(metrics)

@@ -34,7 +34,12 @@ from estimator.label_free.confidence_based import Measurement, measure
 from estimator.label_free.intervals import ShiftError
 from estimator.metrics import Metric, resolve_metrics
 from estimator.row_order import hash_rows
-from estimator.soft_labels import Advance, ErrorCells, SoftLabel
+from estimator.soft_labels import (
+    Advance,
+    ErrorCells,
+    ShiftedSoftLabel,
+    SoftLabel,
+)
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64] | slice
@@ -228,6 +233,7 @@ def learn_adapter(
     label: Floats,
     out_of_fold: Floats,
     *,
+    ranked: Floats | None = None,
     decision: NDArray[np.bool_] | float,
     error_cells: ErrorCells,
     random_state: int,
@@ -251,6 +257,8 @@ def learn_adapter(
         The reference in time order.
     out_of_fold : ndarray of shape (n_rows,)
         Of maps of the score that have not seen the row.
+    ranked : ndarray of shape (n_rows,), optional
+        Scores that metrics rank by, where ``score`` is what a map has made of them.
     decision : ndarray of shape (n_rows,), or float
     error_cells : ErrorCells
         Error of the map of the score.
@@ -313,8 +321,14 @@ def learn_adapter(
         )
 
     adapted = at_weight(1.0).calibrated
+    ranked = score if ranked is None else ranked
     best, deviation = _learn_weight(
-        clipped, label, out_of_fold, adapted, decision, error_cells
+        np.clip(ranked, *np.quantile(ranked, VOUCHED_FOR)),
+        label,
+        out_of_fold,
+        adapted,
+        decision,
+        error_cells,
     )
     used = best if method == "auto" else 1.0
     miss = np.hypot(used - best, deviation)
@@ -347,7 +361,7 @@ def measure_adapted(
     *,
     score: NDArray[np.floating],
     adapted: AdaptedRows,
-    plain: SoftLabel | Floats,
+    plain: SoftLabel | ShiftedSoftLabel | Floats,
     relative_error: float,
     decision: NDArray[np.bool_] | float,
     error_cells: ErrorCells,

@@ -221,7 +221,7 @@ def assert_same_stock(estimator, ours, theirs, *, whole=True):
     assert_same(*(performance_of(estimator, one) for one in (ours, theirs)))
     assert_same(*(attribution_of(estimator, one) for one in (ours, theirs)))
     if whole:
-        assert_same(*(arrivals_of(one) for one in (ours, theirs)))
+        assert_same(*(arrivals_of(estimator, one) for one in (ours, theirs)))
 
 
 @pytest.mark.parametrize("apart", [False, True])
