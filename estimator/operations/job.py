@@ -256,7 +256,7 @@ def _outcome(findings: Findings, *, dry_run: bool) -> tuple[int, str]:
         return NOTHING_NEW, "nothing new"
     would = "would touch" if dry_run else "touched"
     chunks = "1 chunk" if findings.n_touched == 1 else f"{findings.n_touched:,} chunks"
-    said = f"{would} {chunks}, {findings.n_restated:,} results restated"
+    said = f"{would} {chunks}, {findings.n_restated:,} results written"
     return RAN, said
 
 

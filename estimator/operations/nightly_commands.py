@@ -153,33 +153,113 @@ def _say_end(code: int, *, as_json: bool) -> None:
 @CONFIG
 @AS_OF
 @click.option("--model", help="Only this one.")
-def status(*, config: Path, as_of: str | None, model: str | None) -> None:
+@click.option("--metric", "metrics", multiple=True, help="Only this one; repeatable.")
+@click.option(
+    "--segment",
+    "segments",
+    multiple=True,
+    help='Only this one, such as region=north, or "" for all rows; repeatable.',
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", JSON]),
+    default="text",
+    show_default=True,
+    help="json: a list of models, with all chunks; fields stay what they are.",
+)
+def status(
+    *,
+    config: Path,
+    as_of: str | None,
+    model: str | None,
+    metrics: tuple[str, ...],
+    segments: tuple[str, ...],
+    form: str,
+) -> None:
     """Say what was last said of each model."""
     settings = _load(config)
     with _guarded(settings):
-        print_status(settings, as_of, model)
+        print_status(settings, as_of, model, metrics, segments, as_json=form == JSON)
 
 
 def print_status(
-    settings: "NightlyConfig", as_of: str | None = None, model: str | None = None
+    settings: "NightlyConfig",
+    as_of: str | None = None,
+    model: str | None = None,
+    metrics: tuple[str, ...] = (),
+    segments: tuple[str, ...] = (),
+    *,
+    as_json: bool = False,
 ) -> None:
-    """Print verdicts and the newest chunks of each model."""
-    from estimator.newest import unfinished_chunk
+    """Print verdicts and the newest chunks of each model.
 
-    for overview in _overviews(settings, as_of, model):
+    Parameters
+    ----------
+    settings : NightlyConfig
+    as_of, model : str, optional
+        Time to look back to; the only model.
+    metrics, segments : tuple of str, default=()
+        Only these; none: all.
+    as_json : bool, default=False
+        Print `estimator.operations.status_json` instead of text.
+    """
+    from estimator.newest import unfinished_chunk
+    from estimator.operations.status_json import status_of
+
+    found = _overviews(settings, as_of, model)
+    if as_json:
+        told = []
+        for overview in found:
+            _check_filter(overview, metrics, segments)
+            told.append(status_of(overview, metrics, segments or None))
+        click.echo(json.dumps(told, indent=2, allow_nan=False))
+        return
+    for overview in found:
+        _check_filter(overview, metrics, segments)
         click.echo(f"{overview.name}, as of {overview.as_of:%Y-%m-%d %H:%M}")
         for warning in overview.warnings:
             click.echo(f"  Warning: {warning}.")
-        sentences = format_verdicts(overview.verdicts)
+        sentences = format_verdicts(
+            {
+                segment: {
+                    metric: verdict
+                    for metric, verdict in by_metric.items()
+                    if not metrics or metric in metrics
+                }
+                for segment, by_metric in overview.verdicts.items()
+                if not segments or segment in segments
+            }
+        )
         if sentences:
             click.echo(sentences)
         frame = overview.performance.to_frame()
-        overall = frame[frame["segment"] == ""]
+        overall = frame[frame["segment"].isin(segments or ("",))]
+        if metrics:
+            overall = overall[overall["metric"].isin(metrics)]
         analysis = overall[overall["period"] == "analysis"]
         newest = analysis["chunk"].unique()[-SHOWN_CHUNKS:]
         recent = (overall["period"] == "reference") | overall["chunk"].isin(newest)
         begun = unfinished_chunk(overview.performance)
         click.echo(f"\n{format_performance(overall[recent], unfinished=begun)}\n")
+
+
+def _check_filter(
+    overview: Any, metrics: tuple[str, ...], segments: tuple[str, ...]
+) -> None:
+    """Refuse metrics and segments that a model does not have."""
+    performance = overview.performance
+    for option, asked, there in (
+        ("--metric", metrics, performance.metrics),
+        ("--segment", segments, performance.segments),
+    ):
+        unknown = [name for name in asked if name not in there]
+        if unknown:
+            msg = (
+                f"{option} must be one of {', '.join(map(repr, there))} for "
+                f"{overview.name}, got {unknown[0]!r}."
+            )
+            raise click.UsageError(msg)
 
 
 @click.command()

@@ -99,6 +99,9 @@ def format_performance(
             title = [printable(f"segment {segment}")] if segment else []
             blocks.append("\n".join([*title, *_lines(columns)]))
     notes = _notes(frame)
+    so_far = (frame["n_labels"] > 0) & (frame["n_labels"] < frame["n_rows"])
+    if (so_far & (frame["period"] == "analysis") & frame["realized"].notna()).any():
+        blocks.append("realized (43 %): so far, with 43 % of labels; more will move it")
     return "\n\n".join([*blocks, *([notes] if notes else [])])
 
 
@@ -161,10 +164,24 @@ def _metric_columns(rows: "pd.DataFrame", metric: str) -> list[Column]:
     ]
     columns = [[metric, _range(reference["value"], number), *estimates]]
     if analysis["realized"].notna().any():
-        columns.append(["realized", "", *map(number, analysis["realized"])])
+        columns.append(["realized", "", *_realized(analysis, number)])
     if analysis["alert"].any():
         columns.append(["", "", *("!" if x else "" for x in analysis["alert"])])
     return columns
+
+
+def _realized(analysis: "pd.DataFrame", number: Any) -> Column:
+    """Return realized values, and how many labels are in where some are not."""
+    cells = []
+    for value, n_rows, n_labels in zip(
+        analysis["realized"], analysis["n_rows"], analysis["n_labels"], strict=True
+    ):
+        cell = number(value)
+        if 0 < n_labels < n_rows and not math.isnan(value):
+            share = min(max(round(100 * n_labels / n_rows), 1), 99)
+            cell += f" ({share} %)"
+        cells.append(cell)
+    return cells
 
 
 def _number_format(values: "pd.Series") -> Any:

@@ -43,7 +43,7 @@ def test_run_is_quiet_where_nobody_looks(world):
 
 def test_verbose_run_says_what_it_did_and_where_the_pages_are(world):
     result = call(0, "run", world.path, "--verbose")
-    assert "credit: touched 6 chunks, 36 results restated" in result.stderr
+    assert "credit: touched 6 chunks, 36 results written" in result.stderr
     page = world.folder / "report" / "index.html"
     assert result.stderr.splitlines()[-1] == f"Pages: {page}"
     assert page.is_file()
@@ -367,3 +367,60 @@ def test_features_are_read_and_adapted_to(tmp_path):
         "beyond" in r["note"] or "outside" in r["note"] for r in results_of(world)
     )
     call(99, "run", world.path)
+
+
+def test_status_for_programs_says_what_the_store_holds(world):
+    call(0, "run", world.path)
+    (told,) = json.loads(call(0, "status", world.path, "--format", "json").stdout)
+    assert told["model"] == "credit"
+    assert told["as_of"].startswith("2026-01-10T")
+    assert (told["warnings"], told["labels_overdue"]) == ([], 0)
+    assert told["newest_complete_chunk"] == "2026-01-10"
+    assert told["unfinished_chunk"] is None
+    assert len(told["chunks"]) == 6 * 2 * 3  # days, metrics, all rows and two regions
+    assert {(v["segment"], v["metric"]) for v in told["verdicts"]} == {
+        (segment, metric)
+        for segment in ("", "region=north", "region=south")
+        for metric in ("roc_auc", "accuracy")
+    }
+    day = world.rows[world.rows["time"] < START + pd.Timedelta(days=1)]
+    came = day["labeled_at"] < world.end()
+    right = (day["y_pred_proba"] >= 0.5) == day["y_true"]
+    (first,) = [
+        c
+        for c in told["chunks"]
+        if (c["segment"], c["chunk"], c["metric"]) == ("", "2026-01-05", "accuracy")
+    ]
+    assert (first["n_rows"], first["n_labels"]) == (len(day), int(came.sum()))
+    assert first["realized"] == pytest.approx(right[came].mean())
+    assert first["is_final"] == bool(came.all())
+    assert first["labels_ratio"] == pytest.approx(came.mean())
+    asked = ("--metric", "accuracy", "--segment", "region=north")
+    (fewer,) = json.loads(
+        call(0, "status", world.path, "--format", "json", *asked).stdout
+    )
+    assert len(fewer["chunks"]) == 6
+    assert len(fewer["verdicts"]) == 1
+
+
+def test_status_marks_realized_values_of_half_labelled_chunks(world):
+    call(0, "run", world.path)
+    text = call(0, "status", world.path).stdout
+    days = world.rows["time"].dt.strftime("%Y-%m-%d")
+    share = (world.rows["labeled_at"] < world.end()).groupby(days).mean()
+    for day, known in share.items():
+        (line,) = [x for x in text.splitlines() if x.startswith(day)]
+        assert (f"({round(100 * known)} %)" in line) == (known < 1.0)
+    assert "(43 %): so far, with 43 % of labels" in text
+
+
+def test_status_of_some_metrics_and_segments(world):
+    call(0, "run", world.path)
+    text = call(
+        0, "status", world.path, "--metric", "accuracy", "--segment", "region=north"
+    ).stdout
+    assert "roc_auc" not in text
+    assert "region=south" not in text
+    assert "region=north: accuracy" in text
+    result = call(2, "status", world.path, "--metric", "acuracy")
+    assert "--metric must be one of 'roc_auc', 'accuracy'" in result.stderr

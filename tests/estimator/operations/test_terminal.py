@@ -10,6 +10,7 @@ def frame_of(**columns):
         "chunk": [0, 0, 1],
         "metric": "roc_auc",
         "n_rows": [2_000, 2_000, 150],
+        "n_labels": [2_000, 2_000, 150],
         "value": [0.81, 0.8, 0.7],
         "lower": [0.81, 0.78, 0.65],
         "upper": [0.81, 0.82, 0.75],
