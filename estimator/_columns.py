@@ -264,6 +264,10 @@ def _factorize(series: Series) -> tuple[NDArray[Any], list[Any]]:
             return _interval_codes(native)
         one = native.dictionary_encode().unify_dictionaries().combine_chunks()
         return one.indices.fill_null(-1).to_numpy(), one.dictionary.to_pylist()
+    if series.dtype.is_decimal():  # polars has no code for a decimal of any scale
+        cells = np.array(series.to_list(), dtype=object)
+        codes, uniques = pd.factorize(cells)
+        return codes, list(uniques)
     values = [v for v in series.unique().to_list() if v is not None]
     places = [*range(len(values)), -1]
     replaced = series.replace_strict([*values, None], places, return_dtype=nw.Int32)

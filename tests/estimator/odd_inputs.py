@@ -258,7 +258,7 @@ def to_library(draw: Draw, frame: pd.DataFrame) -> Any:
     if library == "pandas":
         return frame
     if library == "odd" and draw.chance(0.3):
-        odd = [frame.to_numpy(), frame.to_dict(), "frame.csv", None, frame[:0], frame.T,
+        odd = ["frame.csv", None, frame[:0], frame.T, frame.to_numpy(), {"a": [1]},
                frame.get("x", frame), pl.LazyFrame(), [frame]]  # fmt: skip
         return draw.one(odd)
     try:

@@ -509,6 +509,16 @@ def test_binned_segments_are_the_same_in_any_library():
     assert expected.values[:-1] == [str(value) for value in whole["s"]]
 
 
+def test_decimal_segments_of_any_library():
+    cells = [Decimal("0.50"), Decimal("0.25"), None, Decimal("0.50")]
+    data = {"score": [0.5] * 4, "s": cells}
+    objects = pd.DataFrame(data).astype({"s": object})
+    for frame in (objects, pl.DataFrame(data), pa.table(data)):
+        segment = read(frame, segments=["s"]).segments["s"]
+        assert segment.values == ["0.25", "0.50", "(missing)"]
+        assert segment.codes.tolist() == [1, 0, 2, 1]
+
+
 def test_half_a_surrogate_pair_is_no_text():
     column = pd.Series(["a", "\ud800"], dtype=object)
     frame = pd.DataFrame({"score": [0.5] * 2}).assign(s=column)
