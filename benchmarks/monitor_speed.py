@@ -1,14 +1,17 @@
 """A tenth of the labels of 5 M rows in 1,000 chunks come at once: how long, how large?
 
-Then a night's batch on top of that history: what one call per chunk costs.
+Then what one call per chunk costs, on top of histories of which all but the last 30
+chunks are complete: each day brings a chunk of predictions and the labels that came.
 """
 
+import argparse
 import sys
 import time
 import tracemalloc
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from benchmarks.reporting import Bars, make_parser, print_table
 from benchmarks.worlds import draw_frame
@@ -17,6 +20,9 @@ from estimator import Monitor, PerformanceEstimator
 METRICS = ("roc_auc", "accuracy")
 START = np.datetime64("2024-01-01", "us")
 SECONDS_BAR, BYTES_BAR = 3.0, 64.0
+# Milliseconds of CPU time of a call, at the longest history.
+CALL_BAR = 20.0
+N_CALLS, CALL_ROWS = 20, 1_000
 
 
 def main() -> int:
@@ -25,8 +31,83 @@ def main() -> int:
     parser.add_argument("--chunks", type=int, default=1_000)
     parser.add_argument("--share", type=float, default=0.1, help="of labels that come")
     parser.add_argument("--repetitions", type=int, default=5)
+    parser.add_argument(
+        "--history", type=int, nargs="+", default=[60, 250, 1_000], help="chunks"
+    )
+    parser.add_argument("--only-history", action="store_true")
     options = parser.parse_args()
-    bars = Bars(source="issue 3, “What it must reach”, fourth point")
+    bars = Bars(source="issue 3, “What it must reach”, fourth point; issue 13, 11")
+    time_calls(options.history, np.random.default_rng(options.seed), bars)
+    if not options.only_history:
+        time_one_batch(options, bars)
+    return bars.finish(check=options.check)
+
+
+def time_calls(history: list[int], rng: np.random.Generator, bars: Bars) -> None:
+    """Time `add_predictions` of one more chunk, on top of histories of some lengths."""
+    rows = []
+    fastest = np.nan
+    for n_chunks in history:
+        calls, whole = call_seconds(n_chunks, rng)
+        fastest = 1e3 * float(calls.min())
+        rows.append(
+            (
+                f"{n_chunks:,}",
+                f"{fastest:.1f} ms",
+                f"{1e3 * np.median(calls):.1f} ms",
+                f"{whole:.2f} s",
+            )
+        )
+    print_table(
+        f"One more chunk of {CALL_ROWS:,} rows, CPU time",
+        ("chunks", "fastest call", "median call", "`performance`"),
+        rows,
+    )
+    # Other processes can only add to it: the fastest call is the one to compare.
+    bars.at_most(
+        f"add_predictions at {history[-1]:,} chunks, fastest of {N_CALLS}",
+        fastest,
+        CALL_BAR,
+        " ms",
+    )
+
+
+def call_seconds(
+    n_chunks: int, rng: np.random.Generator
+) -> tuple[NDArray[np.float64], float]:
+    """Return the CPU time of calls that add a chunk, and of `performance`."""
+    n_rows = (n_chunks + N_CALLS) * CALL_ROWS
+    reference = draw(60 * CALL_ROWS, -60 * CALL_ROWS, CALL_ROWS, rng)
+    estimator = PerformanceEstimator(
+        METRICS, chunk="D", timestamp="time", labeled_at="known"
+    ).fit(reference)
+    frame = draw(n_rows, 0, CALL_ROWS, rng)
+    predictions = frame[["id", "time", "y_pred_proba"]]
+    monitor = Monitor(estimator, row_id="id")
+    monitor.add_predictions(predictions[: n_chunks * CALL_ROWS])
+    day = np.timedelta64(1, "D")
+    until = START + n_chunks * day
+    came = frame["known"] <= until
+    monitor.add_labels(frame.loc[came, ["id", "y_true", "known"]], now=until)
+    began = time.process_time()
+    monitor.performance()
+    whole = time.process_time() - began
+    calls = []
+    for c in range(n_chunks, n_chunks + N_CALLS):
+        chunk = predictions[c * CALL_ROWS : (c + 1) * CALL_ROWS]
+        began = time.process_time()
+        monitor.add_predictions(chunk)
+        calls.append(time.process_time() - began)
+        before, until = until, START + (c + 1) * day
+        came = (frame["known"] > before) & (frame["known"] <= until)
+        came &= frame["time"] < until
+        monitor.add_labels(frame.loc[came, ["id", "y_true", "known"]], now=until)
+    # The first call filters the whole history once.
+    return np.array(calls[1:]), whole
+
+
+def time_one_batch(options: argparse.Namespace, bars: Bars) -> None:
+    """Time a tenth of the labels of many rows that come at once."""
     rng = np.random.default_rng(options.seed)
     size = options.rows // options.chunks
     reference = draw(50_000, 0, size, rng)
@@ -69,23 +150,12 @@ def main() -> int:
     both = np.median(np.add(adding, asking))
     rows.append(("add_labels", f"{np.median(adding):.2f} s"))
     rows.append(("performance", f"{np.median(asking):.2f} s"))
-    # The same history with the labels of all but the last 30 days in.
-    now = frame["time"].iloc[-1]
-    monitor.add_labels(frame.loc[frame["known"] <= now, ["id", "y_true", "known"]])
-    monitor.performance()
-    night = draw(size, options.rows + len(reference), size, rng)
-    night["id"] = options.rows + np.arange(size)
-    began = time.perf_counter()
-    monitor.add_predictions(night[["id", "time", "y_pred_proba"]])
-    took = time.perf_counter() - began
-    rows.append(("one more chunk, all but the last 30 labelled", f"{took:.2f} s"))
     title = (
         f"{options.rows:,} rows, {options.chunks:,} chunks, {options.share:.0%} labels"
     )
     print_table(title, ("", "median"), rows)
     bars.at_most("add_labels + performance", float(both), SECONDS_BAR, " s")
     bars.at_most("memory a row", held, BYTES_BAR, " bytes")
-    return bars.finish(check=options.check)
 
 
 def draw(n: int, first: int, size: int, rng: np.random.Generator) -> pd.DataFrame:

@@ -114,8 +114,9 @@ class Cycles:
         Cycles per chunk.
     deviation : ndarray of shape (n_deviations, 2)
         Standard deviation of the amplitudes, by intercept and slope, in log odds.
-    products : ndarray of shape (6, n_frequencies, n_chunks)
-        Of a constant, the cosine and the sine at each chunk, two by two.
+    products : ndarray of shape (n_chunks, 6 * n_frequencies)
+        Of a constant, the cosine and the sine at each chunk, two by two; frequencies
+        within.
     """
 
     frequency: Floats
@@ -160,7 +161,9 @@ def cycles(n: int, *, any_at_all: bool) -> Cycles:
     columns = (np.ones_like(turn), np.cos(turn), np.sin(turn))
     products = [a * b for i, a in enumerate(columns) for b in columns[i:]]
     return Cycles(
-        frequency=frequency, deviation=np.array(deviation), products=np.stack(products)
+        frequency=frequency,
+        deviation=np.array(deviation),
+        products=np.concatenate(products).T.copy(),
     )
 
 

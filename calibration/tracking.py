@@ -18,7 +18,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration._kernels.state_space import evidence, filter_models, smooth
+from calibration._kernels.state_space import (
+    evidence,
+    filter_models,
+    smooth,
+    sum_products,
+)
 from calibration._logistic import square_root
 from calibration._motions import (
     FAMILIES,
@@ -214,19 +219,23 @@ def track_shift(
     places += [np.flatnonzero(has) for has in members]
     begins = np.cumsum([0, *(models.size for models in places)])
     chunks = np.arange(first, n)
+    parts = weight[best] / weight[best].sum()
+    group_of = np.searchsorted(begins, best, side="right") - 1
     mean, second = np.zeros((n - first, 2)), np.zeros((n - first, 2, 2))
-    for model in best.tolist():
-        g = int(np.searchsorted(begins, model, side="right")) - 1
-        i = int(places[g][model - begins[g]])
+    for g in np.unique(group_of).tolist():
+        chosen = group_of == g
+        models = places[g][best[chosen] - begins[g]]
         if g < len(steady):
-            own_mean, own_covariance = steady[g].path(i, chunks)
+            own_mean, own_covariance = steady[g].paths(models, chunks)
         else:
-            g -= len(steady)
-            own_mean, own_covariance = _smooth(groups[g], i, filtered.states[g], recent)
-        part = weight[model] / weight[best].sum()
-        mean += part * own_mean
-        outer = own_mean[:, :, None] * own_mean[:, None, :]
-        second += part * (own_covariance + outer)
+            h = g - len(steady)
+            own_mean, own_covariance = _smooth(
+                groups[h], models, filtered.states[h], recent
+            )
+        part = parts[chosen][:, None, None]
+        mean += (part * own_mean).sum(axis=0)
+        outer = own_mean[:, :, :, None] * own_mean[:, :, None, :]
+        second += (part[:, :, :, None] * (own_covariance + outer)).sum(axis=0)
     covariance = second - mean[:, :, None] * mean[:, None, :]
     covariance = 0.5 * (covariance + covariance.transpose(0, 2, 1))
     return ShiftPath(
@@ -303,15 +312,15 @@ class _Regressions:
     deviation : ndarray of shape (n_models, 2)
         Standard deviations of the other pairs.
     columns : callable
-        Returns the columns of a model, of shape (n_chunks, k), at the chunks of these
-        numbers.
+        Returns the columns of some models, of shape (n_models, n_chunks, k), at the
+        chunks of these numbers.
     """
 
     family: Integers
     products: Floats
     root: Floats
     deviation: Floats
-    columns: Callable[[int, Integers], Floats]
+    columns: Callable[[Integers, Integers], Floats]
 
     def log_likelihood(self) -> Floats:
         """Log marginal likelihoods, but for the sum of squares that all share."""
@@ -319,25 +328,36 @@ class _Regressions:
         evidence(self.products, self.root, self.deviation, out)
         return out
 
-    def path(self, model: int, chunks: Integers) -> tuple[Floats, Floats]:
-        """Return mean and covariance of the shift in some chunks, given all."""
-        products = self.products[model]
-        k = len(products)
-        root = np.diag(np.tile(self.deviation[model], k))
-        root[:2, :2] = self.root
-        information = products[:, :, :4].reshape(k, k, 2, 2).transpose(0, 2, 1, 3)
-        gram = root.T @ information.reshape(2 * k, 2 * k) @ root
-        spread = root @ np.linalg.inv(np.eye(2 * k) + gram) @ root.T
-        coefficients = (spread @ products[0, :, 4:].ravel()).reshape(k, 2)
-        covariance = spread.reshape(k, 2, k, 2)
-        columns = self.columns(model, chunks)
-        mean, out = np.zeros((chunks.size, 2)), np.zeros((chunks.size, 2, 2))
-        for a in range(k):
-            mean += columns[:, a, None] * coefficients[a]
-            for b in range(k):
-                product = columns[:, a] * columns[:, b]
-                out += product[:, None, None] * covariance[a, :, b]
-        return mean, out
+    def paths(self, models: Integers, chunks: Integers) -> tuple[Floats, Floats]:
+        """Return mean and covariance of the shift in some chunks, by model, given all.
+
+        Returns
+        -------
+        mean : ndarray of shape (n_models, n_chunks, 2)
+        covariance : ndarray of shape (n_models, n_chunks, 2, 2)
+        """
+        products = self.products[models]
+        m, k = products.shape[:2]
+        root = np.zeros((m, 2 * k, 2 * k))
+        root[:, np.arange(2 * k), np.arange(2 * k)] = np.tile(self.deviation[models], k)
+        root[:, :2, :2] = self.root
+        turned = root.transpose(0, 2, 1)
+        information = products[..., :4].reshape(m, k, k, 2, 2).swapaxes(2, 3)
+        gram = turned @ information.reshape(m, 2 * k, 2 * k) @ root
+        spread = root @ np.linalg.inv(np.eye(2 * k) + gram) @ turned
+        vector = products[:, 0, :, 4:].reshape(m, 2 * k, 1)
+        coefficients = (spread @ vector).reshape(m, k, 2)
+        # From (a, i, b, j) to pairs of columns (a, b) by pairs of coordinates (i, j).
+        covariance = spread.reshape(m, k, 2, k, 2).swapaxes(2, 3).reshape(m, k * k, 4)
+        columns = self.columns(models, chunks)
+        n = chunks.size
+        mean, out = np.zeros((m, n, 2)), np.zeros((m, n, 4))
+        for c in range(k):  # sums in this order, however many chunks there are
+            mean += columns[:, :, c, None] * coefficients[:, None, c]
+            for d in range(k):
+                product = columns[:, :, c] * columns[:, :, d]
+                out += product[:, :, None] * covariance[:, None, c * k + d]
+        return mean, out.reshape(m, n, 2, 2)
 
 
 def _regress(observed: Observations, prior: Floats) -> tuple[_Regressions, ...]:
@@ -355,7 +375,9 @@ def _regress(observed: Observations, prior: Floats) -> tuple[_Regressions, ...]:
     n_informed = int((observed.n_seen > 0).sum())
     waves = cycles(n, any_at_all=n_informed >= MIN_FOR_CYCLE)
     n_frequencies, n_sizes = waves.frequency.size, len(waves.deviation)
-    by_pair = (waves.products @ told).transpose(1, 0, 2)
+    sums = np.empty((6, 6 * n_frequencies))
+    sum_products(told, waves.products, sums)
+    by_pair = sums.reshape(6, 6, n_frequencies).T
     by_cycle = np.repeat(by_pair[:, _PAIRS], n_sizes, axis=0)
     frequency = np.repeat(waves.frequency, n_sizes)
     return (
@@ -364,16 +386,14 @@ def _regress(observed: Observations, prior: Floats) -> tuple[_Regressions, ...]:
             products=by_level,
             root=root,
             deviation=steps.deviation,
-            columns=lambda i, t: np.stack(
-                [np.ones(t.size), t >= steps.begin[i]], axis=1
-            ),
+            columns=lambda models, t: _level(steps.begin[models], t),
         ),
         _Regressions(
             family=np.full(frequency.size, list(FAMILIES).index("seasonal")),
             products=by_cycle,
             root=root,
             deviation=np.tile(waves.deviation, (n_frequencies, 1)),
-            columns=lambda i, t: _wave(frequency[i], t),
+            columns=lambda models, t: _wave(frequency[models], t),
         ),
     )
 
@@ -382,9 +402,14 @@ def _regress(observed: Observations, prior: Floats) -> tuple[_Regressions, ...]:
 _PAIRS = np.array([[0, 1, 2], [1, 3, 4], [2, 4, 5]])
 
 
-def _wave(frequency: float, chunks: Integers) -> Floats:
-    turn = 2.0 * np.pi * frequency * chunks
-    return np.stack([np.ones(chunks.size), np.cos(turn), np.sin(turn)], axis=1)
+def _level(begin: Integers, chunks: Integers) -> Floats:
+    after = (chunks >= begin[:, None]).astype(np.float64)
+    return np.stack([np.ones_like(after), after], axis=2)
+
+
+def _wave(frequency: Floats, chunks: Integers) -> Floats:
+    turn = 2.0 * np.pi * np.outer(frequency, chunks)
+    return np.stack([np.ones_like(turn), np.cos(turn), np.sin(turn)], axis=2)
 
 
 def _start(group: Motions, prior: Floats) -> States:
@@ -427,19 +452,20 @@ def _filter(
 
 
 def _smooth(
-    group: Motions, model: int, start: States, observed: Observations
+    group: Motions, models: Integers, start: States, observed: Observations
 ) -> tuple[Floats, Floats]:
     """Return mean and covariance of the shift in some chunks, given them and before."""
     n, both = observed.n_seen.size, np.eye(2)
-    mean, covariance = np.empty((n, 2)), np.empty((n, 2, 2))
-    smooth(
-        observed.n_seen, observed.h, observed.seen,
-        np.kron(group.transition[:, :, model], both).astype(np.float64),
-        np.diag(group.noise[:, model]),
-        np.kron(group.seen[None, :], both).astype(np.float64),
-        start.mean[:, model].copy(), start.covariance[:, :, model].copy(),
-        mean, covariance,
-    )  # fmt: skip
+    mean, covariance = np.empty((models.size, n, 2)), np.empty((models.size, n, 2, 2))
+    Z = np.kron(group.seen[None, :], both).astype(np.float64)
+    for i, m in enumerate(models.tolist()):
+        smooth(
+            observed.n_seen, observed.h, observed.seen,
+            np.kron(group.transition[:, :, m], both).astype(np.float64),
+            np.diag(group.noise[:, m]), Z,
+            start.mean[:, m].copy(), start.covariance[:, :, m].copy(),
+            mean[i], covariance[i],
+        )  # fmt: skip
     return mean, covariance
 
 

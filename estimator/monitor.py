@@ -56,8 +56,8 @@ from estimator.results import Performance
 from estimator.segment_calibration import segment_rows
 from estimator.unlabelled import adapt_scores, features_of
 
-# Microseconds: labels of half a year say how long the feed of labels usually pauses.
-_CALENDAR = 183 * 86_400 * 10**6
+# Microseconds: labels of three months say how long the feed of labels usually pauses.
+_CALENDAR = 92 * 86_400 * 10**6
 # Parameters that say what a row and a result are: a retrained model keeps them.
 _LASTING = (
     "metrics",

@@ -41,40 +41,40 @@ def filter_models(
     moved_mean, moved = np.empty((d, n_models)), np.empty((d, d, n_models))
     gain, row = np.empty((d, n_models)), np.empty(d)
     error, spread = np.empty(n_models), np.empty(n_models)
-    for t in range(n_seen.size):
-        for a in range(k):
-            for i in range(2):
-                for m in range(n_models):
-                    moved_mean[2 * a + i, m] = transition[a, 0, m] * mean[i, m]
-                for c in range(1, k):
-                    for m in range(n_models):
-                        moved_mean[2 * a + i, m] += (
-                            transition[a, c, m] * mean[2 * c + i, m]
-                        )
-                for j in range(d):
-                    for m in range(n_models):
-                        moved[2 * a + i, j, m] = (
-                            transition[a, 0, m] * covariance[i, j, m]
-                        )
-                    for c in range(1, k):
-                        for m in range(n_models):
-                            moved[2 * a + i, j, m] += (
-                                transition[a, c, m] * covariance[2 * c + i, j, m]
-                            )
-        mean[:] = moved_mean
-        for i in range(d):
-            for b in range(k):
-                for j in range(2):
-                    if 2 * b + j > i:
-                        continue
-                    for m in range(n_models):
-                        total = transition[b, 0, m] * moved[i, j, m]
-                        for c in range(1, k):
-                            total += transition[b, c, m] * moved[i, 2 * c + j, m]
-                        covariance[i, 2 * b + j, m] = total
-                        covariance[2 * b + j, i, m] = total
+    moves = np.zeros((k, k), dtype=np.bool_)  # most transitions are 0 for all models
+    for a in range(k):
+        for c in range(k):
             for m in range(n_models):
-                covariance[i, i, m] += noise[i, m]
+                moves[a, c] |= transition[a, c, m] != 0.0
+    for t in range(n_seen.size):
+        moved_mean[:], moved[:] = 0.0, 0.0
+        for a in range(k):
+            for c in range(k):
+                if not moves[a, c]:
+                    continue
+                for i in range(2):
+                    to, source = 2 * a + i, 2 * c + i
+                    for m in range(n_models):
+                        moved_mean[to, m] += transition[a, c, m] * mean[source, m]
+                    for j in range(d):
+                        for m in range(n_models):
+                            moved[to, j, m] += (
+                                transition[a, c, m] * covariance[source, j, m]
+                            )
+        mean[:], covariance[:] = moved_mean, 0.0
+        for i in range(d):
+            for m in range(n_models):
+                covariance[i, i, m] = noise[i, m]
+            for j in range(i + 1):
+                for c in range(k):
+                    if not moves[j // 2, c]:
+                        continue
+                    b, source = j // 2, 2 * c + j % 2
+                    for m in range(n_models):
+                        covariance[i, j, m] += transition[b, c, m] * moved[i, source, m]
+            for j in range(i):
+                for m in range(n_models):
+                    covariance[j, i, m] = covariance[i, j, m]
         for o in range(n_seen[t]):
             for i in range(d):
                 row[i] = h[t, o, i % 2] * weights[i // 2]
@@ -82,8 +82,10 @@ def filter_models(
                 error[m], spread[m] = seen[t, o], 1.0
             for i in range(d):
                 for m in range(n_models):
-                    gain[i, m] = covariance[i, 0, m] * row[0]
-                for j in range(1, d):
+                    gain[i, m] = 0.0
+                for j in range(d):
+                    if row[j] == 0.0:
+                        continue
                     for m in range(n_models):
                         gain[i, m] += covariance[i, j, m] * row[j]
                 for m in range(n_models):
@@ -104,6 +106,20 @@ def filter_models(
                 for j in range(i):
                     for m in range(n_models):
                         covariance[j, i, m] = covariance[i, j, m]
+
+
+@kernel
+def sum_products(values: Floats, columns: Floats, out: Floats) -> None:
+    """Fill ``out`` (n_values, n_columns) with ``values.T @ columns``.
+
+    BLAS would start its threads, which on a busy machine wait for one another a hundred
+    times as long as this takes.
+    """
+    out[:] = 0.0
+    for t in range(len(values)):
+        for i in range(values.shape[1]):
+            for j in range(columns.shape[1]):
+                out[i, j] += values[t, i] * columns[t, j]
 
 
 @kernel

@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from calibration._kernels.state_space import evidence, filter_models, smooth
+from calibration._kernels.state_space import (
+    evidence,
+    filter_models,
+    smooth,
+    sum_products,
+)
 from calibration._logistic import square_root
 
 rng = np.random.default_rng(0)
@@ -155,3 +160,10 @@ def products(seen, columns):
 def squares(seen):
     n_seen, _, values = seen
     return sum((values[t, : n_seen[t]] ** 2).sum() for t in range(n_seen.size))
+
+
+def test_sums_of_products_are_a_matrix_product():
+    values, columns = rng.normal(size=(50, 6)), rng.normal(size=(50, 9))
+    out = np.empty((6, 9))
+    sum_products(values, columns, out)
+    assert_allclose(out, values.T @ columns, atol=1e-12)
