@@ -10,7 +10,7 @@ import sys
 from collections import Counter
 
 from benchmarks.reporting import Bars, make_parser, print_table
-from tests.estimator.odd_inputs import CALLS, run_case
+from tests.estimator.odd_inputs import CALLS, compile_kernels, run_case
 
 
 def main() -> int:
@@ -19,6 +19,7 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=0, help="first case")
     options = parser.parse_args()
     bars = Bars(source="issue 13, “What it must reach”")
+    compile_kernels()
     outcomes = []
     for i in range(options.cases):
         outcome = run_case(options.seed, options.first + i)

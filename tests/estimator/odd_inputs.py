@@ -45,6 +45,7 @@ from estimator import (
 )
 from estimator.common_mistakes import CommonMistakeWarning
 from estimator.metrics import METRIC_NAMES
+from estimator.operations.cli import warm_up
 
 OURS = tuple(
     str(Path(module.__file__).parent) + "/"
@@ -625,7 +626,22 @@ def time_limit(seconds: int) -> Iterator[None]:
     finally:
         for timer, (kind, _) in limits.items():
             signal.setitimer(timer, 0)
-            signal.signal(kind, before[kind])
+            # By default a signal that is on its way would end the process.
+            default = before[kind] is signal.SIG_DFL
+            signal.signal(kind, signal.SIG_IGN if default else before[kind])
+
+
+def compile_kernels() -> None:
+    """Compile before the first case: that is no work of its own."""
+    assert warm_up.callback is not None
+    warm_up.callback()
+    frame = plain_frame(Draw(0, 0), 600)
+    options = {"metrics": METRIC_NAMES, "business_costs": COSTS[0], "chunk": 50}
+    for features in (None, ["x", "g"]):
+        estimator = PerformanceEstimator(features=features, segments="g", **options)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", CommonMistakeWarning)
+            estimator.fit(frame).estimate(frame[:300]).degradation()
 
 
 def is_clear(error: Exception) -> bool:

@@ -6,10 +6,11 @@ import pytest
 
 from calibration import cross_fit
 from estimator import Monitor, PerformanceEstimator, classify_degradation
-from tests.estimator.odd_inputs import run_case
+from tests.estimator.odd_inputs import compile_kernels, run_case
 
 
 def test_odd_inputs_are_answered_rightly_or_refused_clearly():
+    compile_kernels()
     outcomes = [run_case(0, case) for case in range(200)]
     assert [outcome for outcome in outcomes if not outcome.sound] == []
     results = {outcome.result for outcome in outcomes}
