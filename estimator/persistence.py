@@ -74,6 +74,8 @@ _KIND_OF = {
     **dict.fromkeys(("n_rows", "n_labels"), "i"),
     "alert": "b",
 }
+# Squares of what was learned are still numbers.
+_LARGEST = 1e100
 _BY_METRIC = {
     field.name for field in fields(Performance) if field.name in METRIC_COLUMNS
 }
@@ -428,7 +430,7 @@ def _check_segments(segments: SegmentCalibration, columns: Sequence[Hashable]) -
 
 
 def _check_finite(array: NDArray[Any], name: str, least: float = -np.inf) -> None:
-    if not (np.isfinite(array) & (array >= least)).all():
+    if not ((np.abs(array) <= _LARGEST) & (array >= least)).all():
         msg = f"array {name!r} must be finite, and not below {least}"
         raise ValueError(msg)
 
@@ -511,6 +513,10 @@ def _adapter_from_arrays(
         for saved in header["features"]
     ]
     left_out = {name_from_json(name): str(why) for name, why in header["left_out"]}
+    for name in _ADAPTER_NUMBERS[1:]:
+        if isinstance(header[name], bool) or not isinstance(header[name], Real):
+            msg = f"{name!r} of the adapter is {header[name]!r}"
+            raise TypeError(msg)
     trees = FeatureAwareCalibrator.from_arrays
     return ShiftAdapter(
         **{name: header[name] for name in _ADAPTER_NUMBERS},

@@ -171,7 +171,7 @@ def _hold(ledger: Ledger, keys: Keys, events: LabelEvents) -> Ledger:
         return ledger
     if ledger.held_keys.size and ledger.held_keys.dtype.kind != keys.dtype.kind:
         msg = (
-            "Row ids must be of one kind, whole numbers or texts, but these labels' "
+            "`row_id` must be of one kind, whole numbers or texts, but these labels' "
             "are of another kind than those held. Convert: column.astype(str)."
         )
         raise TypeError(msg)

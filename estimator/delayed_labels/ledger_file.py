@@ -157,6 +157,9 @@ def _check_arrays(
         if len(header[name]) != n_chunks:
             msg = f"{name!r} has not one entry per chunk"
             raise ValueError(msg)
+    if not all(isinstance(remark, str) for remark in header["remarks"]):
+        msg = "a remark is no text"
+        raise ValueError(msg)
     n_rows, n_events = int(arrays["sizes"].sum()), int(arrays["n_events"].sum())
     adapted = np.array(header["adapted"], dtype=np.bool_)
     sizes = {"decision": n_rows, "time": n_rows, "score": n_rows}

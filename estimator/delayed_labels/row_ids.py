@@ -161,7 +161,7 @@ class IdIndex:
             kinds = {"i": "whole numbers", "S": "texts"}
             held, got = self.runs[0][0].dtype.kind, keys.dtype.kind
             msg = (
-                f"Row ids must be of one kind: those known are {kinds[held]}, these "
-                f"are {kinds[got]}. Convert the column, e.g. column.astype(str)."
+                "`row_id` must hold ids of one kind: those known are "
+                f"{kinds[held]}, these are {kinds[got]}. Convert the column, e.g. column.astype(str)."
             )
             raise TypeError(msg)
