@@ -162,6 +162,7 @@ class IdIndex:
             held, got = self.runs[0][0].dtype.kind, keys.dtype.kind
             msg = (
                 "`row_id` must hold ids of one kind: those known are "
-                f"{kinds[held]}, these are {kinds[got]}. Convert the column, e.g. column.astype(str)."
+                f"{kinds[held]}, these are {kinds[got]}. Convert the column, e.g. "
+                "column.astype(str)."
             )
             raise TypeError(msg)
