@@ -5,10 +5,10 @@ small, and eight that do not differ. Labels are drawn as the reference's are, so
 nothing drifts. Then the scores of one segment come nearer to each other, which has to
 be seen in this segment and in no other. Then hotel bookings, weather and bank
 marketing: a client model is trained on the first 30 % of the rows, and the others are
-shuffled (8 times); 30 % are the reference, the rest is production in chunks of 2,000. Beside each
-other stand the map of all rows alone ("one map") and with a shift of each segment.
-Errors are of estimates against realized metrics, over all segments and chunks, times
-the root of the number of rows: each chunk counts by what its labels can tell.
+shuffled, eight times; 30 % are the reference, the rest is production in chunks of
+2,000. Beside each other stand the map of all rows alone ("one map") and with a shift of
+each segment. Errors are of estimates against realized metrics, over all segments and
+chunks, times the root of the number of rows: each chunk counts by what its labels tell.
 """
 
 import sys
