@@ -293,7 +293,7 @@ def test_some_chunks_of_a_snapshot(fitted):
                 serial=places,
                 position=places,
                 places=places,
-                n_places=len(SIZES),
+                labels=each[1].label.tolist(),
                 remarks=("",) * len(SIZES),
             ),
             slice(1, 4),
