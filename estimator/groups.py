@@ -16,6 +16,9 @@ from estimator.frames import Columns
 
 Part = tuple[NDArray[np.int64] | None, NDArray[np.int64]]
 
+# A group takes a kilobyte or two while it is summed up.
+_MOST_GROUPS = 1_000_000
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Groups:
@@ -84,6 +87,17 @@ class Groups:
         )
 
 
+def _check_groups(n_chunks: int, n_segments: int) -> None:
+    if n_chunks * n_segments > _MOST_GROUPS:
+        msg = (
+            f"`segments` and `chunk` must make at most {_MOST_GROUPS:,} groups, but "
+            f"{n_chunks:,} chunks of {n_segments:,} segments are "
+            f"{n_chunks * n_segments:,}. Take longer chunks, or bin the segments' "
+            "values."
+        )
+        raise ValueError(msg)
+
+
 def group_rows(columns: Columns, chunks: Chunks, known: Sequence[str] = ()) -> Groups:
     """Group the rows of a frame by chunk, and by chunk within each segment.
 
@@ -96,6 +110,11 @@ def group_rows(columns: Columns, chunks: Chunks, known: Sequence[str] = ()) -> G
     known : sequence of str
         Segments that come first, in this order, even where the chunks have none of
         their rows; others follow that have rows in the chunks.
+
+    Raises
+    ------
+    ValueError
+        If chunks times segments are more groups than memory holds.
     """
     n_chunks = len(chunks)
     parts: list[Part] = [(chunks.rows, chunks.offsets)]
@@ -109,6 +128,7 @@ def group_rows(columns: Columns, chunks: Chunks, known: Sequence[str] = ()) -> G
         there = np.flatnonzero(np.bincount(inside, minlength=len(found.values)))
         new = [found.values[i] for i in there.tolist()]
         values = list(dict.fromkeys([*earlier, *new]))
+        _check_groups(n_chunks, len(names) + len(values))
         position = {value: i for i, value in enumerate(values)}
         renumber = np.zeros(len(found.values), dtype=np.int64)
         renumber[there] = [position[value] for value in new]

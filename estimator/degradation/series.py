@@ -21,6 +21,7 @@ _NEIGHBOURS = 3
 _SPREAD, _TYPICAL = 1.2, 0.41
 _SMALLEST_GAP = 0.25
 _FINEST = 1e-4  # standard error over the range of the values
+_COARSEST = 1e9  # standard error over the typical one: no weight in any sum
 _LARGEST_SHARED = 1e3  # in standard errors: as good as any
 
 
@@ -136,6 +137,7 @@ def read_series(
     # Beyond that, sums of squares would lose what tells shapes apart.
     s = np.maximum(s, _FINEST * float(np.ptp(y)))
     unit = float(np.median(s[s > 0])) if (s > 0).any() else 1.0
+    s = np.minimum(s, _COARSEST * unit)
     center = float(np.median(y))
     y, s = (y - center) / unit, np.sqrt(POOLED + (1.0 - POOLED) * (s / unit) ** 2)
     return Series(

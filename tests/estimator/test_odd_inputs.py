@@ -61,3 +61,20 @@ def test_a_batch_with_other_chunks_than_the_reference_has_a_verdict(
     verdict = found.degradation()["roc_auc"]
     assert np.isclose(sum(verdict.probabilities.values()), 1.0)
     assert str(verdict).startswith("roc_auc ")
+
+
+def test_more_groups_than_memory_holds_are_refused():
+    n = 2_000
+    rng = np.random.default_rng(0)
+    score = rng.random(n)
+    frame = pd.DataFrame(
+        {
+            "y_pred_proba": score,
+            "y_true": rng.random(n) < score,
+            "time": pd.date_range("2026-01-01", periods=n, freq="4h"),
+            "x": np.arange(n) % 900,
+        }
+    )
+    estimator = PerformanceEstimator(chunk="h", timestamp="time", segments="x")
+    with pytest.raises(ValueError, match=r"at most 1,000,000 groups, but 7,997 chunks"):
+        estimator.fit(frame)

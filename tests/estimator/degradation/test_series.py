@@ -3,6 +3,7 @@ import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
+from estimator import classify_degradation
 from estimator.degradation.series import POOLED, read_series, soften_outliers
 
 
@@ -138,3 +139,11 @@ def test_bad_input_is_refused(changes, kind, message):
     arguments = {"values": [1.0, 2.0, 3.0], "errors": [0.1] * 3} | changes
     with pytest.raises(kind, match=message):
         read(**arguments)
+
+
+def test_errors_of_any_two_sizes_have_a_ratio():
+    """The second chunk weighs nothing, whether its error is 1e9 or 1e300 times."""
+    values = [0.8, 0.8, 0.8]
+    for large in (1e9, 1e300):
+        verdict = classify_degradation(values, [5e-324, large, 5e-324], n_reference=1)
+        assert verdict.kind == "stable"
