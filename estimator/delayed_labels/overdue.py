@@ -62,7 +62,7 @@ class LabelCalendar:
     @property
     def pause(self) -> float:
         """The longest time without labels that is usual, in seconds."""
-        return longest_pause(self.time)
+        return longest_pause(self.time, self.count)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -144,7 +144,7 @@ def model_of_reference(learned: ReferenceDelays) -> DelayModel | None:
     return fit_delays(by, learned.bands, counts, nobody)
 
 
-def longest_pause(time: Integers) -> float:
+def longest_pause(time: Integers, count: Floats | None = None) -> float:
     """Return the longest time without any label, in seconds; 0 for fewer than two.
 
     Only where labels come in numbers: of all arrivals, between the first and the last
@@ -154,6 +154,8 @@ def longest_pause(time: Integers) -> float:
     ----------
     time : ndarray of int64, shape (n,)
         Arrivals in any order, in microseconds since 1970.
+    count : ndarray of shape (n,), optional
+        Labels that came at each of them; None: one.
 
     Examples
     --------
@@ -161,9 +163,19 @@ def longest_pause(time: Integers) -> float:
     >>> longest_pause(days * 86_400_000_000) / 86_400
     3.0
     """
-    moments = np.sort(time)
-    cut = moments.size // 20
-    steps = np.diff(moments[cut : moments.size - cut])
+    if count is None:
+        moments = np.sort(time)
+        cut = moments.size // 20
+        steps = np.diff(moments[cut : moments.size - cut])
+    else:
+        order = np.argsort(time)
+        # Ranks of each moment's labels: one past the last, and the first.
+        end = np.cumsum(count[order])
+        begin = end - count[order]
+        total = float(end[-1]) if end.size else 0.0
+        least = total // 20
+        inner = (end > np.maximum(least, begin)) & (begin < total - least)
+        steps = np.diff(time[order][inner])
     return float(steps.max()) * 1e-6 if steps.size else 0.0
 
 

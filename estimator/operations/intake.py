@@ -142,12 +142,17 @@ def count_labeled_hours(
 
 
 def count_arrivals(
-    engine: "duckdb.DuckDBPyConnection", labels: Feed, until: Any = None
+    engine: "duckdb.DuckDBPyConnection",
+    predictions: Feed,
+    labels: Feed,
+    until: Any = None,
 ) -> Hours:
     """Count labels by the hour in which they came; those without a time are left out.
 
     Parameters
     ----------
+    predictions : Feed
+        Only their labels count: one table may hold the labels of several models.
     labels : Feed
         With arrival times.
     until : datetime, optional
@@ -164,7 +169,9 @@ def count_arrivals(
         labels,
         f"""SELECT date_trunc('hour', {at}) AS "hour", count(*) AS "rows"
             FROM {scan(labels)} WHERE {at} IS NOT NULL AND {between(AT, None, until)}
-            AND {quoted(LABEL)} IS NOT NULL GROUP BY 1 ORDER BY 1""",
+            AND {quoted(LABEL)} IS NOT NULL
+            AND {quoted(ID)} IN (SELECT {quoted(ID)} FROM {scan(predictions)})
+            GROUP BY 1 ORDER BY 1""",
     )
     return Hours(hour=_filled(found["hour"]), count=found["rows"].astype("i8"))
 

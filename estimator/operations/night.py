@@ -384,15 +384,15 @@ def label_hours(engine: Any, feeds: Feeds, until: Any) -> Hours | None:
         return Hours(hour=np.empty(0, dtype="M8[us]"), count=np.empty(0, dtype="i8"))
     if AT not in feeds.labels.roles:
         return None
-    return count_arrivals(engine, feeds.labels, until)
+    return count_arrivals(engine, feeds.predictions, feeds.labels, until)
 
 
 def calendar_of(came: Hours, as_of: int) -> LabelCalendar:
     """Return the calendar of labels; an hour's labels count at its beginning."""
+    time = came.hour.astype("M8[us]").view(np.int64)
+    by_then = time <= as_of
     return LabelCalendar(
-        as_of=as_of,
-        time=came.hour.astype("M8[us]").view(np.int64),
-        count=came.count.astype(np.float64),
+        as_of=as_of, time=time[by_then], count=came.count[by_then].astype(np.float64)
     )
 
 

@@ -220,6 +220,23 @@ def test_the_last_usual_delivery():
     assert last_usual_delivery(nothing) is None
 
 
+@pytest.mark.parametrize("n_hours", [0, 1, 2, 30])
+def test_the_pause_of_counted_hours_is_that_of_their_labels(n_hours):
+    """Many stray hours are few stray labels."""
+    rng = np.random.default_rng(n_hours)
+    hour = 3_600_000_000
+    for _ in range(20):
+        usual = rng.choice(200, n_hours, replace=False)
+        stray = 200 + np.cumsum(rng.integers(10, 200, n_hours // 3))
+        time = np.append(usual, stray).astype(np.int64) * hour
+        count = np.append(rng.integers(0, 50, n_hours), np.ones(n_hours // 3))
+        order = rng.permutation(time.size)
+        time, count = time[order], count[order].astype(np.float64)
+        hours = LabelCalendar(as_of=10**4 * hour, time=time, count=count)
+        labels = np.repeat(time, count.astype(np.int64))
+        assert hours.pause == LabelCalendar(as_of=10**4 * hour, time=labels).pause
+
+
 def test_chunks_that_differ_by_chance_have_no_dispersion():
     rng = np.random.default_rng(0)
     chunk = np.repeat(np.arange(40), 500)
