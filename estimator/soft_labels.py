@@ -34,6 +34,9 @@ _EMPTY = np.empty(0)
 _CERTAIN = 1e-9
 # Chunks whose influences by cell are held at a time: at most 0.8 MB with 64 cells.
 _CHUNKS_AT_ONCE = 256
+# Chunks times values without a shift of which influences are held at a time: at most
+# 12 MB, however many values there are.
+_NEW_AT_ONCE = 1 << 17
 # The distance from 0 and 1 at which scikit-learn's log_loss clips float64 scores.
 LOG_LOSS_CLIP = np.finfo(np.float64).eps
 
@@ -71,10 +74,9 @@ class SegmentErrors:
     scale: float
 
     @property
-    def n_slots(self) -> int:
-        """Number of shifts, those of new values included."""
-        n_known = (len(self.covariance) - len(self.common)) // 2
-        return n_known + len(self.new_variance)
+    def n_shifts(self) -> int:
+        """Number of shifts, without those of new values."""
+        return (len(self.covariance) - len(self.common)) // 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -329,12 +331,16 @@ def sum_soft_labels(
         block_soft = np.ascontiguousarray(block_soft, dtype=np.float64)
         sums = out.sums[block]
         lowest, highest = error_cells.score_range.tolist()
-        for first in range(0, inner.size - 1, _CHUNKS_AT_ONCE):
-            chunks_here = slice(first, min(first + _CHUNKS_AT_ONCE, inner.size - 1))
-            bounds_here = inner[first : chunks_here.stop + 1]
+        for chunks_here in _chunks_at_once(inner, block_slots, segments):
+            bounds_here = inner[chunks_here.start : chunks_here.stop + 1]
             n_here, n_cells = bounds_here.size - 1, error_cells.variance.size
             cells = np.zeros((n_here, N_CHANNELS, n_cells))
-            n_slots = 0 if segments is None else segments.n_slots
+            n_slots, slots_here, new_variance = 0, block_slots, _EMPTY
+            if segments is not None and block_slots is not None:
+                rows_here = slice(bounds_here[0], bounds_here[-1])
+                slots_here, occurring = _renumber(block_slots, rows_here, segments)
+                new_variance = segments.new_variance[occurring]
+                n_slots = segments.n_shifts + occurring.size
             reach = np.zeros((n_here, n_slots, 2, N_CHANNELS))
             soft_label_sums(
                 block_score,
@@ -346,7 +352,7 @@ def sum_soft_labels(
                 error_cells.edges,
                 lowest,
                 highest,
-                block_slots,
+                slots_here,
                 _EMPTY if segments is None else segments.u,
                 sums[chunks_here],
                 cells,
@@ -358,7 +364,7 @@ def sum_soft_labels(
                     reach,
                     segments.common,
                     segments.covariance,
-                    segments.new_variance,
+                    new_variance,
                     out.by_segment[block][chunks_here],
                 )
             _project(
@@ -395,6 +401,51 @@ def sum_soft_labels(
 
     share_out(offsets, work)
     return out
+
+
+def _chunks_at_once(
+    offsets: NDArray[np.int64], slots: Slots | None, segments: SegmentErrors | None
+) -> Iterator[slice]:
+    """Yield runs of chunks whose influences are held at a time.
+
+    Values without a shift can be as many as the rows. A run has at most as many of
+    them as it has such rows.
+    """
+    n_chunks = offsets.size - 1
+    n_new = np.zeros(offsets.size, dtype=np.int64)  # rows before each bound
+    if slots is not None and segments is not None and len(segments.new_variance):
+        of_rows = np.count_nonzero(slots >= segments.n_shifts, axis=1)
+        n_new = np.append(0, np.cumsum(of_rows))[offsets]
+    first = 0
+    while first < n_chunks:
+        n_here = min(_CHUNKS_AT_ONCE, n_chunks - first)
+        new_here = n_new[first + 1 : first + n_here + 1] - n_new[first]
+        held = np.arange(1, n_here + 1) * new_here
+        n_here = max(1, int(np.searchsorted(held, _NEW_AT_ONCE, side="right")))
+        yield slice(first, first + n_here)
+        first += n_here
+
+
+def _renumber(
+    slots: Slots, rows: slice, segments: SegmentErrors
+) -> tuple[Slots, NDArray[np.int32]]:
+    """Give values without a shift the numbers after the shifts, if some rows have them.
+
+    Returns
+    -------
+    slots : ndarray of int32 of shape (n_rows, n_columns)
+        Renumbered in ``rows``.
+    occurring : ndarray of int32 of shape (n_new,)
+        Rising places of these values in ``segments.new_variance``.
+    """
+    is_new = slots[rows] >= segments.n_shifts
+    if not is_new.any():
+        return slots, np.empty(0, dtype=np.int32)
+    out = slots.copy()
+    here = out[rows]
+    occurring, number = np.unique(here[is_new], return_inverse=True)
+    here[is_new] = segments.n_shifts + number
+    return out, occurring - np.int32(segments.n_shifts)
 
 
 def _project(

@@ -1,6 +1,8 @@
 """Segments whose calibration is not that of all rows: estimated without bias."""
 
+import tracemalloc
 from functools import partial
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -24,7 +26,7 @@ from estimator.segment_calibration import (
     shifted_soft_label,
     with_segment_errors,
 )
-from estimator.soft_labels import measure_error_cells
+from estimator.soft_labels import measure_error_cells, sum_soft_labels
 
 COSTS = {"tn": 1.0, "fp": -5.0, "fn": -20.0, "tp": 10.0}
 KEYS = ["segment", "period", "chunk", "metric"]
@@ -223,6 +225,57 @@ def test_of_many_values_the_most_frequent_have_shifts():
     assert_array_equal(
         np.unique(slots[np.isin(value, rare)]), MAX_VALUES + np.arange(len(rare))
     )
+
+
+def test_values_that_a_batch_lacks_cost_it_nothing():
+    """A slot for each value ever seen, for each group, takes gigabytes."""
+    monitor = Monitor(fit(), row_id="id")
+    rows = SAME.drop(columns="y_true")
+    for day in range(8):
+        many = rows[1_000 * day : 1_000 * (day + 1)]
+        monitor.add_predictions(many.assign(seg=[f"{day} {k}" for k in range(1_000)]))
+    few = rows[8_000:8_300].assign(seg=[f"new {k}" for k in range(300)])
+    tracemalloc.start()
+    monitor.add_predictions(few)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 64e6
+
+
+@pytest.mark.parametrize("at_once", [1, 50, 2_000, 1 << 17])
+def test_new_values_err_alike_however_many_chunks_are_held(at_once, monkeypatch):
+    """Against sums of one chunk at a time, in which only its own values exist."""
+    monkeypatch.setattr("estimator.soft_labels._NEW_AT_ONCE", at_once)
+    score, label, segments = frame_of_cells()
+    calibrator = SplineCalibrator().fit(score, label)
+    calibration = learn_segment_calibration(calibrator, score, label, segments)
+    plain = measure_error_cells(calibrator, score, calibrator.predict(score))
+    rng = np.random.default_rng(1)
+    first = rng.choice([f"new {k}" for k in range(400)], score.size)
+    first[::3] = rng.choice(["p", "q", "r"], score[::3].size)
+    second = np.where(rng.random(score.size) < 0.5, "x", "z")
+
+    def sums(rows, offsets):
+        coded = {}
+        for column, value in (("first", first[rows]), ("second", second[rows])):
+            values, codes = np.unique(value, return_inverse=True)
+            coded[column] = SegmentCodes(codes=codes, values=values.tolist())
+        shifts = shift_rows(calibration, coded)
+        return sum_soft_labels(
+            score[rows],
+            shifted_soft_label(calibrator, calibration, shifts.slots),
+            rows=None,
+            offsets=offsets,
+            decision=0.5,
+            error_cells=with_segment_errors(plain, calibration, shifts),
+        ).by_segment
+
+    offsets = np.array([0, 5, 5, 40, 2_000, *range(2_010, 6_001, 10)])
+    together = sums(np.arange(score.size), offsets)
+    for c, (start, stop) in enumerate(pairwise(offsets)):
+        if stop > start:
+            alone = sums(np.arange(start, stop), np.array([0, stop - start]))[0]
+            assert_allclose(together[c], alone, rtol=1e-9, atol=1e-15)
 
 
 @pytest.mark.parametrize("options", [{}, {"features": ["seg"]}, {"y_pred": "y_pred"}])
