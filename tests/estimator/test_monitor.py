@@ -364,7 +364,8 @@ def test_a_damaged_file_gives_a_clear_error(monitor, estimator, tmp_path):
         with pytest.raises(ValueError, match="not a saved monitor, or it is damaged"):
             Monitor.load(path)
     estimator.save(path)
-    with pytest.raises(ValueError, match="reads 'deadreckon monitor', version"):
+    match = f"reads 'deadreckon monitor', version {MONITOR_VERSION}"
+    with pytest.raises(ValueError, match=match):
         Monitor.load(path)
     with pytest.raises(FileNotFoundError, match="There is no file"):
         Monitor.load(tmp_path / "nothing")
