@@ -15,6 +15,7 @@ Floats = NDArray[np.float64]
 ThresholdSpec = tuple[Any, ...]
 
 DEFAULT_THRESHOLD: ThresholdSpec = ("standard_error", 3.0)
+_MOST_ERRORS = 1e100  # their product with a standard error is still a number
 _EXAMPLES = '("constant", 0.7, None), ("standard_error", 3) or ("quantile", 0.05, 0.95)'
 
 
@@ -100,7 +101,11 @@ def check_thresholds(
             msg = f"`thresholds[{name!r}]` must be like {_EXAMPLES}; got {spec!r}."
             raise ValueError(msg) from error
         if (
-            (kind == "standard_error" and len(values) == 1 and values[0] > 0)
+            (
+                kind == "standard_error"
+                and len(values) == 1
+                and 0 < values[0] < _MOST_ERRORS
+            )
             or (kind == "constant" and len(values) == 2 and not values[0] > values[1])
             or (
                 kind == "quantile"

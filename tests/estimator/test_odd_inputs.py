@@ -78,3 +78,10 @@ def test_more_groups_than_memory_holds_are_refused():
     estimator = PerformanceEstimator(chunk="h", timestamp="time", segments="x")
     with pytest.raises(ValueError, match=r"at most 1,000,000 groups, but 7,997 chunks"):
         estimator.fit(frame)
+
+
+@pytest.mark.parametrize("k", [float("inf"), 1e300, 0, -1, float("nan")])
+def test_a_threshold_is_a_number_of_standard_errors(k):
+    thresholds = {"roc_auc": ("standard_error", k)}
+    with pytest.raises(ValueError, match=r"`thresholds\['roc_auc'\]` must be like"):
+        PerformanceEstimator(chunk=10, thresholds=thresholds).check_parameters()
