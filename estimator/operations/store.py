@@ -221,13 +221,21 @@ def _engine(url: sa.URL) -> sa.Engine:
 
 
 @contextmanager
-def answering(where: str) -> Iterator[None]:
+def answering(where: str, *, writes_a_night: bool = False) -> Iterator[None]:
     """Turn an error of the database into one clear error.
+
+    Parameters
+    ----------
+    where : str
+        The store, for messages.
+    writes_a_night : bool, default=False
+        Whether the block writes what the data of one model say, in one transaction.
+        Only then is a value that the database refuses the fault of that model's data.
 
     Raises
     ------
     DataError
-        If the database works, but refuses a value: bad data of one model.
+        If the database works, but refuses a value of a model's night.
     StoreUnavailable
         If it does not answer, or cannot be read or written: nothing works.
     """
@@ -237,7 +245,7 @@ def answering(where: str) -> Iterator[None]:
         original = getattr(error, "orig", None) or error
         first = (str(original).strip().splitlines() or [type(original).__name__])[0]
         first = first.rstrip(".")
-        if refuses_a_value(error):
+        if writes_a_night and refuses_a_value(error):
             msg = (
                 f"The store {where} refuses a value ({first}). Nothing was stored of "
                 "this model. Look for it in the sources (a name, a segment's value, a "
@@ -317,7 +325,13 @@ def _locked(
         try:
             yield
         finally:
-            connection.execute(sa.text("SELECT pg_advisory_unlock(:key)"), {"key": key})
+            unlock = sa.text("SELECT pg_advisory_unlock(:key)")
+            try:
+                connection.execute(unlock, {"key": key})
+            except sa.exc.SQLAlchemyError:
+                # The lock is the session's: the end of the session gives it back. An
+                # error here must not replace the one that the block ends with.
+                connection.invalidate()
 
 
 def _wait_for_lock(
@@ -443,8 +457,19 @@ def load_verdicts(
 
 
 def save_night(store: Store, model: str, night: Night) -> None:
-    """Write all that a run changes of a model, or nothing."""
-    with answering(store.where), store.engine.begin() as connection:
+    """Write all that a run changes of a model, or nothing.
+
+    Raises
+    ------
+    DataError
+        If the database refuses a value: the data of this model are bad.
+    StoreUnavailable
+        If the store does not answer, or cannot be written.
+    """
+    with (
+        answering(store.where, writes_a_night=True),
+        store.engine.begin() as connection,
+    ):
         own = {"model": model}
         head = {**own, "as_of": night.as_of, "until": night.until}
         _upsert(connection, schema.model, [head])

@@ -3,7 +3,7 @@
 import random
 import sqlite3
 import string
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from estimator.operations.store import (
     ModelState,
     Night,
     StoreLocked,
+    StoreUnavailable,
     is_there,
     lease,
     load_counts,
@@ -180,6 +181,55 @@ def test_a_number_that_cannot_be_kept(url):
         pytest.raises(DataError, match="refuses a value"),
     ):
         save_night(store, "credit", replace(NIGHT, as_of=2**70))
+
+
+def test_only_a_night_blames_the_data_of_its_model(url):
+    """What is refused elsewhere is no model's data: it stops the run, and says so."""
+    with ready(url) as store:
+        elsewhere = [
+            lambda: load_state(store, "\ud800"),
+            lambda: mark_sent(store, [2**70]),
+            lambda: log_run(
+                store, "credit", started=None, ended="2026", exit_code=0, summary=""
+            ),
+        ]
+        for use in elsewhere:
+            with pytest.raises(StoreUnavailable, match="cannot be used") as error:
+                use()
+            assert "of this model" not in str(error.value)
+
+
+def test_a_store_that_cannot_be_written_is_as_it_was(url, monkeypatch):
+    monkeypatch.setattr(storing, "BUSY_SECONDS", 0.1)
+    with ready(url) as store, open_store(url) as other:
+        save_night(store, "credit", NIGHT)
+        before = load_state(store, "credit")
+        with other.engine.connect() as connection:
+            connection.execute(sa.update(schema.model).values(until=7))  # not committed
+            with pytest.raises(StoreUnavailable, match=r"What it held is as it was\. "):
+                save_night(store, "credit", replace(NIGHT, as_of=20))
+        assert load_state(store, "credit") == before
+
+
+class _Failed(Exception):
+    pass
+
+
+@pytest.mark.parametrize("ending", [nullcontext(), pytest.raises(_Failed)])
+def test_a_lock_whose_server_has_ended_the_session_hides_no_error(postgres, ending):
+    end_sessions = sa.text(
+        "SELECT pg_terminate_backend(l.pid) FROM pg_locks l JOIN pg_database d "
+        "ON d.oid = l.database WHERE l.locktype = 'advisory' "
+        "AND d.datname = current_database()"
+    )
+    with open_store(postgres) as store, open_store(postgres) as other:
+        with ending, lease(store):
+            with other.engine.connect() as connection:
+                assert connection.execute(end_sessions).scalar()
+            if not isinstance(ending, nullcontext):
+                raise _Failed
+        with lease(other), posting_lease(store):  # given back
+            pass
 
 
 def test_messages_are_told_once(url):
