@@ -130,7 +130,8 @@ def find_pieces(
     Raises
     ------
     DataError
-        If a file is neither Parquet nor CSV, or a pattern names a folder.
+        If a file is neither Parquet nor CSV, or cannot be read, or a pattern names a
+        folder.
     """
     before = before or {}
     pieces: dict[str, str] = {}
@@ -151,7 +152,14 @@ def find_pieces(
                 files = [file for (file,) in rows]
         for file in files:
             _check_ending(file, name)
-            pieces[file] = version_of(Path(file), before.get(file))
+            try:
+                pieces[file] = version_of(Path(file), before.get(file))
+            except OSError as error:
+                msg = (
+                    f"{name}: {file} cannot be read ({error.strerror}). Nothing was "
+                    "stored. Let the job's user read it, or take it away."
+                )
+                raise DataError(msg) from error
     for file in pieces:
         _check_ending(file, name)
     return dict(sorted(pieces.items()))

@@ -64,6 +64,18 @@ def test_truncated_parquet(world):
     assert_recovers(world)
 
 
+def test_a_file_that_the_system_cannot_read(world):
+    world.arrive(4)
+    file = world.folder / "predictions" / "004.parquet"
+    content = file.read_bytes()
+    file.unlink()
+    file.symlink_to("/proc/self/mem")  # nobody can read its begin, not even root
+    assert_refused(world, 65, "predictions", "004.parquet cannot be read", "take it")
+    file.unlink()
+    file.write_bytes(content)
+    assert_recovers(world)
+
+
 def test_truncated_labels(world):
     world.arrive(4)
     file = world.folder / "labels" / "004.parquet"
