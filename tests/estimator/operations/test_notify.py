@@ -412,6 +412,15 @@ def test_no_wait_is_begun_that_would_not_end_in_time(receiver):
     assert time.monotonic() - begun < 4.0
 
 
+def test_a_machine_that_sleeps_too_long_ends_in_the_last_problem(receiver, monkeypatch):
+    receiver.answers = [answer(503)] * 5
+    sleep = time.sleep
+    monkeypatch.setattr(webhook.time, "sleep", lambda seconds: sleep(seconds + 2.2))
+    with pytest.raises(NotificationError, match=r"503, tried once\. Try later"):
+        post(receiver.url, deadline=2.0)
+    assert len(receiver.requests) == 1
+
+
 def free_port():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
