@@ -33,6 +33,7 @@ from estimator.operations.overview import (
     load_overview,
     report_of,
 )
+from estimator.operations.signals import wait_if_ending
 from estimator.operations.store import (
     Store,
     is_there,
@@ -210,6 +211,8 @@ def _run_model(
         code, summary = CRASHED, config.redact(str(error))
     except Exception:  # a bug: the other models are still to be done
         code, summary = CRASHED, config.redact(traceback.format_exc())
+    if code not in storing.WENT_WELL:
+        wait_if_ending()  # a failure for want of temporary files is none of the model's
     level = logging.INFO if code in (RAN, NOTHING_NEW) else logging.ERROR
     log.log(
         level,

@@ -97,5 +97,16 @@ def _end(number: int) -> None:
         os._exit(_exit_code(number))
 
 
+def wait_if_ending() -> None:
+    """Return at once, but never again once a signal is ending the process.
+
+    What fails while temporary files are being removed fails because they are gone. Who
+    would write a failure down asks here first: the signal is known before any file is
+    removed.
+    """
+    if _ending.locked():
+        threading.Event().wait()  # until the thread that ends the process has done so
+
+
 def _exit_code(number: int) -> int:
     return 128 + number

@@ -10,6 +10,7 @@ import pytest
 
 from estimator.files import replacing, temporary_folder
 from estimator.operations import cli, job, overview, signals, store
+from estimator.operations.estimation import DataError
 from tests.estimator.operations.nightly import World
 from tests.estimator.operations.processes import (
     send,
@@ -100,6 +101,35 @@ def test_it_ends_while_it_waits_for_the_lock(world, stop, tmp_path, monkeypatch)
     lock.execute("BEGIN EXCLUSIVE")
     assert stop(signal.SIGTERM, "run", world.path, path=path)[0] == 143
     lock.close()
+
+
+def test_what_fails_for_want_of_temporary_files_is_no_failure_of_a_model(
+    world, stop, tmp_path, monkeypatch
+):
+    """Between their removal and the end of the process, the main thread goes on."""
+    path = tmp_path / "reached"
+    remove = signals.remove_temporaries
+
+    def work(*_, **__):
+        with temporary_folder() as folder:
+            path.touch()
+            while folder.exists():
+                time.sleep(0.01)
+            msg = "predictions cannot be read: a spilled block is not there."
+            raise DataError(msg)
+
+    def remove_and_linger():
+        remove()
+        time.sleep(1.0)
+
+    monkeypatch.setattr(job, "run_night", work)
+    monkeypatch.setattr(signals, "remove_temporaries", remove_and_linger)
+    with temporary_files_in(tmp_path / "temporary"):
+        code, text = stop(signal.SIGTERM, "run", world.path, path=path)
+    assert code == 143
+    assert len(text.splitlines()) == 1
+    tables = world.dump("deadreckon_run", "deadreckon_message")
+    assert tables == {"deadreckon_run": [], "deadreckon_message": []}
 
 
 def test_it_ends_while_it_writes_to_temporary_files(world, stop, tmp_path, monkeypatch):
