@@ -67,7 +67,11 @@ def announce(
             if verdict.probability < notify.min_probability:
                 now = replace(before, n_agreeing=0, state=(complete,))
             alert = _alert(model, performance, segment, metric, notify)
-            state = announcements.to_json(now) | {"alert": alert is not None}
+            # An alert lasts, however sure, until a complete chunk has none: one whose
+            # probability wavers about the bar is not told again and again.
+            lasts = alerted and _is_alerting(performance, segment, metric)
+            is_alerted = lasts or alert is not None
+            state = announcements.to_json(now) | {"alert": is_alerted}
             after[key] = json.dumps(state)
             if not notify.is_about(segment, metric):
                 continue
@@ -94,6 +98,13 @@ def _count_complete(performance: Performance) -> int:
     rows = (performance.segment == "") & (performance.period == "analysis")
     n_chunks = int(np.sum(rows & (performance.n_rows > 0)))
     return n_chunks - (unfinished_chunk(performance) is not None)
+
+
+def _is_alerting(performance: Performance, segment: str, metric: str) -> bool:
+    """Whether the newest complete chunk has an alert, sure or not."""
+    rows = newest_rows(performance)
+    rows = rows[performance.segment[rows] == segment]
+    return bool(performance.alert[rows, performance.metrics.index(metric)].any())
 
 
 def _alert(

@@ -121,6 +121,35 @@ def test_an_alert_is_told_when_it_begins_and_if_it_is_sure(estimator, nights):
     assert follow(alarming, calm, settings()) == []
 
 
+def test_an_alert_is_told_once_until_a_chunk_has_none(nights):
+    """Its probability wavers about the bar; then a week is calm, and it comes again."""
+
+    def with_alert(performance, alert, probability):
+        return replace(
+            performance,
+            alert=np.full_like(performance.alert, alert),
+            breach_probability=np.full_like(performance.value, probability),
+        )
+
+    # By week that has begun: the newest complete week is the one before.
+    weeks = [
+        (False, 0.0),
+        (True, 0.92),  # told
+        (True, 0.88),
+        (True, 0.92),  # the same alert
+        (False, 0.1),
+        (True, 0.92),  # another one: told
+    ]
+    wavering = [
+        with_alert(performance, *weeks[night // 7])
+        for night, performance in enumerate(nights)
+    ]
+    only = settings(on=("alert",), min_probability=0.9)
+    told = follow(wavering, ["stable"] * 42, only)
+    first = {night // 7 for night, _ in told}
+    assert (len(told), first) == (2, {1, 5})
+
+
 def test_states_of_before_are_read(nights):
     old = {
         ("", "roc_auc"): json.dumps(
