@@ -208,7 +208,8 @@ def _stage(
     kinds = dict.fromkeys(rows.others, "other")
     kinds |= {column: _KINDS[role] for role, column in rows.roles.items()}
     kinds |= {column: "number" for column in numbers if column in kinds}
-    table = f"#{rows.name}"
+    # Not "#labels": so the labels are called that count for the rows at hand.
+    table = f"#staged_{rows.name}"
     stage(
         engine,
         rows.location,

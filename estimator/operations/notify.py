@@ -102,6 +102,7 @@ def overdue_sentence(overdue: OverdueLabels, timezone: TimeZone = None) -> str:
 
     Examples
     --------
+    >>> import pandas as pd
     >>> since = pd.Timestamp("2026-06-20").value // 1_000
     >>> overdue_sentence(
     ...     OverdueLabels(since=since, n_since=0, expected=430, missing=412)
