@@ -49,10 +49,10 @@ def error_variances(
 
     With an error factor L of the map V_cal is ``|Lᵀ J|²``, J the metric's response to a
     shift of the log odds at each cell: the delta method on the sandwich covariance.
-    Where segments have shifts of the map, their error is added.
     Without, and for average precision if it is larger, the labels of each reference
-    cell count as binomial: the density-ratio form. V_shift is ``Jᵀ C J`` with the
-    shift's covariance C.
+    cell count as binomial: the density-ratio form. Where segments have shifts of the
+    map, their error is added to either, but for average precision with a factor to
+    the first alone. V_shift is ``Jᵀ C J`` with the shift's covariance C.
     """
     weights = moments.channels
     response = weights @ sums.jacobian
@@ -64,9 +64,12 @@ def error_variances(
         scale = shift.slope[:, None] ** 2
     variance: Floats = (response * response).sum(axis=2)
     estimated = error_cells.factor.shape[0] > 0 or not error_cells.has_factor
+    of_segments = np.zeros_like(variance)
     if sums.by_segment is not None:
         of_segments = np.einsum("gmk,gkl,gml->gm", weights, sums.by_segment, weights)
-        variance += of_segments.clip(0.0)
+        of_segments = of_segments.clip(0.0)
+    if error_cells.has_factor:  # the two together are the map's error by its factor
+        variance += of_segments
     larger_of_both = [
         k
         for k, metric in enumerate(metrics)
@@ -78,6 +81,8 @@ def error_variances(
         both = 2.0 * sums.scatter[:, N_CHANNELS, None]
         by_cells += both * weights[:, :, 0] * weights[:, :, 1]
         variance[:, larger_of_both] = np.maximum(variance[:, larger_of_both], by_cells)
+    if not error_cells.has_factor:  # the cells' form knows nothing of segments
+        variance += of_segments
     return variance * scale, of_shift
 
 
