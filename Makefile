@@ -9,6 +9,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
 # Twice quiet: errors are shown, warnings about the machine's own pip settings are not.
 PIP_INSTALL := -m pip --quiet --quiet install
+# Of the tests: who is done first takes over from the others.
+IN_PARALLEL := --numprocesses auto --dist worksteal
 # A dot a second in a terminal, as long as the shell of the recipe lives.
 DOTS := if [ -t 2 ]; then (while kill -0 $$$$ 2>/dev/null; do printf . >&2; sleep 1; done) & \
   dots=$$!; trap 'kill $$dots 2>/dev/null; echo >&2' EXIT; trap 'exit 130' INT TERM; fi
@@ -48,7 +50,7 @@ demo: $(VENV)/.demo-installed
 
 test: $(VENV)/.test-installed
 	@echo "==> pytest"
-	@$(BIN)/python -m pytest -q
+	@$(BIN)/python -m pytest -q $(IN_PARALLEL)
 
 check: $(VENV)/.test-installed
 	@echo "==> ruff check"

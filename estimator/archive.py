@@ -55,8 +55,11 @@ def write_archive(path: Path, header: Mapping[str, Any], arrays: Arrays) -> None
     text = np.frombuffer(json.dumps(header).encode(), dtype=np.uint8)
     content = {_HEADER: text, **arrays}
     content[_DIGEST] = np.frombuffer(_digest(content), dtype=np.uint8)
-    with replacing(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, allow_pickle=False, **content)
+    # Not `np.savez`: before NumPy 2.1 it cannot be told to write no pickle.
+    with replacing(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+        for name, array in content.items():
+            with archive.open(name + _ENDING, "w", force_zip64=True) as entry:
+                np.lib.format.write_array(entry, array, allow_pickle=False)
 
 
 def read_archive(

@@ -30,6 +30,7 @@ OPTIONS = (
 )
 _WHOLE_AS_FLOAT = r"(-?[0-9]+)\.0+"
 _MOMENT = r"\s*\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d([.,]\d+)?)?)?\s*"
+_WITHOUT_SECONDS = r"([T ]\d\d:\d\d)(\s*(?:[Zz]|[+-]))"
 _MOMENT_ZONED = (
     r"\s*\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d([.,]\d+)?)?\s*([Zz]|[+-]\d\d(:?\d\d)?)\s*"
 )
@@ -103,10 +104,13 @@ def time_sql(column: str, name: str, *, zoned: bool) -> str:
         f"but holds ' || {column})"
     )
     pattern = _MOMENT_ZONED if zoned else _MOMENT
+    # DuckDB 1.1 wants seconds before an offset.
+    whole = f"regexp_replace({column}, '{_WITHOUT_SECONDS}', '\\1:00\\2')"
     return (
         f"CASE WHEN {_is_missing_sql(column)} THEN NULL "
         f"WHEN regexp_full_match({column}, '{pattern}') "
-        f"THEN CAST({column} AS {kind}) ELSE CAST({refusal} AS {kind}) END"
+        f"THEN CAST({whole if zoned else column} AS {kind}) "
+        f"ELSE CAST({refusal} AS {kind}) END"
     )
 
 

@@ -122,6 +122,10 @@ def test_a_name_that_no_file_can_hold_is_refused(reference_frame, tmp_path):
         estimator.save(tmp_path / "estimator.npz")
 
 
+@pytest.mark.skipif(
+    len(pd.unique(np.array(["x", "x\0"], dtype=object))) < 2,
+    reason="this version of pandas reads texts up to a NUL",
+)
 def test_segments_that_differ_in_a_nul_stay_apart(
     reference_frame, production_frame, tmp_path
 ):
