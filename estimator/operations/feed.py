@@ -468,5 +468,7 @@ def _passed_on(feed: Feed, column: str) -> str:
     if feed.types[column].startswith("DECIMAL"):
         return f"CAST({name} AS DOUBLE) AS {name}"
     if feed.types[column] == "VARCHAR":
-        return f"{csv_text.shortened_sql(name)} AS {name}"
+        # A file without rows may have the column as another type.
+        text = csv_text.shortened_sql(f"CAST({name} AS VARCHAR)")
+        return f"{text} AS {name}"
     return name

@@ -70,7 +70,7 @@ EDGES = [pd.Timestamp("2026-01-08"), pd.Timestamp("2026-01-12")]
 
 @pytest.mark.parametrize("chunk", ["W", "D", None, EDGES], ids=str)
 @settings(max_examples=8, deadline=None)
-@given(seed=st.integers(0, 2**32 - 1))
+@given(seed=st.integers(0, 2**32 - 2))
 def test_by_the_score_alone(chunk, seed):
     expected = make(chunk=chunk).fit(REFERENCE).estimate(UNLABELLED)
     found = make(chunk=chunk).fit(shuffled(REFERENCE, seed))
