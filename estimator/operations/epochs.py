@@ -40,19 +40,24 @@ def fit_epochs(
     engine: "duckdb.DuckDBPyConnection",
     settings: ModelSettings,
     stored: Mapping[str, tuple[str, bytes]],
-) -> tuple[tuple[Epoch, ...], dict[str, tuple[str, bytes]]]:
+    before: Mapping[str, str] | None = None,
+) -> tuple[tuple[Epoch, ...], dict[str, tuple[str, bytes]], dict[str, str]]:
     """Return the estimators, fitted where the stored ones are of something else.
 
     Parameters
     ----------
     stored : dict of (str, bytes)
         By first chunk, the fingerprint and the file of each estimator.
+    before : dict of str to str, optional
+        Versions of the references' files that were seen before.
 
     Returns
     -------
     epochs : tuple of Epoch
     fitted : dict
         What is to be stored, in the form of ``stored``.
+    versions : dict of str to str
+        Versions of the references' files, in the form of ``before``.
 
     Raises
     ------
@@ -62,18 +67,22 @@ def fit_epochs(
     sources = [("", settings.reference)]
     sources += [(one.from_chunk, one.reference) for one in settings.retrained]
     fitted: dict[str, tuple[str, bytes]] = {}
+    versions: dict[str, str] = {}
     timezone: TimeZone = None
     for moment, location in sources:
         first = _chunk_from(moment, settings, timezone) if moment else ""
-        fingerprint = _fingerprint(engine, settings, location)
+        pieces = _find_files(engine, location, {**(before or {}), **versions})
+        versions |= pieces
+        fingerprint = _fingerprint(settings, location, pieces)
         found = stored.get(first)
         if found is None or found[0] != fingerprint:
-            found = fingerprint, _to_bytes(_fit(engine, settings, location))
+            estimator = _fit(engine, settings, location, list(pieces))
+            found = fingerprint, _to_bytes(estimator)
         fitted[first] = found
         if not first and len(sources) > 1:
             timezone = _from_bytes(found[1]).reference_.performance.timezone
     # What was fitted now is read back as well: so every night has the same.
-    return load_epochs(fitted), fitted
+    return load_epochs(fitted), fitted, versions
 
 
 def load_epochs(stored: Mapping[str, tuple[str, bytes]]) -> tuple[Epoch, ...]:
@@ -104,22 +113,33 @@ def _chunk_from(moment: str, settings: ModelSettings, timezone: TimeZone) -> str
     return labels[-1]
 
 
-def _fingerprint(
+def _find_files(
     engine: "duckdb.DuckDBPyConnection",
+    location: FileLocation | SqlLocation,
+    before: Mapping[str, str],
+) -> dict[str, str]:
+    """Return the files of a reference, with their versions; none of a database."""
+    if not isinstance(location, FileLocation):
+        return {}
+    pieces = find_pieces(engine, location, REFERENCE, before)
+    if not pieces:
+        patterns = ", ".join(location.patterns)
+        msg = (
+            f"reference: no file matches {patterns}. It is the labelled period "
+            "that is learned from; correct the pattern."
+        )
+        raise ConfigurationError(msg)
+    return pieces
+
+
+def _fingerprint(
     settings: ModelSettings,
     location: FileLocation | SqlLocation,
+    pieces: Mapping[str, str],
 ) -> str:
     """Return a text that differs if the estimator would."""
     where: Any
     if isinstance(location, FileLocation):
-        pieces = find_pieces(engine, location, REFERENCE)
-        if not pieces:
-            patterns = ", ".join(location.patterns)
-            msg = (
-                f"reference: no file matches {patterns}. It is the labelled period "
-                "that is learned from; correct the pattern."
-            )
-            raise ConfigurationError(msg)
         # By content: a copy, or another checkout, is the same reference.
         where = [version.partition(" ")[0] for version in pieces.values()]
         where += [path for path in pieces if "://" in path]
@@ -149,6 +169,7 @@ def _fit(
     engine: "duckdb.DuckDBPyConnection",
     settings: ModelSettings,
     location: FileLocation | SqlLocation,
+    pieces: Sequence[str],
 ) -> PerformanceEstimator:
     parameters = settings.parameters
     columns = [*columns_of(parameters), parameters["timestamp"]]
@@ -156,7 +177,7 @@ def _fit(
     labeled_at = parameters.get("labeled_at")
     optional = [] if labeled_at is None else [labeled_at]
     try:
-        frame = _read(engine, settings, location, columns, optional)
+        frame = _read(engine, settings, location, pieces, columns, optional)
         estimator = PerformanceEstimator(**parameters)
         estimator.fit(frame, counted=True)  # as production is
     except FileNotFoundError as error:
@@ -173,6 +194,7 @@ def _read(
     engine: "duckdb.DuckDBPyConnection",
     settings: ModelSettings,
     location: FileLocation | SqlLocation,
+    pieces: Sequence[str],
     columns: list[str],
     optional: list[str],
 ) -> pd.DataFrame:
@@ -191,11 +213,10 @@ def _read(
             )
             frame: pd.DataFrame = engine.sql('FROM "#reference"').df()
         else:
-            pieces = find_pieces(engine, location, REFERENCE)
             texts, features = _meaning(settings, times)
             frame = read_reference(
                 engine,
-                list(pieces),
+                pieces,
                 columns,
                 optional=optional,
                 times=times,

@@ -138,8 +138,11 @@ def find_pieces(
     for pattern in location.patterns:
         with readable(name, pattern):
             if "://" in pattern:
+                # As a number: Python needs pytz for DuckDB's zoned times, and a text
+                # has a blank, after which `is_same_content` does not look.
                 rows = engine.execute(
-                    "SELECT filename, size, last_modified FROM read_blob(?)", [pattern]
+                    "SELECT filename, size, epoch_us(last_modified) FROM read_blob(?)",
+                    [pattern],
                 ).fetchall()
                 pieces |= {file: f"{size}:{changed}" for file, size, changed in rows}
                 continue

@@ -40,7 +40,7 @@ from estimator.monitoring import (
 from estimator.operations.announcing import announce
 from estimator.operations.clock import is_future, on_data_clock, shown, ticks
 from estimator.operations.config import JobSettings, ModelSettings, NotifySettings
-from estimator.operations.epochs import fit_epochs, numeric_features
+from estimator.operations.epochs import REFERENCE, fit_epochs, numeric_features
 from estimator.operations.estimation import ConfigurationError
 from estimator.operations.feed import AT, open_engine
 from estimator.operations.file_versions import versions_as_before
@@ -137,7 +137,9 @@ def run_night(
     with open_engine(job.memory_limit, job.threads) as engine:
         with progress.stage("fitting on the reference"):
             with _mistakes_as_remarks() as mistakes:
-                epochs, fitted = fit_epochs(engine, settings, state.estimators)
+                epochs, fitted, versions = fit_epochs(
+                    engine, settings, state.estimators, state.pieces.get(REFERENCE)
+                )
             changed = _fingerprints(fitted) != _fingerprints(state.estimators)
             timezone = epochs[-1].estimator.reference_.performance.timezone
             if until is not None:
@@ -165,19 +167,19 @@ def run_night(
             )
             _check_stale(stale - set(touched), settings.name)
             came = label_hours(engine, feeds, until) if touched or changed else None
+    pieces = {**feeds.pieces, REFERENCE: versions}
     remarks += mistakes + lost + _remarks_on_missing(feeds, epochs[-1])
     night = Night(
         as_of=state.as_of,
         until=None if until is None else ticks(until),
-        pieces=feeds.pieces,
+        pieces=pieces,
         estimators=fitted,
         announced=state.announced,
         overdue=state.overdue,
     )
     if not touched and not changed:
         # Nothing is written that says nothing new.
-        pieces = versions_as_before(feeds.pieces, state.pieces)
-        night = replace(night, pieces=pieces)
+        night = replace(night, pieces=versions_as_before(pieces, state.pieces))
         return Findings(night=night, n_touched=0, remarks=tuple(remarks))
     with progress.stage("estimating"):
         # Those just counted are read back as well: so every night has the same.

@@ -6,6 +6,8 @@ import time
 import pytest
 
 from estimator.operations import file_versions
+from estimator.operations.config import FileLocation
+from estimator.operations.feed import find_pieces, open_engine
 from estimator.operations.file_versions import is_same_content, version_of
 
 
@@ -75,6 +77,21 @@ def test_a_file_that_has_just_changed_is_read_again(file, monkeypatch):
 def test_nothing_was_seen_before(file):
     assert not is_same_content(version_of(file), None)
     assert not is_same_content(version_of(file), "14:1767600000")  # of earlier versions
+
+
+def test_a_file_behind_a_url_rewritten_on_the_same_day(file):
+    location = FileLocation(patterns=(f"file://{file.parent}/*.csv",))
+
+    def version():
+        with open_engine("100MB", 1) as engine:
+            (found,) = find_pieces(engine, location, "labels").values()
+        return found
+
+    os.utime(file, (1_800_000_000, 1_800_000_000))
+    before = version()
+    assert is_same_content(version(), before)
+    os.utime(file, (1_800_000_060, 1_800_000_060))
+    assert not is_same_content(version(), before)
 
 
 def test_a_run_without_news_writes_no_other_versions():

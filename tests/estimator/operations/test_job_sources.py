@@ -1,8 +1,10 @@
 """What files and databases may hold, and how they may be called, seen from the job."""
 
+import os
 import random
 import shutil
 import string
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -204,8 +206,6 @@ def test_nothing_but_headers(tmp_path, caplog):
 
 
 def test_labels_rewritten_under_the_size_and_time_of_before(tmp_path, monkeypatch):
-    import os
-
     from estimator.operations import file_versions
 
     monkeypatch.setattr(file_versions, "_TICK_NANOSECONDS", 0)
@@ -226,6 +226,65 @@ def test_labels_rewritten_under_the_size_and_time_of_before(tmp_path, monkeypatc
     assert file.stat().st_size == status.st_size
     assert world.run() == RAN
     shutil.copy(file, plain.folder / "labels" / "all.csv")
+    assert plain.run() == RAN
+    assert world.final() == plain.final()
+
+
+@pytest.fixture
+def read_files(monkeypatch):
+    """The files whose content is hashed; one that has just changed has settled."""
+    from estimator.operations import file_versions
+
+    names = []
+    file_digest = file_versions.hashlib.file_digest
+
+    def note(file, algorithm):
+        path = Path(file.name)
+        names.append(f"{path.parent.name}/{path.name}")
+        return file_digest(file, algorithm)
+
+    monkeypatch.setattr(file_versions, "_TICK_NANOSECONDS", 0)
+    monkeypatch.setattr(file_versions.hashlib, "file_digest", note)
+    return names
+
+
+def test_references_are_read_once(tmp_path, read_files):
+    world = World(tmp_path / "world", n_days=5)
+    shutil.copy(world.folder / "reference.csv", world.folder / "retrained.csv")
+    text = world.path.read_text()
+    world.path.write_text(
+        text + "[[models.credit.retrained]]\n"
+        f'from_chunk = "{START + pd.Timedelta(days=3):%Y-%m-%d}"\n'
+        'reference = "retrained.csv"\n'
+    )
+    for day in range(4):
+        world.arrive(day)
+    assert world.run() == RAN
+    assert sorted(set(read_files)) == sorted(read_files)
+    assert {"world/reference.csv", "world/retrained.csv"} <= set(read_files)
+    read_files.clear()
+    assert world.run() == NOTHING_NEW
+    assert not read_files
+    world.arrive(4)
+    assert world.run() == RAN
+    assert sorted(read_files) == ["labels/004.parquet", "predictions/004.parquet"]
+
+
+def test_a_reference_rewritten_under_the_size_and_time_of_before(tmp_path, read_files):
+    world, plain = (World(tmp_path / name, n_days=3) for name in ("world", "plain"))
+    world.arrive_all()
+    assert world.run() == RAN
+    file = world.folder / "reference.csv"
+    status = file.stat()
+    rows = pd.read_csv(file)
+    rows.assign(y_true=1 - rows["y_true"]).to_csv(file, index=False)
+    os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert file.stat().st_size == status.st_size
+    read_files.clear()
+    assert world.run() == RAN
+    assert read_files == ["world/reference.csv"]
+    shutil.copy(file, plain.folder / "reference.csv")
+    plain.arrive_all()
     assert plain.run() == RAN
     assert world.final() == plain.final()
 
