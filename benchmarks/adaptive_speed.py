@@ -28,7 +28,7 @@ def main() -> int:
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--repeats", type=int, default=5)
     options = parser.parse_args()
-    bars = Bars(source="issue 5, “What it must reach”, last point")
+    bars = Bars(source="speed of estimates that read features")
     task = read_census(options.data, parser, CHUNK)
     names = ["y_pred_proba", *task.features]
     copies = -(-options.rows // len(task.production))

@@ -32,7 +32,7 @@ def main() -> int:
     parser.add_argument("--repeats", type=int, default=3, help="of each, interleaved")
     options = parser.parse_args()
     rng = np.random.default_rng(options.seed)
-    bars = Bars(source="issue 2, “What it must reach”, second point")
+    bars = Bars(source="speed beside NannyML")
     reference = draw_frame(options.reference, rng)
     table = []
     with NannyML(options.nannyml_python) as nannyml:

@@ -74,7 +74,7 @@ def main() -> int:
     parser.add_argument("--nannyml-python", help="interpreter that has nannyml")
     parser.add_argument("--sets", nargs="+", help="only these data sets")
     options = parser.parse_args()
-    bars = Bars(source="issue 5, “What it must reach”")
+    bars = Bars(source="estimates that adapt to covariate shift")
     chunk, rng = options.chunk, np.random.default_rng(options.seed)
 
     if not options.sets:

@@ -72,7 +72,7 @@ def main() -> int:
     parser.add_argument("--per-replicate", type=int, default=5, help="chunks")
     parser.add_argument("--calibrator", default="spline")
     options = parser.parse_args()
-    bars = Bars(source="issue 2, “What it must reach”, third point")
+    bars = Bars(source="coverage of the 95 % prediction interval")
     real = None
     if options.data is not None:
         real = pd.concat(read_employment(options.data, parser), ignore_index=True)

@@ -18,7 +18,7 @@ def main() -> int:
     parser = make_parser(__doc__)
     parser.add_argument("--files", type=int, default=2_000, help="files to load")
     options = parser.parse_args()
-    bars = Bars(source="issue 13, “What it must reach”")
+    bars = Bars(source="a damaged file is refused or says the same as before")
     with tempfile.TemporaryDirectory() as folder:
         trials = []
         for i, outcome in enumerate(

@@ -50,7 +50,7 @@ def main() -> int:
     if find_spec("ruptures") is None:
         msg = "The rival needs ruptures, which is not installed: pip install ruptures"
         raise SystemExit(msg)
-    bars = Bars(source="issue 4")
+    bars = Bars(source="kinds of decline in simulated series")
     with ProcessPoolExecutor(2) as pool:
         judged = _kinds(pool, bars, args)
         _false_alarms(pool, bars, args)

@@ -48,7 +48,7 @@ def main() -> int:
     if not args.folder.is_dir():
         msg = f"There is no folder {args.folder}; see benchmarks/README.md."
         raise SystemExit(msg)
-    bars = Bars(source="issue 4, real series")
+    bars = Bars(source="kinds of decline in real series")
     _documented(args.folder, bars)
     _mixed(args.folder, bars, args.repetitions, args.seed)
     return bars.finish(check=args.check)

@@ -61,7 +61,7 @@ def main() -> int:
     path = options.data / "hotel_bookings.parquet"
     if not path.is_file():
         parser.error(f"there is no {path}: Antonio, Almeida & Nunes (2019), CC BY 4.0.")
-    bars = Bars(source="issue 3, “What it must reach”, first point")
+    bars = Bars(source="reconciled values while labels arrive")
     bookings = read_bookings(path, options.seed)
     with_lead = evaluate(bookings, segments=("lead_band",))
     without = evaluate(bookings, segments=())

@@ -35,7 +35,7 @@ def main() -> int:
     parser.add_argument("--chunk", type=int, default=2_000)
     parser.add_argument("--nannyml-python", help="interpreter that has nannyml")
     options = parser.parse_args()
-    bars = Bars(source="issue 2, “What it must reach”, last point")
+    bars = Bars(source="estimates on census data")
     reference, analysis = read_employment(options.data, parser)
     n_chunks = len(analysis) // options.chunk
     analysis = analysis[: n_chunks * options.chunk]

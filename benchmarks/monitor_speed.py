@@ -36,7 +36,7 @@ def main() -> int:
     )
     parser.add_argument("--only-history", action="store_true")
     options = parser.parse_args()
-    bars = Bars(source="issue 3, “What it must reach”, fourth point; issue 13, 11")
+    bars = Bars(source="speed and memory of a monitor")
     time_calls(options.history, np.random.default_rng(options.seed), bars)
     if not options.only_history:
         time_one_batch(options, bars)

@@ -55,7 +55,7 @@ def main() -> int:
     )
     parser.add_argument("--repeats", type=int, default=3, help="of the increment")
     options = parser.parse_args()
-    bars = Bars(source="issue 6, “What it must reach”, last point")
+    bars = Bars(source="time and memory of the nightly job")
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.folder or Path(temporary)
         if not (folder / "nightly.toml").exists():

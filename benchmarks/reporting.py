@@ -1,4 +1,4 @@
-"""Tables in Markdown, and bars that are met or missed."""
+"""Tables in Markdown, and targets that are met or missed."""
 
 import argparse
 from collections.abc import Iterable, Sequence
@@ -28,17 +28,17 @@ class Bars:
         self._add(what, measured, f"{low:g} to {high:g}{unit}", met=inside, unit=unit)
 
     def finish(self, *, check: bool) -> int:
-        """Print the verdict; the exit code is 1 if bars count and one is missed."""
+        """Print the verdict; with `check` the exit code is 1 if a target is missed."""
         print_table(
-            f"Bars ({self.source})",
-            ("", "measured", "bar", ""),
+            f"Targets: {self.source}",
+            ("", "measured", "target", ""),
             (
                 (what, measured, bar, "met" if met else "MISSED")
                 for what, measured, bar, met in self.checked
             ),
         )
         n, missed = len(self.checked), sum(not met for *_, met in self.checked)
-        print(f"{missed} of {n} bars missed." if missed else f"All {n} bars met.")
+        print(f"{missed} of {n} targets missed." if missed else f"All {n} targets met.")
         return int(check and missed > 0)
 
     def _add(self, what: str, measured: float, bar: str, *, met: bool, unit: str):
@@ -74,6 +74,8 @@ def make_parser(module_doc: str | None) -> argparse.ArgumentParser:
         description=(module_doc or "").strip().splitlines()[0],
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    parser.add_argument("--check", action="store_true", help="exit 1 on a missed bar")
+    parser.add_argument(
+        "--check", action="store_true", help="exit code 1 if a target is missed"
+    )
     parser.add_argument("--seed", type=int, default=0, help="of everything random")
     return parser

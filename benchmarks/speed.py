@@ -47,7 +47,7 @@ def main() -> int:
     )
     options = parser.parse_args()
     rng = np.random.default_rng(options.seed)
-    bars = Bars(source="issue 2, “What it must reach”, second point")
+    bars = Bars(source="speed and memory of the kernels and of estimate")
 
     reference = draw_frame(options.reference, rng)
     score = reference["y_pred_proba"].to_numpy()

@@ -47,7 +47,7 @@ def main() -> int:
     )
     parser.add_argument("--arrivals", nargs="+", default=ARRIVALS, choices=ARRIVALS)
     options = parser.parse_args()
-    bars = Bars(source="issue 3, “What it must reach”, second point")
+    bars = Bars(source="calibration shifts that only labels show")
     cells = list(product(options.arrivals, LATE, DRIFTS))
     work = partial(replicate, asked=tuple(options.asked))
     tasks = [
