@@ -35,7 +35,8 @@ from benchmarks.reporting import Bars, make_parser, print_table
 from estimator import PerformanceEstimator
 from estimator.operations import schema
 from estimator.operations.config import load_config
-from estimator.operations.job import NOTHING_NEW, RAN, run_job
+from estimator.operations.exit_codes import NOTHING_NEW, RAN
+from estimator.operations.job import run_job
 from estimator.results import Performance
 
 METRICS = ("roc_auc", "accuracy", "f1")

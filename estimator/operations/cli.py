@@ -16,13 +16,9 @@ from typing import TYPE_CHECKING, Any, TextIO
 import click
 
 from estimator import __version__
-from estimator.operations.estimation import (
-    N_STAGES,
-    ConfigurationError,
-    DataError,
-    EstimationJob,
-    run_estimation,
-)
+from estimator.operations.errors import ConfigurationError, DataError
+from estimator.operations.estimation import N_STAGES, EstimationJob, run_estimation
+from estimator.operations.exit_codes import BAD_DATA, BROKEN_PIPE, CRASHED, RAN
 from estimator.operations.nightly_commands import report, run, status
 from estimator.operations.signals import obeyed_signals
 from estimator.operations.terminal import (
@@ -35,8 +31,6 @@ from estimator.progress import Progress
 if TYPE_CHECKING:
     from estimator.results import Performance
 
-EX_DATAERR = 65  # sysexits.h: the input data was incorrect in some way
-BROKEN_PIPE = 128 + 13  # what the shell says of a process that SIGPIPE ends
 SCENARIOS = (
     "stable",
     "sudden",
@@ -60,7 +54,7 @@ Example:
 class BadData(click.ClickException):
     """A file does not hold what the job needs."""
 
-    exit_code = EX_DATAERR
+    exit_code = BAD_DATA
 
 
 class Program(click.Group):
@@ -281,7 +275,6 @@ def demo(
     what it would do under cron: once a week at first, in the last three weeks every
     night. Ends with the page to look at.
     """
-    from estimator.operations.job import RAN
     from estimator.operations.nightly_commands import print_status
     from estimator.operations.sources import require_pyarrow
     from estimator.simulation import simulate_credit_default
@@ -328,7 +321,7 @@ def doctor() -> None:
         click.echo(f"{mark} {finding.name:<20}{finding.text}")
     if wrong:
         message(f"{wrong} to mend, marked with !")
-        sys.exit(1)
+        sys.exit(CRASHED)
     message("Nothing is wrong.")
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from estimator._datetimes import TimeZone
-from estimator.operations.estimation import ConfigurationError
+from estimator.operations.errors import ConfigurationError
 
 _DAY = pd.Timedelta(days=1)
 _DATE = re.compile(r"\d{4}-?\d\d-?\d\d")

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from estimator._extras import install_hint
-from estimator.operations.estimation import ConfigurationError
+from estimator.operations.errors import ConfigurationError
 from estimator.operations.redaction import (
     Discreet,
     Redaction,

@@ -5,9 +5,7 @@ Relative paths begin at the folder that is the validation's context.
 """
 
 import difflib
-import itertools
 import re
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +19,6 @@ from estimator.performance_estimator import PerformanceEstimator
 if TYPE_CHECKING:
     from pydantic import ValidationInfo
 
-    from estimator.operations.config_layout import Retrained
 
 MODEL_NAME = r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}"
 # Well-known databases that cannot hold the store. (Others are refused as well, but are
@@ -196,24 +193,6 @@ def check_names(models: dict[str, Any]) -> dict[str, Any]:
             raise ValueError(msg)
         taken.add(name.lower())
     return models
-
-
-def check_retrained(tables: "list[Retrained]") -> "list[Retrained]":
-    """Return retrainings in the order of their chunks."""
-    starts = [table.from_chunk for table in tables]
-    try:
-        moments = list(map(datetime.fromisoformat, starts))
-        rising = all(a < b for a, b in itertools.pairwise(moments))
-    except (ValueError, TypeError):  # no time; with a time zone and without
-        rising = False
-    if not rising:
-        msg = (
-            "must have ISO dates or times in `from_chunk` that rise, all with a time "
-            f"zone or all without, got {', '.join(map(repr, starts))}. Write them as "
-            "the chunks are called, the earliest first."
-        )
-        raise ValueError(msg)
-    return tables
 
 
 def check_estimator(arguments: dict[str, Any]) -> None:

@@ -2,9 +2,10 @@
 
 import difflib
 import functools
+import itertools
 import json
 from collections.abc import Iterable
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -174,6 +175,24 @@ class Retrained(Table):
     )
 
 
+def _check_retrained(tables: list[Retrained]) -> list[Retrained]:
+    """Return retrainings in the order of their chunks."""
+    starts = [table.from_chunk for table in tables]
+    try:
+        moments = list(map(datetime.fromisoformat, starts))
+        rising = all(a < b for a, b in itertools.pairwise(moments))
+    except (ValueError, TypeError):  # no time; with a time zone and without
+        rising = False
+    if not rising:
+        msg = (
+            "must have ISO dates or times in `from_chunk` that rise, all with a time "
+            f"zone or all without, got {', '.join(map(repr, starts))}. Write them as "
+            "the chunks are called, the earliest first."
+        )
+        raise ValueError(msg)
+    return tables
+
+
 class Estimator(Table):
     """How performance is estimated: arguments of PerformanceEstimator."""
 
@@ -258,8 +277,8 @@ class Model(Table):
     estimator: Estimator = _key(
         "How performance is estimated: arguments of PerformanceEstimator."
     )
-    retrained: Annotated[list[Retrained], AfterValidator(checks.check_retrained)] = (
-        _key("Retrainings; this model's rows go on.", default_factory=list)
+    retrained: Annotated[list[Retrained], AfterValidator(_check_retrained)] = _key(
+        "Retrainings; this model's rows go on.", default_factory=list
     )
 
 

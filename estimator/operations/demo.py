@@ -8,7 +8,7 @@ import pandas as pd
 
 from estimator.files import replacing
 from estimator.operations.config import NightlyConfig, load_config
-from estimator.operations.estimation import ConfigurationError
+from estimator.operations.errors import ConfigurationError
 from estimator.operations.job import run_job
 from estimator.operations.sources import write_frame
 from estimator.progress import Progress

@@ -18,7 +18,7 @@ from estimator.monitor import Epoch
 from estimator.operations.clock import on_data_clock
 from estimator.operations.config import FileLocation, ModelSettings, SqlLocation
 from estimator.operations.csv_text import shortened
-from estimator.operations.estimation import ConfigurationError, DataError
+from estimator.operations.errors import ConfigurationError, DataError
 from estimator.operations.feed import find_pieces
 from estimator.operations.model_sources import columns_of, several
 from estimator.operations.reference_rows import read_reference, rows_in_order

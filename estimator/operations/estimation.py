@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from estimator._extras import install_hint
 from estimator.files import replacing
+from estimator.operations.errors import ConfigurationError, DataError
 from estimator.operations.sources import (
     CSV,
     JSON,
@@ -32,14 +33,6 @@ if TYPE_CHECKING:
 CHARTS = (".png", ".svg")
 N_STAGES = 5
 DOTS_PER_INCH = 150
-
-
-class ConfigurationError(ValueError):
-    """What was asked for makes no sense, whatever the data are."""
-
-
-class DataError(ValueError):
-    """The data of a file are not what the job needs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from estimator.files import temporary_folder
 from estimator.operations import csv_text
-from estimator.operations.estimation import DataError
+from estimator.operations.errors import DataError
 from estimator.operations.file_rows import (
     by_format,
     column_types,

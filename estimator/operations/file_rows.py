@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from estimator.operations import csv_text
-from estimator.operations.estimation import DataError
+from estimator.operations.errors import DataError
 from estimator.operations.sources import PARQUET
 
 if TYPE_CHECKING:

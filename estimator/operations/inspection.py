@@ -18,7 +18,7 @@ from estimator.operations.config import (
     NightlyConfig,
     SqlLocation,
 )
-from estimator.operations.estimation import ConfigurationError, DataError
+from estimator.operations.errors import ConfigurationError, DataError, StoreUnavailable
 from estimator.operations.feed import (
     AT,
     LABEL,
@@ -36,7 +36,7 @@ from estimator.operations.model_sources import (
     open_feeds,
 )
 from estimator.operations.staging import describe_location, stage
-from estimator.operations.store import ModelState, StoreUnavailable, answering
+from estimator.operations.store import ModelState, answering
 
 if TYPE_CHECKING:
     import duckdb

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from estimator._columns import read_binary
-from estimator.operations.estimation import DataError
+from estimator.operations.errors import DataError
 from estimator.operations.feed import (
     AT,
     ID,

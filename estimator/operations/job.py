@@ -17,7 +17,23 @@ import pandas as pd
 from estimator.files import remove_leftovers, replacing
 from estimator.operations import store as storing
 from estimator.operations.config import ModelSettings, NightlyConfig
-from estimator.operations.estimation import ConfigurationError, DataError
+from estimator.operations.errors import (
+    ConfigurationError,
+    DataError,
+    StoreLocked,
+    StoreUnavailable,
+)
+from estimator.operations.exit_codes import (
+    ALERT,
+    BAD_DATA,
+    CRASHED,
+    GRAVITY,
+    MISUSED,
+    NOTHING_NEW,
+    RAN,
+    WARNING,
+    WENT_WELL,
+)
 from estimator.operations.exposition import write_textfile
 from estimator.operations.night import N_STAGES, Findings, run_night
 from estimator.operations.notify import (
@@ -47,11 +63,6 @@ from estimator.operations.store import (
 from estimator.operations.webhook import NotificationError, post_webhook
 from estimator.presentation.report import index_html, report_html
 from estimator.progress import Progress
-
-RAN, WARNING, ALERT = 0, 10, 20
-CRASHED, MISUSED, BAD_DATA, LOCKED, NOTHING_NEW = 1, 2, 65, 75, 99
-# Of several models the gravest counts.
-_GRAVITY = (CRASHED, MISUSED, BAD_DATA, ALERT, WARNING, RAN, NOTHING_NEW)
 
 FailOn = Literal["warning", "alert"]
 log = logging.getLogger("deadreckon")
@@ -205,13 +216,13 @@ def _run_model(
         code, summary = BAD_DATA, config.redact(str(error))
     except ConfigurationError as error:
         code, summary = MISUSED, config.redact(str(error))
-    except storing.StoreUnavailable:
+    except StoreUnavailable:
         raise
     except OSError as error:
         code, summary = CRASHED, config.redact(str(error))
     except Exception:  # a bug: the other models are still to be done
         code, summary = CRASHED, config.redact(traceback.format_exc())
-    if code not in storing.WENT_WELL:
+    if code not in WENT_WELL:
         wait_if_ending()  # a failure for want of temporary files is none of the model's
     level = logging.INFO if code in (RAN, NOTHING_NEW) else logging.ERROR
     log.log(
@@ -239,8 +250,8 @@ def _tell_of_failure(
 ) -> None:
     """Keep a message if a model's run has failed, or works again: once, not nightly."""
     before = storing.last_exit_code(store, model)
-    went_well = code in storing.WENT_WELL
-    was_well = before is None or before in storing.WENT_WELL
+    went_well = code in WENT_WELL
+    was_well = before is None or before in WENT_WELL
     if "failure" not in config.notify.on or went_well == was_well:
         return
     # Of a traceback the last line says what it is.
@@ -273,7 +284,7 @@ def _try(config: NightlyConfig, task: Callable[[], object]) -> int:
     """
     try:
         task()
-    except (OSError, NotificationError, storing.StoreLocked) as error:
+    except (OSError, NotificationError, StoreLocked) as error:
         log.error(config.redact(str(error)))  # noqa: TRY400
         return CRASHED
     return NOTHING_NEW
@@ -325,4 +336,4 @@ def _last_success(store: Store, model: str) -> float:
 
 
 def _gravest(codes: Sequence[int]) -> int:
-    return min(codes, key=_GRAVITY.index)
+    return min(codes, key=GRAVITY.index)

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from estimator.operations.config import FileLocation, ModelSettings, SqlLocation
-from estimator.operations.estimation import DataError
+from estimator.operations.errors import DataError
 from estimator.operations.feed import (
     AT,
     ID,

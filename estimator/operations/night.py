@@ -41,7 +41,7 @@ from estimator.operations.announcing import announce
 from estimator.operations.clock import is_future, on_data_clock, shown, ticks
 from estimator.operations.config import JobSettings, ModelSettings, NotifySettings
 from estimator.operations.epochs import REFERENCE, fit_epochs, numeric_features
-from estimator.operations.estimation import ConfigurationError
+from estimator.operations.errors import ConfigurationError
 from estimator.operations.feed import AT, open_engine
 from estimator.operations.file_versions import versions_as_before
 from estimator.operations.intake import Hours, count_arrivals

@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from estimator.operations.estimation import ConfigurationError, DataError
+from estimator.operations import exit_codes
+from estimator.operations.errors import ConfigurationError, DataError, StoreLocked
+from estimator.operations.exit_codes import (
+    ALERT,
+    BAD_DATA,
+    CRASHED,
+    LOCKED,
+    WARNING,
+    WENT_WELL,
+)
 from estimator.operations.terminal import (
     TextLines,
     format_performance,
@@ -26,8 +35,6 @@ if TYPE_CHECKING:
 
     from estimator.operations.config import NightlyConfig
 
-EX_DATAERR, EX_TEMPFAIL = 65, 75  # sysexits.h
-WENT_WELL = (0, 10, 20, 99)  # exit codes: ran, warning, alert, nothing new
 JSON = "json"
 SHOWN_CHUNKS = 10
 CONFIG = click.argument(
@@ -37,19 +44,6 @@ AS_OF = click.option(
     "--as-of", metavar="TIME", help="Look back: what was believed then."
 )
 log = logging.getLogger("deadreckon")
-EXIT_CODES = """\b
-Exit codes:
-  0   ran
-  10  warning: a decline, or an alert in a segment  (only with --fail-on warning)
-  20  alert: beyond a threshold in the newest complete chunk  (only with --fail-on)
-  1   crash: disk, database, network, or a bug
-  2   wrong usage or configuration
-  65  bad data; the old results stay
-  75  another run works on the store
-  99  nothing new
-  130, 143  stopped by SIGINT, SIGTERM; the next run takes up from there
-Of several models the gravest counts.
-"""
 
 
 class LoggedCommand(click.Command):
@@ -64,7 +58,7 @@ class LoggedCommand(click.Command):
             return super().make_context(info_name, args, *rest, **extra)
 
 
-@click.command(cls=LoggedCommand, epilog=EXIT_CODES)
+@click.command(cls=LoggedCommand, epilog=exit_codes.HELP)
 @CONFIG
 @click.option("--check", is_flag=True, help="Look at the configuration, touch nothing.")
 @click.option("--dry-run", is_flag=True, help="Say what would change, change nothing.")
@@ -137,7 +131,7 @@ def run(
                     progress=progress,
                 )
         report = settings.job.report
-        if report is not None and not dry_run and code in WENT_WELL:
+        if report is not None and not dry_run and code in (*WENT_WELL, WARNING, ALERT):
             log.info("Pages: %s", report / "index.html")
         _say_end(code, as_json=as_json)
     sys.exit(code)
@@ -334,25 +328,23 @@ def _models(settings: "NightlyConfig") -> str:
 @contextmanager
 def _guarded(settings: "NightlyConfig") -> Iterator[None]:
     """Turn errors into one line and an exit code; no secret is in either."""
-    from estimator.operations.store import StoreLocked
-
     try:
         yield
     except click.ClickException:
         raise
     except StoreLocked as error:
-        _leave(settings.redact(str(error)), EX_TEMPFAIL)
+        _leave(settings.redact(str(error)), LOCKED)
     except DataError as error:
-        _leave(settings.redact(str(error)), EX_DATAERR)
+        _leave(settings.redact(str(error)), BAD_DATA)
     except (ConfigurationError, ModuleNotFoundError) as error:
         text = printable(settings.redact(str(error)), but="\n")
         raise click.UsageError(text) from error
     except BrokenPipeError:  # nobody reads the output any more
         raise
     except OSError as error:
-        _leave(settings.redact(str(error)), 1)
+        _leave(settings.redact(str(error)), CRASHED)
     except Exception:  # a bug is told as it is, but for secrets
-        _leave(settings.redact(traceback.format_exc()), 1)
+        _leave(settings.redact(traceback.format_exc()), CRASHED)
 
 
 def _leave(text: str, code: int) -> None:
@@ -388,7 +380,7 @@ def _spoken(*, as_json: bool, informed: bool) -> Iterator[None]:
     except Exception:  # a bug
         if not as_json:
             raise
-        _leave(traceback.format_exc(), 1)
+        _leave(traceback.format_exc(), CRASHED)
     finally:
         log.removeHandler(handler)
         log.setLevel(before[0])

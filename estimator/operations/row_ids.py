@@ -8,7 +8,7 @@ row. Only new rows are looked at, and no id is kept from night to night.
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
-from estimator.operations.estimation import DataError
+from estimator.operations.errors import DataError
 from estimator.operations.feed import ID, TIME, Feed, scan
 from estimator.operations.file_rows import literal, quoted, readable
 from estimator.operations.intake import between

@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 from estimator.files import remove_temporaries
+from estimator.operations import exit_codes
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 GRACE_SECONDS = 3.0  # for the message and the temporary files; then it ends without
@@ -74,7 +75,7 @@ def _watch(listening: socket.socket, obeyed: list[signal.Signals]) -> None:
     try:
         listening.recv(1)
     finally:
-        os._exit(_exit_code(number))
+        os._exit(exit_codes.of_signal(number))
 
 
 def _end(number: int) -> None:
@@ -87,14 +88,14 @@ def _end(number: int) -> None:
         text = MESSAGE.format(signal.Signals(number).name)
         log = logging.getLogger("deadreckon")
         if log.handlers:
-            log.error(text, extra={"process_exit_code": _exit_code(number)})
+            log.error(text, extra={"process_exit_code": exit_codes.of_signal(number)})
         else:  # a command without a log
             sys.stderr.write(f"{text}\n")
             sys.stderr.flush()
         logging.disable()  # what else fails, fails because the process ends
         remove_temporaries()
     finally:
-        os._exit(_exit_code(number))
+        os._exit(exit_codes.of_signal(number))
 
 
 def wait_if_ending() -> None:
@@ -106,7 +107,3 @@ def wait_if_ending() -> None:
     """
     if _ending.locked():
         threading.Event().wait()  # until the thread that ends the process has done so
-
-
-def _exit_code(number: int) -> int:
-    return 128 + number

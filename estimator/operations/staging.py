@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from estimator.operations.estimation import DataError
+from estimator.operations.errors import DataError, SourceUnavailable
 from estimator.operations.redaction import describe_url
 
 if TYPE_CHECKING:
@@ -20,10 +20,6 @@ if TYPE_CHECKING:
     from estimator.operations.config import SqlLocation
 
 ROWS_AT_A_TIME = 100_000
-
-
-class SourceUnavailable(ConnectionError):
-    """A database does not answer; nothing is wrong with the data."""
 
 
 def describe_location(location: "SqlLocation") -> str:

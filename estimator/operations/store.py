@@ -18,13 +18,18 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from estimator.delayed_labels.overdue import OverdueLabels
 from estimator.operations import schema
-from estimator.operations.estimation import ConfigurationError, DataError
+from estimator.operations.errors import (
+    ConfigurationError,
+    DataError,
+    StoreLocked,
+    StoreUnavailable,
+)
+from estimator.operations.exit_codes import WENT_WELL
 from estimator.operations.redaction import describe_url
 
 BUSY_SECONDS = 30.0
 LOCK_SECONDS = 2.0
 POSTING_SECONDS = 60.0  # twice what posting takes at most (`post_webhook`)
-WENT_WELL = (0, 99)  # exit codes: it ran, or there was nothing new
 _ROWS_AT_A_TIME = 500
 # Classes of PostgreSQL's SQLSTATE that blame a value, whatever exception carries them:
 # data exceptions, and values beyond a limit, such as that of an index's row.
@@ -34,14 +39,6 @@ _OVERDUE = fields(OverdueLabels)
 _ADVISORY_LOCK = 0x6465_6164_7265_636B
 _POSTING_LOCK = _ADVISORY_LOCK + 1
 _POLL_SECONDS = 0.1
-
-
-class StoreLocked(RuntimeError):
-    """Another run works on the store."""
-
-
-class StoreUnavailable(ConnectionError):
-    """The store cannot be reached, read or written; nothing is wrong with the data."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

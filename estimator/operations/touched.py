@@ -14,7 +14,7 @@ from estimator.delayed_labels.count_table import CountTable, count_rows
 from estimator.delayed_labels.count_table_file import table_to_bytes
 from estimator.monitor import Epoch
 from estimator.operations.clock import clock_now, is_future
-from estimator.operations.estimation import DataError
+from estimator.operations.errors import DataError
 from estimator.operations.feed import Feed
 from estimator.operations.intake import count_hours, read_rows
 from estimator.operations.model_sources import Feeds

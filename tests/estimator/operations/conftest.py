@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from estimator.operations import schema
-from estimator.operations.job import RAN
+from estimator.operations.exit_codes import RAN
 from estimator.operations.notify import VerdictChange
 from tests.estimator.operations.nightly import World
 

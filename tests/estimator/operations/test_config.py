@@ -25,7 +25,7 @@ from estimator.operations.config import (
     config_schema,
     load_config,
 )
-from estimator.operations.estimation import ConfigurationError
+from estimator.operations.errors import ConfigurationError
 from estimator.operations.redaction import describe_url, redaction_of
 
 ROOT = Path(__file__).parents[3]

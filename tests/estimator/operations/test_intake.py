@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from estimator.operations.config import FileLocation
-from estimator.operations.estimation import DataError
+from estimator.operations.errors import DataError
 from estimator.operations.feed import (
     AT,
     ID,

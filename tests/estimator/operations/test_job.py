@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from estimator import Monitor, PerformanceEstimator
-from estimator.operations.job import NOTHING_NEW, RAN
+from estimator.operations.exit_codes import NOTHING_NEW, RAN
 from estimator.operations.overview import load_overview
 from estimator.operations.store import open_store
 from tests.estimator.operations.nightly import START, World

@@ -10,7 +10,14 @@ import pytest
 import sqlalchemy as sa
 
 from estimator.operations import night, staging
-from estimator.operations.job import ALERT, BAD_DATA, CRASHED, MISUSED, NOTHING_NEW, RAN
+from estimator.operations.exit_codes import (
+    ALERT,
+    BAD_DATA,
+    CRASHED,
+    MISUSED,
+    NOTHING_NEW,
+    RAN,
+)
 from estimator.operations.overview import gauges_of
 from tests.estimator.operations.nightly import START, World
 from tests.estimator.operations.test_job import load, overview_of

@@ -12,7 +12,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from estimator.operations import store
-from estimator.operations.job import (
+from estimator.operations.exit_codes import (
     ALERT,
     BAD_DATA,
     CRASHED,

@@ -8,7 +8,7 @@ from sklearn import metrics as sklearn_metrics
 
 from estimator.delayed_labels import count_table_file
 from estimator.operations import epochs
-from estimator.operations.job import MISUSED, NOTHING_NEW, RAN
+from estimator.operations.exit_codes import MISUSED, NOTHING_NEW, RAN
 from tests.estimator.operations.nightly import CONFIG, World
 from tests.estimator.operations.test_job import load
 

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from estimator.operations import schema
-from estimator.operations.job import BAD_DATA, NOTHING_NEW, RAN
+from estimator.operations.exit_codes import BAD_DATA, NOTHING_NEW, RAN
 from tests.estimator.operations.nightly import START, World
 
 

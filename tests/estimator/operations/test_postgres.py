@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 import sqlalchemy as sa
 
-from estimator.operations.job import NOTHING_NEW, RAN
+from estimator.operations.exit_codes import NOTHING_NEW, RAN
 from tests.estimator.operations.nightly import World
 
 N_DAYS = 5

@@ -10,7 +10,8 @@ import pytest
 
 from estimator.files import replacing, temporary_folder
 from estimator.operations import cli, job, overview, signals, store
-from estimator.operations.estimation import DataError
+from estimator.operations.errors import DataError
+from estimator.operations.exit_codes import NOTHING_NEW, RAN
 from tests.estimator.operations.nightly import World
 from tests.estimator.operations.processes import (
     send,
@@ -91,7 +92,7 @@ def test_a_run_ends_wherever_it_is(
     assert ended == code
     assert text.startswith(f"Stopped by {name}. ")
     assert len(text.splitlines()) == 1
-    assert world.run() in (job.RAN, job.NOTHING_NEW)  # nobody has the lock
+    assert world.run() in (RAN, NOTHING_NEW)  # nobody has the lock
 
 
 def test_it_ends_while_it_waits_for_the_lock(world, stop, tmp_path, monkeypatch):
@@ -250,7 +251,7 @@ def test_ended_while_it_posts_the_message_is_posted_by_the_next_run(
     hook.meanwhile = lambda: (path.touch(), time.sleep(2.0))
     assert stop(signal.SIGTERM, "run", waiting.path, path=path)[0] == 143
     hook.meanwhile = lambda: None
-    assert waiting.run() == job.NOTHING_NEW
+    assert waiting.run() == NOTHING_NEW
     assert hook.received[0] == hook.received[1]
-    assert waiting.run() == job.NOTHING_NEW
+    assert waiting.run() == NOTHING_NEW
     assert len(hook.received) == 2

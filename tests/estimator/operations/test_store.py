@@ -12,13 +12,16 @@ import sqlalchemy as sa
 
 from estimator.operations import schema
 from estimator.operations import store as storing
-from estimator.operations.estimation import ConfigurationError, DataError
+from estimator.operations.errors import (
+    ConfigurationError,
+    DataError,
+    StoreLocked,
+    StoreUnavailable,
+)
 from estimator.operations.store import (
     Counted,
     ModelState,
     Night,
-    StoreLocked,
-    StoreUnavailable,
     is_there,
     lease,
     load_counts,
