@@ -6,6 +6,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Collection, Hashable, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,16 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
+from estimator.archive import Arrays, garbled, read_archive, under, write_archive
 from estimator.assembly import concatenate_periods
 from estimator.chunking import Chunks, ChunkSpec, check_chunk
-from estimator.degradation.announcements import Announcement, Announcements
+from estimator.column_names import is_column_name, name_from_json, name_to_json
+from estimator.degradation.announcements import (
+    Announcement,
+    Announcements,
+    from_json,
+    to_json,
+)
 from estimator.degradation.per_metric import check_names, judge_performance
 from estimator.degradation.series import plain
 from estimator.degradation.verdict import Degradation
@@ -29,6 +37,11 @@ from estimator.delayed_labels.label_frame import (
     read_labels,
 )
 from estimator.delayed_labels.ledger import Ledger
+from estimator.delayed_labels.ledger_file import (
+    check_labels,
+    ledger_from_arrays,
+    ledger_to_arrays,
+)
 from estimator.delayed_labels.overdue import LabelCalendar
 from estimator.delayed_labels.settled import (
     SettledChunks,
@@ -46,11 +59,8 @@ from estimator.monitoring import (
     performance_of,
     take_stock,
 )
-from estimator.performance_estimator import (
-    PerformanceEstimator,
-    is_column_name,
-    same_value,
-)
+from estimator.parameters import same_value
+from estimator.performance_estimator import PerformanceEstimator
 from estimator.reference import Reference
 from estimator.results import Performance
 from estimator.segment_calibration import segment_rows
@@ -58,6 +68,8 @@ from estimator.unlabelled import adapt_scores, features_of
 
 # Microseconds: labels of three months say how long the feed of labels usually pauses.
 _CALENDAR = 92 * 86_400 * 10**6
+MONITOR_FORMAT = "deadreckon monitor"
+MONITOR_VERSION = 4
 # Parameters that say what a row and a result are: a retrained model keeps them.
 _LASTING = (
     "metrics",
@@ -493,10 +505,9 @@ class Monitor:
         TypeError
             If a calibrator is the caller's own object, which only pickle could save.
         """
-        from estimator.persistence import save_monitor  # it needs this class
-
         with self._lock:
-            save_monitor(self, Path(path))
+            header, arrays = self._to_arrays()
+            write_archive(Path(path), header, arrays)
 
     @staticmethod
     def load(path: str | Path) -> "Monitor":
@@ -509,9 +520,61 @@ class Monitor:
         ValueError
             If the file is damaged, something else, or of another format version.
         """
-        from estimator.persistence import load_monitor  # it needs this class
+        remedy = "Save the monitor again with `Monitor.save`."
+        header, arrays = read_archive(
+            Path(path), MONITOR_FORMAT, MONITOR_VERSION, remedy
+        )
+        with garbled(Path(path), remedy):
+            epochs = tuple(
+                Epoch(
+                    estimator=PerformanceEstimator.from_arrays(
+                        epoch["estimator"], under(arrays, f"epoch/{i}/")
+                    ),
+                    from_chunk=epoch["from_chunk"],
+                )
+                for i, epoch in enumerate(header["epochs"])
+            )
+            saved = header["ledger"]
+            saved["values"] = [
+                [name_from_json(name), of] for name, of in saved["values"]
+            ]
+            ledger = ledger_from_arrays(saved, under(arrays, "ledger/"))
+            announcements = {
+                (saved["segment"], saved["metric"]): from_json(saved)
+                for saved in header["announcements"]
+            }
+            row_id = name_from_json(header["row_id"])
+            estimator = epochs[0].estimator
+            check_labels(
+                ledger, estimator.chunk, has_time=estimator.timestamp is not None
+            )
+            _check_epochs(epochs)
+            return Monitor.from_parts(epochs, row_id, ledger, announcements)
 
-        return load_monitor(Path(path))
+    def _to_arrays(self) -> tuple[dict[str, Any], Arrays]:
+        """Take the monitor apart: what JSON can hold, and arrays."""
+        header, arrays = ledger_to_arrays(self._ledger)
+        content = {f"ledger/{name}": values for name, values in arrays.items()}
+        epochs = []
+        for i, epoch in enumerate(self._epochs):
+            own, arrays = epoch.estimator.to_arrays()
+            epochs.append({"from_chunk": epoch.from_chunk, "estimator": own})
+            content |= {f"epoch/{i}/{name}": values for name, values in arrays.items()}
+        top = {
+            "format": MONITOR_FORMAT,
+            "version": MONITOR_VERSION,
+            "row_id": name_to_json(self.row_id),
+            "ledger": {
+                **header,
+                "values": [[name_to_json(name), of] for name, of in header["values"]],
+            },
+            "epochs": epochs,
+            "announcements": [
+                {"segment": segment, "metric": metric, **to_json(found)}
+                for (segment, metric), found in self._announcements.items()
+            ],
+        }
+        return top, content
 
     def _check_rebase(
         self, estimator: PerformanceEstimator, from_chunk: str | int
@@ -752,3 +815,22 @@ def _part(snapshot: Snapshot, which: slice) -> tuple[Columns, Chunks]:
 
 def _joined(parts: list[pd.DataFrame]) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
+
+def _check_epochs(epochs: Sequence[Epoch]) -> None:
+    """Refuse estimators that do not follow one another.
+
+    Raises
+    ------
+    ValueError
+        If the first has a first chunk, or those of the others do not rise.
+    """
+    first, *later = [epoch.from_chunk for epoch in epochs]
+    kinds = {type(label) for label in later}
+    rising = len(kinds) <= 1 and all(
+        a < b  # type: ignore[operator]
+        for a, b in pairwise(later)
+    )
+    if first is not None or not kinds <= {str, int} or not rising:
+        msg = f"estimators begin at the chunks {[first, *later]}"
+        raise ValueError(msg)

@@ -1,11 +1,9 @@
 """The main face of the package: fit on the reference, estimate on production."""
 
 import sys
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
-from numbers import Integral, Real
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Final, Literal, Self
 
 import numpy as np
@@ -13,31 +11,40 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from calibration import Calibrator, make_calibrator
-from calibration._validation import nearest_name
+from calibration import Calibrator
 from estimator._edges import Edges
 from estimator._periods import Period
+from estimator.archive import Arrays, garbled, read_archive, write_archive
 from estimator.assembly import (
     assemble_performance,
     compose_remarks,
     concatenate_periods,
 )
 from estimator.chunking import Chunks, check_chunk, make_chunks
+from estimator.column_names import column_names
 from estimator.common_mistakes import (
     is_reference_again,
     mistakes_in_reference,
     print_of_rows,
     warn_of,
 )
-from estimator.degradation.thresholds import ThresholdSpec, check_thresholds
+from estimator.degradation.thresholds import ThresholdSpec
 from estimator.features import learn_features
 from estimator.frames import Columns, read_columns
 from estimator.groups import group_rows
 from estimator.label_free.confidence_based import measure
 from estimator.label_free.shift_adaptive import ADAPTIVE, learning_steps, work_of
-from estimator.metrics import Metric, resolve_metrics
+from estimator.metrics import Metric
+from estimator.parameters import (
+    check_parameters,
+    parameters_from_json,
+    parameters_to_json,
+    same_value,
+    snapshot_parameters,
+)
 from estimator.progress import Progress
 from estimator.reference import N_STEPS, Features, Reference, learn_reference
+from estimator.reference_arrays import reference_from_arrays, reference_to_arrays
 from estimator.results import Performance
 from estimator.row_order import order_by_time, take_chunks
 from estimator.unlabelled import adapt_columns, estimate_groups, features_of
@@ -49,27 +56,13 @@ class _AsFitted:
 
 
 AS_FITTED: Final = _AsFitted()
-METHODS = ("auto", "cbpe", "feature_aware", "pape")
-# What other libraries and papers call them.
-_METHOD_SYNONYMS: Final = MappingProxyType(
-    {
-        "confidence_based": "cbpe",
-        "confidence_based_performance_estimation": "cbpe",
-        "m_cbpe": "pape",
-        "iw": "pape",
-        "importance_weighting": "pape",
-        "multicalibration": "feature_aware",
-        "features": "feature_aware",
-        "default": "auto",
-        "none": "auto",
-    }
-)
+FORMAT = "deadreckon performance estimator"
+VERSION = 4
 _REFERENCE_AGAIN: Final = (
     "`production` holds the rows of the reference, from the first row on: what was "
     "learned from them is no test on them. Pass rows that came later; what is said of "
     "the reference itself, cross-fitted, is in the result as period 'reference'."
 )
-COLUMN_ROLES: Final = ("timestamp", "y_pred_proba", "y_pred", "y_true", "labeled_at")
 
 
 class PerformanceEstimator(BaseEstimator):  # type: ignore[misc]
@@ -269,7 +262,7 @@ class PerformanceEstimator(BaseEstimator):  # type: ignore[misc]
                 counted_by=counted_by,
             )
         self.reference_ = fitted
-        self.fitted_parameters_ = snapshot_parameters(self)
+        self.fitted_parameters_ = snapshot_parameters(self.get_params(deep=False))
         mistakes = mistakes_in_reference(
             columns, fitted.performance, specs, self.y_pred_proba
         )
@@ -372,11 +365,9 @@ class PerformanceEstimator(BaseEstimator):  # type: ignore[misc]
         ValueError
             If a parameter was changed after ``fit``.
         """
-        from estimator.persistence import save_estimator  # it needs this class
-
-        check_is_fitted(self, "reference_")
-        self.check_as_fitted()
-        save_estimator(self, Path(path))
+        header, arrays = self.to_arrays()
+        header = {"format": FORMAT, "version": VERSION, **header}
+        write_archive(Path(path), header, arrays)
 
     @staticmethod
     def load(path: str | Path) -> "PerformanceEstimator":
@@ -389,9 +380,50 @@ class PerformanceEstimator(BaseEstimator):  # type: ignore[misc]
         ValueError
             If the file is damaged, something else, or of another format version.
         """
-        from estimator.persistence import load_estimator  # it needs this class
+        remedy = "Save the estimator again with `PerformanceEstimator.save`."
+        header, arrays = read_archive(Path(path), FORMAT, VERSION, remedy)
+        with garbled(Path(path), remedy):
+            return PerformanceEstimator.from_arrays(header, arrays)
 
-        return load_estimator(Path(path))
+    def to_arrays(self) -> tuple[dict[str, Any], Arrays]:
+        """Take the fitted estimator apart: what JSON can hold, and arrays.
+
+        Returns
+        -------
+        header : dict
+            What JSON can hold.
+        arrays : dict of ndarray by name
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            Before ``fit``.
+        TypeError
+            If the calibrator is the caller's own object.
+        ValueError
+            If a parameter was changed after ``fit``.
+        """
+        check_is_fitted(self, "reference_")
+        self.check_as_fitted()
+        header, arrays = reference_to_arrays(self.reference_)
+        parameters = parameters_to_json(self.get_params(deep=False))
+        return {"parameters": parameters, **header}, arrays
+
+    @classmethod
+    def from_arrays(cls, header: Mapping[str, Any], arrays: Arrays) -> Self:
+        """Put together what ``to_arrays`` took apart.
+
+        Raises
+        ------
+        KeyError, TypeError, ValueError
+            If parts are missing or do not fit together.
+        """
+        estimator = cls(**parameters_from_json(header["parameters"]))
+        estimator.check_parameters()
+        parameters = estimator.get_params(deep=False)
+        estimator.reference_ = reference_from_arrays(header, arrays, parameters)
+        estimator.fitted_parameters_ = snapshot_parameters(parameters)
+        return estimator
 
     def check_parameters(
         self,
@@ -408,48 +440,7 @@ class PerformanceEstimator(BaseEstimator):  # type: ignore[misc]
         TypeError, ValueError
             If a parameter breaks its rule.
         """
-        self._check_columns()
-        if not isinstance(self.method, str) or self.method not in METHODS:
-            *others, last = (f'"{name}"' for name in METHODS)
-            msg = (
-                f"`method` must be {', '.join(others)} or {last}, got {self.method!r}."
-                f"{nearest_name(self.method, METHODS, _METHOD_SYNONYMS)}"
-            )
-            raise ValueError(msg)
-        if self.method in ("feature_aware", "pape") and not self._feature_columns():
-            msg = (
-                f'`features` must name columns for method="{self.method}", got none. '
-                'Name what the model reads, or take method="auto", which does without.'
-            )
-            raise ValueError(msg)
-        self._check_features()
-        whole = isinstance(self.random_state, Integral)
-        if not whole or isinstance(self.random_state, bool) or self.random_state < 0:
-            msg = (
-                "`random_state` must be a whole number from 0 on, got "
-                f"{self.random_state!r}: results must not differ from night to night."
-            )
-            raise ValueError(msg)
-        for name, inside in (
-            ("level", _is_number(self.level) and 0.0 < self.level < 1.0),
-            (
-                "decision_threshold",
-                _is_number(self.decision_threshold)
-                and 0.0 <= self.decision_threshold <= 1.0,
-            ),
-        ):
-            if not inside:
-                bounds = "(0, 1)" if name == "level" else "[0, 1]"
-                msg = (
-                    f"`{name}` must be a number in {bounds}, got "
-                    f"{getattr(self, name)!r}."
-                )
-                raise ValueError(msg)
-        check_chunk(self.chunk, has_timestamp=self.timestamp is not None)
-        if not isinstance(self.calibrator, str) or self.calibrator != "select":
-            make_calibrator(self.calibrator)
-        metrics = resolve_metrics(self.metrics, self.business_costs)
-        return metrics, check_thresholds(self.thresholds, metrics)
+        return check_parameters(self.get_params(deep=False))
 
     def check_as_fitted(self) -> None:
         """Refuse parameters that were changed after ``fit``: nothing knows them.
@@ -460,7 +451,7 @@ class PerformanceEstimator(BaseEstimator):  # type: ignore[misc]
             If a parameter but ``progress`` differs from what was fitted.
         """
         fitted = self.fitted_parameters_
-        for name, value in snapshot_parameters(self).items():
+        for name, value in snapshot_parameters(self.get_params(deep=False)).items():
             if not same_value(value, fitted[name]):
                 msg = (
                     f"`{name}` must be as it was at `fit`, {fitted[name]!r}, but was "
@@ -469,53 +460,6 @@ class PerformanceEstimator(BaseEstimator):  # type: ignore[misc]
                 if name == "chunk":
                     msg += " For other chunks once: `estimate(production, chunk=…)`."
                 raise ValueError(msg)
-
-    def _check_columns(self) -> None:
-        """Refuse what cannot be the name of a column, or several."""
-        for role in COLUMN_ROLES:
-            name = getattr(self, role)
-            needed = role in ("y_pred_proba", "y_true")
-            if (name is None and needed) or not is_column_name(name):
-                rule = "the name of a column" + ("" if needed else " or None")
-                msg = f"`{role}` must be {rule}, got {name!r}. Name a column."
-                raise TypeError(msg)
-        for role in ("segments", "features"):
-            names = getattr(self, role)
-            if isinstance(names, (Set, Iterator)):
-                msg = (
-                    f"`{role}` must be a list of column names, whose order stays, got "
-                    f"a {type(names).__name__}. Pass a list."
-                )
-                raise TypeError(msg)
-            wrong = [
-                n for n in column_names(names) if n is None or not is_column_name(n)
-            ]
-            if wrong:
-                msg = (
-                    f"`{role}` must be names of columns, got {wrong[0]!r} among them. "
-                    "Name columns of the frame."
-                )
-                raise TypeError(msg)
-
-    def _check_features(self) -> None:
-        names = self._feature_columns()
-        for name, role in (
-            (self.y_true, "the label"),
-            (self.labeled_at, "when the label came"),
-            (self.timestamp, "the time"),
-        ):
-            if name is not None and name in names:
-                msg = (
-                    f"`features` must be known when a row is scored and not tell its "
-                    f"time, but {name!r} is {role}. Leave it out."
-                )
-                raise ValueError(msg)
-        twice = [name for i, name in enumerate(names) if name in names[:i]]
-        if twice:
-            msg = (
-                f"`features` must name each column once, but {twice[0]!r} comes twice."
-            )
-            raise ValueError(msg)
 
     def read_production(
         self, frame: Any, *, with_arrivals: bool = False, in_utc: bool = False
@@ -588,48 +532,6 @@ class PerformanceEstimator(BaseEstimator):  # type: ignore[misc]
 
     def _progress(self, total: int) -> Progress:
         return Progress(total + 1, sys.stderr if self.progress else None)
-
-
-def column_names(columns: Any) -> tuple[Hashable, ...]:
-    """Return column names given as one, several or None."""
-    if columns is None:
-        return ()
-    if isinstance(columns, str) or not isinstance(columns, Iterable):
-        return (columns,)
-    return tuple(columns)
-
-
-def snapshot_parameters(estimator: PerformanceEstimator) -> dict[str, Any]:
-    """Return the parameters that ``fit`` reads, safe from later changes in place."""
-    parameters: dict[str, Any] = estimator.get_params(deep=False)
-    del parameters["progress"]
-    kinds = (list, dict, np.ndarray)
-    return {
-        name: value.copy() if isinstance(value, kinds) else value
-        for name, value in parameters.items()
-    }
-
-
-def same_value(ours: Any, theirs: Any) -> bool:
-    """Whether two parameters are the same, be they arrays, lists or objects."""
-    if ours is theirs:
-        return True
-    if isinstance(ours, str) or isinstance(theirs, str):
-        return bool(np.all(ours == theirs)) if isinstance(ours, type(theirs)) else False
-    return bool(np.array_equal(np.asarray(ours, object), np.asarray(theirs, object)))
-
-
-def is_column_name(name: object) -> bool:
-    """Whether a frame can find a column by this name: one that equals itself."""
-    try:
-        hash(name)
-        return bool(name == name)
-    except (TypeError, ValueError):  # a list; a missing value, which equals nothing
-        return False
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool)
 
 
 def _check_same_clock(reference: Performance, columns: Columns) -> None:

@@ -6,10 +6,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from estimator._datetimes import check_years
 from estimator.archive import check_array
+from estimator.chunking import check_chunk, make_chunks
 from estimator.delayed_labels.events import NAMES, LabelEvents, current_values
 from estimator.delayed_labels.ledger import ALWAYS, ROW_BITS, ChunkRows, Ledger
 from estimator.delayed_labels.row_ids import IdIndex
+from estimator.frames import required
 
 Arrays = dict[str, NDArray[Any]]
 # The letters of NumPy's types, of what is no float.
@@ -200,4 +203,41 @@ def _check_range(
 ) -> None:
     if not ((numbers >= 0) & (numbers < stop)).all():
         msg = f"{name!r} has a number that is nowhere"
+        raise ValueError(msg)
+
+
+def check_labels(ledger: Ledger, chunk: Any, *, has_time: bool) -> None:
+    """Refuse chunks whose rows do not lie in the period that they are called after.
+
+    Parameters
+    ----------
+    ledger : Ledger
+    chunk : str, int, None or sequence of timestamps
+        As of `PerformanceEstimator`.
+    has_time : bool
+        Whether rows have times.
+
+    Raises
+    ------
+    ValueError
+        If a row's time lies in another period, or a label comes twice.
+    """
+    labels = [chunk.label for chunk in ledger.chunks]
+    spec = check_chunk(chunk, has_timestamp=has_time)
+    periods = ledger.chunks and not (spec is None or isinstance(spec, int))
+    ends = [
+        (required(one.first), required(one.last)) for one in ledger.chunks if periods
+    ]
+    if ends:
+        times = np.array(ends, dtype=np.int64).ravel().view("M8[us]")
+        check_years(times, ledger.timezone, "`time`")
+        chunks = make_chunks(times.size, spec, times, ledger.timezone)
+        order = np.arange(times.size) if chunks.rows is None else chunks.rows
+        label = np.empty(times.size, dtype=object)
+        label[order] = np.repeat(chunks.label, np.diff(chunks.offsets))
+        if label.tolist() != [name for name in labels for _ in range(2)]:
+            msg = "a chunk has rows of another period"
+            raise ValueError(msg)
+    if len(set(labels)) < len(labels):
+        msg = "two chunks have the same label"
         raise ValueError(msg)

@@ -25,7 +25,7 @@ from calibration.registry import CALIBRATORS
 from estimator.metrics import METRIC_NAMES
 from estimator.operations import config_checks as checks
 from estimator.operations.redaction import below
-from estimator.performance_estimator import METHODS
+from estimator.parameters import METHODS
 
 Place = tuple[str | int, ...]  # ("models", "credit", "labels", "url")
 

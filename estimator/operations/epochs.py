@@ -24,8 +24,7 @@ from estimator.operations.model_sources import columns_of, several
 from estimator.operations.reference_rows import read_reference, rows_in_order
 from estimator.operations.sources import CSV_OF_JOB
 from estimator.operations.staging import describe_location, stage
-from estimator.performance_estimator import PerformanceEstimator
-from estimator.persistence import VERSION
+from estimator.performance_estimator import VERSION, PerformanceEstimator
 
 if TYPE_CHECKING:
     import duckdb

@@ -21,7 +21,7 @@ from sklearn.metrics import (
 
 from estimator import Monitor, PerformanceEstimator
 from estimator.metrics import METRIC_NAMES
-from estimator.persistence import MONITOR_VERSION
+from estimator.monitor import MONITOR_VERSION
 
 DAY = pd.Timedelta(days=1)
 START = pd.Timestamp("2026-01-05")
@@ -376,7 +376,7 @@ def test_a_damaged_file_gives_a_clear_error(monitor, estimator, tmp_path):
 def test_another_version_is_refused(monitor, tmp_path, monkeypatch):
     path = tmp_path / "monitor.npz"
     monitor.save(path)
-    monkeypatch.setattr("estimator.persistence.MONITOR_VERSION", MONITOR_VERSION + 1)
+    monkeypatch.setattr("estimator.monitor.MONITOR_VERSION", MONITOR_VERSION + 1)
     match = rf"version {MONITOR_VERSION}; this version .* {MONITOR_VERSION + 1}"
     with pytest.raises(ValueError, match=match):
         Monitor.load(path)

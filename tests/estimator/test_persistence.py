@@ -4,7 +4,7 @@ import pytest
 from calibration import CALIBRATORS, SplineCalibrator
 from estimator import PerformanceEstimator
 from estimator.metrics import METRIC_NAMES
-from estimator.persistence import VERSION
+from estimator.performance_estimator import VERSION
 
 OPTIONS = {
     "metrics": METRIC_NAMES,
@@ -77,7 +77,7 @@ def test_any_flipped_byte_is_noticed_or_harmless(saved, production_frame):
 
 
 def test_another_version_is_refused(saved, monkeypatch):
-    monkeypatch.setattr("estimator.persistence.VERSION", VERSION + 1)
+    monkeypatch.setattr("estimator.performance_estimator.VERSION", VERSION + 1)
     match = rf"version {VERSION}; this version .* version {VERSION + 1}"
     with pytest.raises(ValueError, match=match):
         PerformanceEstimator.load(saved)
