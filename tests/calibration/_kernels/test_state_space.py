@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
 from calibration._kernels.state_space import (
@@ -121,6 +123,67 @@ def test_evidence_of_a_level_equals_dense_conditioning(jump_at):
     columns = np.stack([np.ones(n), np.arange(n) >= jump_at])
     evidence(products(seen, columns), square_root(prior), deviation, out)
     assert_allclose(out[0] - 0.5 * squares(seen), expected, rtol=1e-10)
+
+
+def log_evidence_of_levels(seen, prior, begin, deviation):
+    """Add a level from some step on to one from the first, observation by observation.
+
+    A twin by the chain rule: each observation is predicted from those before it, with
+    what is known of the four coefficients conditioned in plain loops.
+    """
+    n_seen, h, values = seen
+    mean, covariance = [0.0] * 4, [[0.0] * 4 for _ in range(4)]
+    for i in range(2):
+        for j in range(2):
+            covariance[i][j] = prior[i][j]
+        covariance[2 + i][2 + i] = deviation[i] ** 2
+    total = 0.0
+    for t in range(len(n_seen)):
+        for o in range(n_seen[t]):
+            row = [h[t][o][0], h[t][o][1], 0.0, 0.0]
+            if t >= begin:
+                row[2:] = row[:2]
+            gain = [sum(covariance[i][j] * row[j] for j in range(4)) for i in range(4)]
+            spread = 1.0 + sum(row[i] * gain[i] for i in range(4))
+            error = values[t][o] - sum(row[i] * mean[i] for i in range(4))
+            total -= 0.5 * (np.log(spread) + error**2 / spread)
+            for i in range(4):
+                mean[i] += gain[i] * error / spread
+                for j in range(4):
+                    covariance[i][j] -= gain[i] * gain[j] / spread
+    return total
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    per_step=st.lists(st.integers(0, 2), min_size=1, max_size=12),
+    seed=st.integers(0, 2**32 - 1),
+    information=st.floats(0.0, 100.0),
+    sizes=st.lists(
+        st.tuples(st.floats(0.0, 3.0), st.floats(0.0, 3.0)), min_size=1, max_size=4
+    ),
+    correlation=st.floats(-0.99, 0.99),
+)
+def test_jumps_equal_plain_loops(per_step, seed, information, sizes, correlation):
+    """Several models side by side, each with its own step before which it jumps."""
+    own = np.random.default_rng(seed)
+    n = len(per_step)
+    seen = (
+        np.array(per_step),
+        own.normal(size=(n, 2, 2)) * np.sqrt(information),
+        own.normal(size=(n, 2)) * 2,
+    )
+    prior = 0.3 * np.array([[1.0, correlation], [correlation, 1.0]])
+    begin = own.integers(0, n, len(sizes))
+    columns = [np.stack([np.ones(n), np.arange(n) >= b]) for b in begin]
+    summed = np.concatenate([products(seen, each) for each in columns])
+    out = np.empty(len(sizes))
+    evidence(summed, square_root(prior), np.array(sizes), out)
+    expected = [
+        log_evidence_of_levels(seen, prior, b, size)
+        for b, size in zip(begin, sizes, strict=True)
+    ]
+    assert_allclose(out - 0.5 * squares(seen), expected, rtol=1e-7, atol=1e-7)
 
 
 def test_evidence_of_a_cycle_equals_dense_conditioning():
