@@ -264,6 +264,16 @@ def nearest_name(
     >>> nearest_name("sensitivity", known, {"sensitivity": "recall"})
     " Did you mean 'recall'?"
     """
+    nearest = find_nearest(name, known, synonyms)
+    return f" Did you mean {nearest!r}?" if nearest else ""
+
+
+def find_nearest(
+    name: object,
+    known: Iterable[object],
+    synonyms: Mapping[str, str] = MappingProxyType({}),
+) -> str:
+    """Return the known name that is meant, as in `nearest_name`; "" if none is near."""
     names = {str(other).lower(): str(other) for other in known}
     plain = "_".join(str(name).lower().replace("-", " ").replace("_", " ").split())
     if plain in synonyms:
@@ -271,4 +281,4 @@ def nearest_name(
     else:
         spelling = plain if plain in names else str(name).lower()
         near = difflib.get_close_matches(spelling, names, n=1)
-    return f" Did you mean {names[near[0]]!r}?" if near else ""
+    return names[near[0]] if near else ""

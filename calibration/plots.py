@@ -60,7 +60,8 @@ def plot_reliability_curve(
         ylim=(-0.02, 1.02),
         aspect="equal",
     )
-    axes.legend(frameon=False, loc="upper left")
+    for text in axes.legend(frameon=False, loc="upper left").get_texts():
+        text.set_parse_math(False)  # a name is no formula
     return axes
 
 

@@ -166,7 +166,10 @@ class Performance:
         -------
         Performance
             It has every method; `plot`, `degradation` and `to_html` take its first
-            segment where it has no chunks of all rows.
+            segment where it has no chunks of all rows. Of one period alone
+            `degradation` (and so `to_html` and ``plot(verdict=True)``) judges what
+            changes within it; without the reference it cannot see what has been worse
+            since deployment.
 
         Raises
         ------

@@ -1,5 +1,6 @@
 """A verdict in one sentence."""
 
+import re
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ import pandas as pd
 if TYPE_CHECKING:
     from estimator.degradation.verdict import Degradation
 
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 _MONTH = pd.Timedelta(days=365.2425 / 12)
 _CAUSES = {
     "covariate_shift": "other cases (covariate shift)",
@@ -45,24 +47,36 @@ def chunk_name(verdict: "Degradation", label: Any) -> str:
         return f"the week of {day}"
     if 28 <= spacing <= 31:
         return f"the month of {day}"
-    return f"{day}"
+    if spacing > 1 and _DAY.fullmatch(day):
+        return f"the chunk of {day}"
+    return day
+
+
+def _during(verdict: "Degradation", label: Any) -> str:
+    """Return when something happened: in a week, on a day, at an hour."""
+    name = chunk_name(verdict, label)
+    if _DAY.fullmatch(name):
+        return f"on {name}"
+    return f"at {name}" if _DAY.match(name) else f"in {name}"
 
 
 def _event(verdict: "Degradation") -> str:
     down = "rose" if not verdict.higher_is_better else "fell"
     worse = "higher" if not verdict.higher_is_better else "lower"
     size = _size(verdict)
-    onset = end = ""
+    onset = end = in_onset = in_end = ""
     if verdict.onset is not None:
         onset = chunk_name(verdict, verdict.onset)
+        in_onset = _during(verdict, verdict.onset)
     if verdict.end is not None:
         end = chunk_name(verdict, verdict.end)
+        in_end = _during(verdict, verdict.end)
     if verdict.kind == "sudden":
-        return f"{down} suddenly in {onset}, by {size}"
+        return f"{down} suddenly {in_onset}, by {size}"
     if verdict.kind == "training_serving_skew":
         return f"has been {worse} since deployment, by {size}: training-serving skew"
     if verdict.kind == "recovered":
-        return f"was {worse} by {size} from {onset}, and recovered in {end}"
+        return f"was {worse} by {size} from {onset}, and recovered {in_end}"
     if verdict.kind == "gradual":
         if verdict.end is not None:
             return f"{down} gradually from {onset} to {end}, by {size}"
@@ -76,7 +90,7 @@ def _event(verdict: "Degradation") -> str:
             when += f"to {_duration(high)}){_period_unit(verdict)}"
         return f"goes down and up {when}, by {size}"
     if verdict.improved:
-        return f"improved in {onset}, by {size}, and does not degrade"
+        return f"improved {in_onset}, by {size}, and does not degrade"
     return "is stable"
 
 

@@ -4,7 +4,6 @@ What breaks one is a ValueError; its text goes on where the place of the value e
 Relative paths begin at the folder that is the validation's context.
 """
 
-import difflib
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ import pandas as pd
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
+from calibration._validation import find_nearest
 from estimator._extras import install_hint
 from estimator.performance_estimator import PerformanceEstimator
 
@@ -48,8 +48,8 @@ def check_url(text: str) -> str:
         dialect.import_dbapi()
     except (NoSuchModuleError, ValueError) as error:
         known = ("postgresql+psycopg", "sqlite")
-        near = difflib.get_close_matches(url.drivername, known, n=1)
-        hint = f"; nearest: {near[0]}" if near else ""
+        near = find_nearest(url.drivername, known)
+        hint = f"; nearest: {near}" if near else ""
         msg = (
             f"must be of a kind of database that SQLAlchemy knows{hint}. Take "
             '"postgresql+psycopg://…", or install the package of its dialect.'

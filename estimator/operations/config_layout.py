@@ -1,6 +1,5 @@
 """The layout of the nightly job's file: its tables, its keys and their types."""
 
-import difflib
 import functools
 import itertools
 import json
@@ -21,6 +20,7 @@ from pydantic import (
 )
 from pydantic.json_schema import GenerateJsonSchema
 
+from calibration._validation import find_nearest
 from calibration.registry import CALIBRATORS
 from estimator.metrics import METRIC_NAMES
 from estimator.operations import config_checks as checks
@@ -38,6 +38,32 @@ _NOUNS = {
     "list_type": "a list",
     "dict_type": "a table",
     "model_type": "a table",
+}
+# What keys are called elsewhere, in lower case; each is used in tables with the key.
+_KEY_SYNONYMS = {
+    name: key
+    for key, names in {
+        "business_costs": ("costs", "cost_matrix"),
+        "chunk": ("chunk_period", "chunk_size", "freq", "frequency", "period"),
+        "decision_threshold": ("cutoff", "threshold"),
+        "labels": ("actuals", "ground_truth", "outcomes", "targets"),
+        "memory_limit": ("memory", "ram"),
+        "predictions": ("analysis", "data", "production", "scores"),
+        "prometheus": ("gauges", "textfile"),
+        "random_state": ("seed",),
+        "reference": ("baseline", "train", "training"),
+        "report": ("html", "output", "pages"),
+        "row_id": ("id", "index", "key", "primary_key"),
+        "segments": ("by", "group_by", "groups", "slices"),
+        "store": ("database", "db", "sqlite"),
+        "threads": ("cores", "n_jobs", "workers"),
+        "timestamp": ("date", "datetime", "time"),
+        "webhook": ("slack", "teams"),
+        "y_pred": ("class", "decision"),
+        "y_pred_proba": ("probability", "score", "y_prob", "y_proba", "y_score"),
+        "y_true": ("label", "outcome", "target", "y"),
+    }.items()
+    for name in names
 }
 _EMPTY = {"too_short", "string_pattern_mismatch"}
 
@@ -347,8 +373,9 @@ def _sentence(place: Place, errors: list[Any]) -> str:
         text = str(types["value_error"]["ctx"]["error"])
         return f"`{where}.{text[1:]}" if text[0] == "`" else f"`{where}` {text}"
     if "extra_forbidden" in types:
-        near = difflib.get_close_matches(key, keys, n=1)
-        known = f"nearest: `{near[0]}`" if near else f"known: {', '.join(keys)}"
+        meant = {name: other for name, other in _KEY_SYNONYMS.items() if other in keys}
+        near = find_nearest(key, keys, meant)
+        known = f"nearest: `{near}`" if near else f"known: {', '.join(keys)}"
         return f"`{where}` is no key here; {known}."
     if "missing" in types:
         rule = "is missing"

@@ -61,6 +61,7 @@ from estimator.operations.store import (
     save_night,
 )
 from estimator.operations.webhook import NotificationError, post_webhook
+from estimator.presentation.headline import compose_headline
 from estimator.presentation.report import index_html, report_html
 from estimator.progress import Progress
 
@@ -109,6 +110,12 @@ def run_job(
             codes = _run_models(config, store, until, progress, dry_run=False)
             found = [load_overview(store, name) for name in config.models]
             overviews = [overview for overview in found if overview is not None]
+            went_well = {
+                name
+                for name, code in zip(config.models, codes, strict=True)
+                if code in WENT_WELL
+            }
+            _say_verdicts(config, [one for one in overviews if one.name in went_well])
             with progress.stage("drawing"):
                 codes += [
                     _try(config, partial(_write_figures, config, store, overviews)),
@@ -132,6 +139,17 @@ def _run_models(
         _run_model(config, store, settings, until, progress, dry_run=dry_run)
         for settings in config.models.values()
     ]
+
+
+def _say_verdicts(config: NightlyConfig, overviews: Sequence[ModelOverview]) -> None:
+    for overview in overviews:
+        headline = compose_headline(overview.performance, overview.verdicts)
+        log.info(
+            "%s: %s",
+            overview.name,
+            config.redact("; ".join((headline.text, *headline.details))),
+            extra={"model": overview.name},
+        )
 
 
 def _codes_of_concerns(

@@ -165,11 +165,11 @@ def slack_message(
     >>> change = VerdictChange(
     ...     model="credit", segment="", metric="roc_auc", kind="sudden",
     ...     previous="stable", chunk="2026-03-30", probability=0.94,
-    ...     sentence="roc_auc fell suddenly in 2026-03-28, by 0.05; probability 0.94",
+    ...     sentence="roc_auc fell suddenly on 2026-03-28, by 0.05; probability 0.94",
     ... )
     >>> print(slack_message([change])["text"])
     deadreckon: 1 decline
-    ⚠️ credit · roc_auc: fell suddenly in 2026-03-28, by 0.05; probability 0.94 \
+    ⚠️ credit · roc_auc: fell suddenly on 2026-03-28, by 0.05; probability 0.94 \
 (before: stable; newest chunk: 2026-03-30)
     """
     if not changes:

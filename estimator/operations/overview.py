@@ -137,7 +137,7 @@ def concerns_of(
         for k in np.flatnonzero(performance.alert[i]).tolist():
             sentence = (
                 f"{performance.metrics[k]}{f' ({segment})' if segment else ''} is "
-                f"beyond its threshold in {performance.chunk[i]}"
+                f"beyond its threshold in chunk {performance.chunk[i]}"
             )
             concerns.append(("warning" if segment else "alert", sentence))
     for segment, by_metric in overview.verdicts.items():

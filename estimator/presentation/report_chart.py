@@ -283,10 +283,10 @@ def _names(n_reference: int, n: int) -> list[str]:
     if share >= _ROOM_FOR_NAME:
         names.append(
             f'<text class="period" x="{edge}" dx="-5" y="9" text-anchor="end">'
-            "reference</text>"
+            "◂ reference</text>"
         )
     if 1.0 - share >= _ROOM_FOR_NAME:
-        names.append(f'<text class="period" x="{edge}" dx="5" y="9">analysis</text>')
+        names.append(f'<text class="period" x="{edge}" dx="5" y="9">analysis ▸</text>')
     return names
 
 

@@ -40,7 +40,9 @@ a:hover {text-decoration: underline}
   letter-spacing: -.01em; margin: 3px 0 6px; text-wrap: balance}
 .bad {--tone: var(--warn)} .watch {--tone: var(--watch)} .good {--tone: var(--good)}
 .none {--tone: var(--muted)}
+.newest {margin-top: 16px}
 .glance {list-style: none; margin-top: 16px}
+.newest + .glance {margin-top: 6px}
 .glance li {display: grid; align-items: baseline; gap: 0 18px; padding: 7px 0 7px 25px;
   grid-template-columns: 172px 160px 112px 1fr;
   border-bottom: 1px solid var(--line)}

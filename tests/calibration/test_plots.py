@@ -45,6 +45,14 @@ def test_two_curves_share_axes(pyplot):
     assert labels == ["before", "after"]
 
 
+def test_a_label_is_no_formula(pyplot):
+    label = "$x_{y$ at 5 $"
+    axes = plot_reliability_curve(compute_reliability_curve(P, Y), label=label)
+    (text,) = axes.get_legend().get_texts()
+    assert (text.get_text(), text.get_parse_math()) == (label, False)
+    axes.figure.canvas.draw()
+
+
 def test_draws_the_decomposition_it_is_given(pyplot):
     parts = compute_brier_decomposition(P, Y)
     axes = plot_brier_decomposition(parts)

@@ -58,9 +58,12 @@ def test_a_loss_goes_up(kind, word):
 @pytest.mark.parametrize(
     ("freq", "name", "rate"),
     [
-        ("D", "in 2026-01-27", "a day"),
+        ("h", "at 2026-01-02 02:00:00", "a chunk"),
+        ("D", "on 2026-01-27", "a day"),
+        ("2D", "in the chunk of 2026-02-22", "a day"),
         ("W-MON", "in the week of 2026-07-06", "a month"),
         ("MS", "in the month of 2028-03-01", "a month"),
+        ("QS", "in the chunk of 2032-07-01", "a month"),
     ],
 )
 def test_dates_by_their_spacing(freq, name, rate):

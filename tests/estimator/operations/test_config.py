@@ -307,6 +307,7 @@ RETRAINED = "[[models.credit.retrained]]\nfrom_chunk = {}\nreference = 'a.csv'\n
 WRONG = {
     "job": [
         ("thread = 2", r"`job.thread` is no key here; nearest: `threads`\."),
+        ("n_jobs = 2", r"`job.n_jobs` is no key here; nearest: `threads`\."),
         ("zzz = 2", r"`job.zzz` is no key here; known: store, report, memory_limit, t"),
         (
             "store = 1",
@@ -334,6 +335,8 @@ WRONG = {
     ],
     "models.credit.estimator": [
         ("metrcs = 'f1'", r"estimator.metrcs` is no key here; nearest: `metrics`\."),
+        ("seed = 1", r"estimator.seed` is no key here; nearest: `random_state`\."),
+        ("target = 'y'", r"estimator.target` is no key here; nearest: `y_true`\."),
         ("progress = true", r"`models.credit.estimator.progress` is no key here"),
         ("level = []", r"must be a number, got \[\]\. Coverage .*: level = 0\.95\.$"),
         ("thresholds = {f1 = 'low'}", r"thresholds.f1` must be a list, got 'low'"),

@@ -44,6 +44,11 @@ def test_run_is_quiet_where_nobody_looks(world):
 def test_verbose_run_says_what_it_did_and_where_the_pages_are(world):
     result = call(0, "run", world.path, "--verbose")
     assert "credit: touched 6 chunks, 36 results written" in result.stderr
+    verdict = (
+        r"credit: Both metrics are stable; the least sure, "
+        r"(roc_auc|accuracy): probability (above )?0\.\d\d"
+    )
+    assert re.fullmatch(verdict, result.stderr.splitlines()[1])
     page = world.folder / "report" / "index.html"
     assert result.stderr.splitlines()[-1] == f"Pages: {page}"
     assert page.is_file()
@@ -163,7 +168,11 @@ def log_lines(code, *arguments):
 
 
 def test_json_log(world):
-    model, pages, end = log_lines(0, "run", world.path)
+    model, verdict, pages, end = log_lines(0, "run", world.path)
+    assert verdict["model"] == "credit"
+    assert (
+        "; probability " in verdict["message"] or ": probability " in verdict["message"]
+    )
     assert model["message"].startswith("credit: touched 6 chunks")
     assert (model["model"], model["exit_code"]) == ("credit", 0)
     assert pages["message"] == f"Pages: {world.folder / 'report' / 'index.html'}"
@@ -286,7 +295,9 @@ def test_exit_codes_by_gravity(declined):
     call(20, "run", declined.path, "--fail-on", "warning")
     # It is as grave the night after, though nothing is new.
     text = call(20, "run", declined.path, "--fail-on", "alert").stderr
-    assert re.search(r"credit: alert: \w+ is beyond its threshold in 2026-01-2\d", text)
+    assert re.search(
+        r"credit: alert: \w+ is beyond its threshold in chunk 2026-01-2\d", text
+    )
     lines = log_lines(20, "run", declined.path, "--fail-on", "warning")
     assert lines[0]["exit_code"] == 99
     assert {line.get("severity") for line in lines} >= {"alert", "warning"}
