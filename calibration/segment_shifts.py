@@ -26,6 +26,7 @@ Wood & Fasiolo (2017), "A generalized Fellner-Schall method for smoothing parame
 optimization", Biometrics 73(4), 1071-1081.
 """
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -33,6 +34,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 from scipy.special import expit
+from sklearn.exceptions import ConvergenceWarning
 
 from calibration._kernels.positive_definite import invert_positive_definite
 from calibration._logistic import LEARNED_PENALTIES, clipped_logit
@@ -57,7 +59,6 @@ _N_KNOTS = 6  # of the bends: those of the spline calibrator
 _MOST_PASSES = 50
 _MOST_HALVINGS = 30
 _MOST_UPDATES = 200
-_MOST_ROUNDS = 20
 _NEWTON_TOLERANCE = 1e-8  # of the squared step, in standard errors
 _VARIANCE_TOLERANCE = 1e-4  # of ln(variance)
 # What one more variance has to add to the log likelihood (Akaike): of segments without
@@ -161,6 +162,11 @@ def fit_segment_shifts(
     ------
     ValueError
         If shapes do not match, or a slot is out of range.
+
+    Warns
+    -----
+    ConvergenceWarning
+        If coefficients and variances still change after 50 Newton steps.
 
     Examples
     --------
@@ -300,22 +306,37 @@ def _maximize(design: _Design) -> _Fit | None:
     fixed = np.zeros(theta.size)
     fixed[1] = SLOPE_SHARE
     variance = np.zeros(len(components))
+    departures = np.zeros(variance.size, dtype=np.int64)
     for _ in range(_MOST_PASSES):
         information, gradient = _linearize(design, one_hot, theta)
         target = information @ theta + gradient
         before = variance
-        variance = _choose_variances(information, target, components, fixed, variance)
+        # The first steps may misjudge a component; one that left twice would come and
+        # go for ever.
+        variance = _choose_variances(
+            information, target, components, fixed, variance, departures > 1
+        )
+        departures += (before > 0.0) & (variance == 0.0)
         if not variance[:-1].any():
             return None
         active, penalty = _active(components, variance, fixed)
         nearer, *_ = _solve(information, target, components, fixed, variance)
         theta[~np.isin(np.arange(theta.size), active)] = 0.0
-        step = nearer - theta
+        step, origin = nearer - theta, theta
         theta = _descend(design, theta, step, active, penalty)
         is_small = float(step @ information @ step) <= _NEWTON_TOLERANCE
         ratio = np.abs(variance - before) <= 10.0 * _VARIANCE_TOLERANCE * variance
-        if is_small and ratio.all():
+        if (is_small or theta is origin) and ratio.all():
             break
+    else:
+        warnings.warn(
+            f"The calibration of the segments still changes after {_MOST_PASSES} "
+            "steps. Estimates of segments are less accurate than their intervals say. "
+            "Take a longer reference, or leave out a segment column that divides the "
+            "rows nearly as another one does.",
+            ConvergenceWarning,
+            stacklevel=3,
+        )
     covariance = np.zeros_like(information)
     bread = np.empty((active.size, active.size))
     invert_positive_definite(
@@ -399,12 +420,16 @@ def _choose_variances(
     components: list[NDArray[np.int64]],
     fixed: Floats,
     start: Floats,
+    excluded: NDArray[np.bool_],
 ) -> Floats:
     """Maximize the restricted likelihood of the quadratic that a Newton step solves.
 
     From a tiny variance the fixed point rises or falls as the likelihood does from 0
     on: where it falls the variance is 0, and so it is where it gains less than a
-    parameter costs.
+    parameter costs. Components that are ``excluded`` keep 0.
+
+    A component that gains too little stays out, and one that falls to 0 beside others
+    does until one of these is out: the choice ends, whatever the data are.
     """
 
     def step(variance: Floats) -> Floats:
@@ -425,12 +450,13 @@ def _choose_variances(
     has_bends = components[-1].size > 0
     if has_bends:
         variance[-1] = max(variance[-1], _BEND_VARIANCE[0])
-    dropped: set[int] = set()
-    for _ in range(_MOST_ROUNDS):
+    weak: set[int] = set()
+    fallen: set[int] = set()
+    while True:
         was_positive = variance > 0.0
         for k, places in enumerate(components[:-1]):
             told = float(information[places, places].mean()) if places.size else 0.0
-            if told <= 0.0 or k in dropped:
+            if told <= 0.0 or excluded[k] or k in weak | fallen:
                 continue
             trial = variance.copy()
             trial[k] = _TINY / told
@@ -453,7 +479,9 @@ def _choose_variances(
             longer[-1] = 1.0  # the bends' has bounds
             variance = variance * np.exp(np.clip(longer * moved, -5.0, 5.0))
             last = moved
-        if not ((variance > 0.0) == was_positive).all():
+        is_positive = variance > 0.0
+        fallen.update(np.flatnonzero(was_positive & ~is_positive).tolist())
+        if (is_positive != was_positive).any():
             continue
         gain = np.full(variance.size, np.inf)
         for k in np.flatnonzero(variance[:-1]).tolist():
@@ -462,7 +490,8 @@ def _choose_variances(
         weakest = int(np.argmin(gain))
         if gain[weakest] >= _LEAST_GAIN:  # infinite if none is left
             break
-        dropped.add(weakest)
+        weak.add(weakest)
+        fallen.clear()
         variance[weakest] = 0.0
     return variance
 

@@ -5,8 +5,9 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.optimize import minimize, minimize_scalar
 from scipy.special import expit, logit
+from sklearn.exceptions import ConvergenceWarning
 
-from calibration import SplineCalibrator
+from calibration import SplineCalibrator, segment_shifts
 from calibration.segment_shifts import apply_segment_shifts, fit_segment_shifts
 from calibration.spline import SLOPE_SHARE
 
@@ -188,6 +189,58 @@ def test_segments_and_scores_that_go_together_bend_the_map_of_all():
     moved = apply_segment_shifts(found, p, value[:, None])
     assert np.sqrt(np.mean((moved - truth) ** 2)) < 0.01
     assert np.sqrt(np.mean((p - truth) ** 2)) > 0.05
+
+
+def draw_columns(seed, n, n_values, spread):
+    """Draw rows with several segment columns, and the map of all."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(rng.normal(0.0, 1.5), rng.uniform(0.3, 3.0), n)
+    truth = x.copy()
+    slots = []
+    begin = 0
+    for k in n_values:
+        value = rng.integers(0, k, n)
+        truth += rng.normal(0.0, spread, k)[value]
+        slots.append(begin + value)
+        begin += k
+    label = (rng.random(n) < expit(truth)) * 1.0
+    p = SplineCalibrator().fit(expit(x), label).predict(expit(x))
+    return p, label, np.stack(slots, axis=1)
+
+
+@pytest.mark.parametrize(("seed", "n_values"), [(84, [23, 20, 20]), (91, [15, 20])])
+def test_a_variance_that_gains_as_much_as_it_costs_comes_and_goes_once(
+    seed, n_values, monkeypatch
+):
+    """Each Newton step would take it in or leave it out, for ever."""
+    data = draw_columns(seed, 300, n_values, 0.4)
+    sizes = []
+
+    def choose(*arguments, choose=segment_shifts._choose_variances):
+        variance = choose(*arguments)
+        sizes.append(np.count_nonzero(variance[:-1]))
+        return variance
+
+    monkeypatch.setattr(segment_shifts, "_choose_variances", choose)
+    assert fit_segment_shifts(*data, n_values) is not None
+    assert np.count_nonzero(np.diff(sizes)) <= 4
+    assert len(sizes) < 25
+
+
+def test_of_many_columns_none_is_kept_that_gains_too_little(monkeypatch):
+    n_values = [3] * 14
+    data = draw_columns(0, 3_000, n_values, 0.5)
+    found = fit_segment_shifts(*data, n_values)
+    assert np.count_nonzero(found.variance) >= 10
+    monkeypatch.setattr(segment_shifts, "_LEAST_GAIN", np.inf)
+    assert fit_segment_shifts(*data, n_values) is None
+
+
+def test_a_fit_that_does_not_settle_says_so(monkeypatch):
+    p, label, slots = draw(3_000, [-0.6, 0.1, 0.7])
+    monkeypatch.setattr(segment_shifts, "_MOST_PASSES", 1)
+    with pytest.warns(ConvergenceWarning, match="still changes after 1 steps.*Take a"):
+        fit_segment_shifts(p, label, slots, [3])
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Segments whose calibration is not that of all rows: estimated without bias."""
 
 import tracemalloc
+import warnings
 from copy import deepcopy
 from functools import partial
 from itertools import pairwise
@@ -10,6 +11,7 @@ import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import expit, logit
+from sklearn.exceptions import ConvergenceWarning
 
 from calibration import SplineCalibrator
 from estimator import Monitor, PerformanceEstimator
@@ -326,6 +328,15 @@ def test_a_monitor_says_the_same_and_ends_at_the_realized_value(options, tmp_pat
     monitor.add_labels(half[1::2])
     whole = analysis(monitor.performance())
     assert_allclose(whole["value"], whole["realized"])
+
+
+def test_segments_that_do_not_settle_are_said_once_a_fit(monkeypatch):
+    """The whole reference and each of its folds are fitted: one warning is enough."""
+    monkeypatch.setattr("calibration.segment_shifts._MOST_PASSES", 1)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("default")
+        fit()
+    assert [warning.category for warning in caught] == [ConvergenceWarning]
 
 
 def test_a_fall_of_one_segment_is_seen_in_it():
