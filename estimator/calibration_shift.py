@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from calibration.segment_shifts import CERTAIN
 from estimator.soft_labels import (
     ErrorCells,
     ShiftedSoftLabel,
@@ -14,8 +15,6 @@ from estimator.soft_labels import (
 
 Floats = NDArray[np.float64]
 
-# Closer to 0 or 1 than this a probability has no log odds worth telling.
-_CERTAIN = 1e-9
 # Least information of a whole reference, in cases: a map that is certain of every row
 # has none, and n rows of one class leave p(1 - p) = 1 / (2n) by Jeffreys' rule.
 _LEAST_INFORMATION = 0.5
@@ -91,7 +90,7 @@ def log_odds_of(
     p = np.full(known.size, np.nan)
     if known.any():
         p[known] = soft_labels_at(soft, score, known if rows is None else rows[known])
-    np.clip(p, _CERTAIN, 1.0 - _CERTAIN, out=p)
+    np.clip(p, CERTAIN, 1.0 - CERTAIN, out=p)
     rest = np.log1p(-p)
     np.log(p, out=p)
     p -= rest

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from calibration._threads import share_out
 from calibration.base import Calibrator, UncertainCalibrator
+from calibration.segment_shifts import CERTAIN
 from estimator._kernels.cell_sums import order_sums
 from estimator._kernels.soft_label_sums import (
     N_CHANNELS,
@@ -30,8 +31,6 @@ Advance = Callable[[int], None]
 Order = NDArray[np.intp] | slice
 
 _EMPTY = np.empty(0)
-# Closer to 0 or 1 than this a probability has no log odds worth telling.
-_CERTAIN = 1e-9
 # Chunks whose influences by cell are held at a time: at most 0.8 MB with 64 cells.
 _CHUNKS_AT_ONCE = 256
 # Chunks times values without a shift of which influences are held at a time: at most
@@ -211,7 +210,7 @@ def measure_error_cells(
     centre = np.bincount(cell, score, edges.size + 1) / count
     spread = calibrated * (1.0 - calibrated)
     information: Floats = np.bincount(cell, spread, edges.size + 1).astype(np.float64)
-    middle = np.clip(calibrator.predict(centre), _CERTAIN, 1.0 - _CERTAIN)
+    middle = np.clip(calibrator.predict(centre), CERTAIN, 1.0 - CERTAIN)
     factor = np.zeros((0, centre.size))
     if isinstance(calibrator, UncertainCalibrator):
         factor = calibrator.error_factor(centre).T / (middle * (1.0 - middle))
@@ -221,7 +220,7 @@ def measure_error_cells(
         information=information,
         factor=np.ascontiguousarray(factor, dtype=np.float64),
         has_factor=isinstance(calibrator, UncertainCalibrator),
-        variance=1.0 / np.maximum(information, _CERTAIN),
+        variance=1.0 / np.maximum(information, CERTAIN),
         score_range=np.quantile(score, [0.001, 0.999]),
     )
 
