@@ -183,7 +183,6 @@ def read_rows(
     *,
     spans: Sequence[tuple[Any, Any]],
     until: Any = None,
-    in_order: bool = False,
 ) -> "pa.Table":
     """Read the predictions of some times, each with its label.
 
@@ -196,13 +195,11 @@ def read_rows(
         Of predictions: [begin, end), or open.
     until : datetime, optional
         Only predictions and labels up to this time.
-    in_order : bool, default=False
-        Whether the rows are to come by time and id, not as they happen to be read.
 
     Returns
     -------
     pyarrow.Table
-        Columns under the user's names; times in UTC, without a zone.
+        Columns under the user's names; times in UTC, without a zone. In any order.
 
     Raises
     ------
@@ -236,9 +233,8 @@ def read_rows(
             for role in (LABEL, AT)
             if role in labels.roles
         ]
-    order = f" ORDER BY r.{time}, r.{identity}" if in_order else ""
     with readable(predictions.name, predictions.where):
-        query = f"SELECT {', '.join(columns)} FROM {joined}{order}"
+        query = f"SELECT {', '.join(columns)} FROM {joined}"
         return engine.sql(query).to_arrow_table()
 
 

@@ -152,7 +152,6 @@ def count_touched(
     """
     touched: dict[str, bytes] = {}
     remarks = []
-    in_order = any(epoch.estimator.is_adaptive for epoch in epochs)
     for block in _blocks(spans):
         rows = read_rows(
             engine,
@@ -160,7 +159,6 @@ def count_touched(
             feeds.labels,
             spans=[(span.begin, span.end) for span in block],
             until=until,
-            in_order=in_order,
         )
         if not rows.num_rows:
             continue

@@ -17,6 +17,7 @@ from estimator.delayed_labels.label_frame import microseconds
 from estimator.delayed_labels.overdue import LabelCalendar
 from estimator.delayed_labels.tabulated import lay_out
 from estimator.monitoring import performance_of, take_stock
+from estimator.unlabelled import adapt_columns, features_of
 from tests.estimator.operations.nightly import START, simulate_days
 
 
@@ -83,6 +84,37 @@ def test_the_order_of_the_rows_leaves_no_trace(estimator):
     first = [table_to_bytes(table) for table in tables_of(estimator, rows)]
     mixed = rows.sample(frac=1, random_state=1)
     assert [table_to_bytes(table) for table in tables_of(estimator, mixed)] == first
+
+
+@pytest.mark.parametrize("method", ["feature_aware", "pape", "auto"])
+def test_nor_does_it_where_features_are_read(method):
+    def with_age(rows, mean):
+        rng = np.random.default_rng(0)
+        return rows.assign(age=rng.normal(mean + 5 * rows["y_true"].fillna(0), 10))
+
+    reference = simulate_days(15, seed=1, start=START - pd.Timedelta(days=40))
+    adaptive = PerformanceEstimator(
+        chunk="D", timestamp="time", features="age", segments="region", method=method
+    ).fit(with_age(reference, 40))
+    fitted, rows = adaptive.reference_, with_age(rows_of(per_day=1_500), 46)
+
+    def count(frame):
+        columns = adaptive.read_production(frame, with_arrivals=True)
+        chunks = make_chunks(columns.n_rows, "D", columns.timestamp)
+        features = features_of(fitted, frame, name="production")
+        adapted, remarks = adapt_columns(fitted, columns, features, chunks.row_sets())
+        tables = count_rows(
+            adapted,
+            chunks,
+            decision=adaptive.decisions(columns),
+            bands=fitted.delays.bands,
+            remarks=remarks,
+        )
+        return [table_to_bytes(table) for table in tables]
+
+    first = count(rows)
+    for seed in (0, 1):
+        assert count(rows.sample(frac=1, random_state=seed)) == first
 
 
 def test_bytes_and_back(estimator):
