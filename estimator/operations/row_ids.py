@@ -21,6 +21,8 @@ _SHOWN = 5  # ids in an error message
 # some 200 MB of memory, and few queries.
 _ROWS_AT_A_TIME = 3_000_000
 _ID, _TIME = quoted(ID), quoted(TIME)
+_HASH = f"hash({_ID})"
+_SEVERAL_TIMES = f"GROUP BY 1 HAVING min({_TIME}) < max({_TIME})"
 
 
 def check_ids(
@@ -41,12 +43,14 @@ def check_ids(
     inside = between(TIME, None, until)
     with readable(predictions.name, predictions.where):
         for pieces in _overlapping(engine, predictions):
-            rows = engine.execute(
-                f"""SELECT {_ID} FROM {scan(predictions, pieces)} WHERE {inside}
-                    GROUP BY 1 HAVING min({_TIME}) < max({_TIME})
-                    ORDER BY 1 LIMIT {_SHOWN + 1}"""
-            ).fetchall()
-            _refuse(engine, predictions, [row[0] for row in rows], until)
+            where = f"FROM {scan(predictions, pieces)} WHERE {inside} {_SEVERAL_TIMES}"
+            # 64 bits of each id take less time and, of texts, half the memory. Two ids
+            # rarely share them: then the ids themselves are looked at.
+            if engine.execute(f"SELECT {_HASH} {where} LIMIT 1").fetchall():
+                rows = engine.execute(
+                    f"SELECT {_ID} {where} ORDER BY 1 LIMIT {_SHOWN + 1}"
+                ).fetchall()
+                _refuse(engine, predictions, [row[0] for row in rows], until)
 
 
 def check_new_ids(
@@ -87,8 +91,7 @@ def check_new_ids(
         rows = engine.execute(
             f"""SELECT {_ID} FROM {scan(predictions)}
                 WHERE {between(TIME, None, until)}
-                AND {_ID} IN ({" UNION ALL ".join(new)})
-                GROUP BY 1 HAVING min({_TIME}) < max({_TIME})
+                AND {_ID} IN ({" UNION ALL ".join(new)}) {_SEVERAL_TIMES}
                 ORDER BY 1 LIMIT {_SHOWN + 1}"""
         ).fetchall()
         _refuse(engine, predictions, [row[0] for row in rows], until)

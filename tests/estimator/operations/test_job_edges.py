@@ -214,6 +214,22 @@ def test_rows_delivered_again_on_another_day_count_once(tmp_path):
     assert world.final() == plain.final()
 
 
+@pytest.mark.parametrize("as_text", [False, True])
+def test_ids_that_share_their_hash_are_told_apart(tmp_path, monkeypatch, as_text):
+    monkeypatch.setattr("estimator.operations.row_ids._HASH", "1")
+    world = World(tmp_path / "world", n_days=2)
+    if as_text:
+        world.rows["id"] = "row " + world.rows["id"].astype(str)
+    world.arrive_all()
+    assert world.run() == RAN
+    last = world.folder / "predictions" / "001.parquet"
+    rows = pd.read_parquet(last)
+    rows.loc[0, "id"] = world.rows["id"].iloc[0]
+    rows.to_parquet(last)
+    (world.folder / "deadreckon.db").unlink()
+    assert world.run() == BAD_DATA
+
+
 def test_an_id_on_two_days_of_a_database(tmp_path, caplog):
     world = World(tmp_path / "world", n_days=3)
     world.rows.loc[world.rows.index[-1], "id"] = world.rows["id"].iloc[0]
