@@ -54,8 +54,10 @@ from estimator.frames import Columns, required
 from estimator.label_free.shift_adaptive import AdaptedRows
 from estimator.monitoring import (
     Knowledge,
+    ScoredRows,
     arrivals_of,
     attribution_of,
+    end_of_usual_labels,
     performance_of,
     take_stock,
 )
@@ -66,8 +68,6 @@ from estimator.results import Performance
 from estimator.segment_calibration import segment_rows
 from estimator.unlabelled import adapt_scores, features_of
 
-# Microseconds: labels of three months say how long the feed of labels usually pauses.
-_CALENDAR = 92 * 86_400 * 10**6
 MONITOR_FORMAT = "deadreckon monitor"
 MONITOR_VERSION = 4
 # Parameters that say what a row and a result are: a retrained model keeps them.
@@ -464,7 +464,7 @@ class Monitor:
         """
         with self._lock:
             known = self._take_stock(self._moment(as_of, "as_of"), None)
-        return _joined([arrivals_of(epoch.estimator, own) for epoch, own in known])
+        return arrivals_of([(epoch.estimator, own) for epoch, own in known]).by_chunk
 
     def rebase(self, estimator: PerformanceEstimator, from_chunk: str | int) -> None:
         """Start anew after the client's model was retrained; history is kept.
@@ -705,36 +705,33 @@ class Monitor:
         horizon = self._ledger.horizon(as_of)
         now = None if horizon is None else np.datetime64(horizon, "us")
         calendar = self._calendar(as_of)
-        found = []
+        by_epoch = []
         for i, (epoch, chunks, places) in enumerate(self._by_epoch(snapshot)):
-            if chunks.start == chunks.stop:
-                continue
-            columns, own = _part(snapshot, chunks)
+            if chunks.start < chunks.stop:
+                rows = _scored_rows(
+                    epoch,
+                    snapshot,
+                    chunks,
+                    places,
+                    settled.get(i),
+                    is_whole=not settled,
+                )
+                by_epoch.append((i, epoch, chunks, rows))
+        until = end_of_usual_labels([rows for *_, rows in by_epoch], now, calendar)
+        found = []
+        for i, epoch, chunks, rows in by_epoch:
             wanted = None
             if touched is not None:
                 serial = snapshot.serial[chunks]
                 wanted = np.flatnonzero(np.isin(serial, touched)).tolist()
                 if not wanted:
                     continue
-            others = None
-            if i in settled:
-                others = settled[i].evidence(snapshot, places)
-            elif settled and not np.isnan(required(columns.label)).all():
-                # None of its chunks is left out, but empty periods may be.
-                others = no_evidence(places.stop - places.start)
             stock = take_stock(
-                epoch.estimator,
-                columns,
-                own,
-                now,
+                rows,
+                until,
                 wanted,
                 remarks=snapshot.remarks[chunks],
-                others=others,
-                position=None
-                if others is None
-                else snapshot.position[chunks] - places.start,
                 calendar=calendar,
-                filtered=settled[i].filtered if i in settled else None,
             )
             found.append((epoch, stock))
             if as_of is None:
@@ -751,13 +748,11 @@ class Monitor:
         return found
 
     def _calendar(self, as_of: int | None) -> LabelCalendar | None:
-        """Return when labels came of late, whether or not their chunks are complete."""
+        """Return when labels came, whether or not their chunks are complete."""
         latest = self._ledger.latest if as_of is None else as_of
         if latest is None or self.estimator.timestamp is None:
             return None
-        return LabelCalendar(
-            as_of=latest, time=self._ledger.arrivals_within(_CALENDAR, latest)
-        )
+        return LabelCalendar(as_of=latest, hours=self._ledger.hours_until(latest))
 
     def _by_epoch(self, snapshot: Snapshot) -> list[tuple[Epoch, slice, slice]]:
         """Return each estimator with its chunks: in the snapshot, and among all."""
@@ -787,6 +782,45 @@ class Monitor:
             for epoch, own in known
         ]
         return reduce(concatenate_periods, [reference, *parts])
+
+
+def _scored_rows(
+    epoch: Epoch,
+    snapshot: Snapshot,
+    which: slice,
+    places: slice,
+    settled: SettledChunks | None,
+    *,
+    is_whole: bool,
+) -> ScoredRows:
+    """Return an estimator's rows, with what is kept of those that are left out.
+
+    Parameters
+    ----------
+    epoch : Epoch
+    snapshot : Snapshot
+    which, places : slice
+        The estimator's chunks: in the snapshot, and among all.
+    settled : SettledChunks or None
+        Those of its chunks that may be left out.
+    is_whole : bool
+        Whether the snapshot has all chunks of all estimators.
+    """
+    columns, chunks = _part(snapshot, which)
+    others = None
+    if settled is not None:
+        others = settled.evidence(snapshot, places)
+    elif not is_whole and not np.isnan(required(columns.label)).all():
+        # None of its chunks is left out, but empty periods may be.
+        others = no_evidence(places.stop - places.start)
+    return ScoredRows(
+        estimator=epoch.estimator,
+        columns=columns,
+        chunks=chunks,
+        others=others,
+        position=None if others is None else snapshot.position[which] - places.start,
+        filtered=None if settled is None else settled.filtered,
+    )
 
 
 def _part(snapshot: Snapshot, which: slice) -> tuple[Columns, Chunks]:

@@ -22,10 +22,11 @@ from estimator.delayed_labels.arrivals import end_of_step, places_of
 from estimator.delayed_labels.overdue import (
     LabelCalendar,
     OverdueLabels,
+    WaitingRows,
     due_labels,
     has_stopped,
     is_unusual,
-    last_usual_delivery,
+    usual_deliveries,
 )
 from estimator.delayed_labels.reconciliation import (
     Evidence,
@@ -82,69 +83,125 @@ class Knowledge:
     since: int | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ScoredRows:
+    """The chunks that one estimator has scored.
+
+    Attributes
+    ----------
+    estimator : PerformanceEstimator
+        Fitted; the chunks are all of those that it scored.
+    columns, chunks : Columns, Chunks
+        Rows in the order of their chunks, with the labels known.
+    others : Evidence or None
+        Evidence of chunks that are not among these.
+    position : ndarray of int64, or None
+        Place of these chunks among all.
+    filtered : FilteredChunks or None
+        As of `reconcile`.
+    """
+
+    estimator: PerformanceEstimator
+    columns: Columns
+    chunks: Chunks
+    others: Evidence | None = None
+    position: NDArray[np.int64] | None = None
+    filtered: FilteredChunks | None = None
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether any label has come."""
+        label = required(self.columns.label)
+        return self.others is not None or not bool(np.isnan(label).all())
+
+    def reconcile(self, now: np.datetime64 | None) -> Reconciliation:
+        """Give every row its soft label, given all labels that have come by ``now``."""
+        fitted: Reference = self.estimator.reference_
+        return reconcile(
+            self.columns,
+            self.chunks,
+            now=now,
+            unlabelled=soft_labels_of(fitted, self.columns),
+            frame=shift_frame(error_cells_of(fitted, self.columns.segments)),
+            learned=fitted.delays,
+            others=self.others,
+            position=self.position,
+            filtered=self.filtered,
+        )
+
+
+def end_of_usual_labels(
+    scored: Sequence[ScoredRows],
+    now: np.datetime64 | None,
+    calendar: LabelCalendar | None,
+) -> np.datetime64 | None:
+    """Return until when the rows without a label are known to have waited.
+
+    If hardly any label has come since some time, though many were due, the feed has
+    stopped: what is known of waiting rows ends then, and not ``now``.
+
+    Parameters
+    ----------
+    scored : sequence of ScoredRows
+        Of all estimators: their labels come by the same feed.
+    now : datetime64[us] or None
+        Until when labels have been looked for; None where nothing has a time.
+    calendar : LabelCalendar or None
+        When labels came; without, nobody can say whether they have stopped.
+    """
+    if now is None or calendar is None:
+        return now
+    labeled = [rows for rows in scored if rows.has_labels]
+    learned = [rows.estimator.reference_.delays for rows in labeled]
+    for usual in usual_deliveries(calendar):
+        then = np.datetime64(usual, "us")
+        if then >= now or not is_unusual(calendar, usual, learned):
+            continue
+        waiting = []
+        for rows, known in zip(labeled, learned, strict=True):
+            made = rows.reconcile(then)
+            if made.delays.is_timed:
+                waiting.append(
+                    WaitingRows(
+                        columns=rows.columns,
+                        soft=made.soft,
+                        delays=made.delays,
+                        learned=known,
+                    )
+                )
+        if has_stopped(waiting, calendar, usual):
+            return then
+    return now
+
+
 def take_stock(
-    estimator: PerformanceEstimator,
-    columns: Columns,
-    chunks: Chunks,
+    scored: ScoredRows,
     now: np.datetime64 | None,
     wanted: Sequence[int] | None = None,
     *,
     remarks: Sequence[str] = (),
-    others: Evidence | None = None,
-    position: NDArray[np.int64] | None = None,
     calendar: LabelCalendar | None = None,
-    filtered: FilteredChunks | None = None,
 ) -> Knowledge:
     """Evaluate chunks with all that is known ``now``.
 
     Parameters
     ----------
-    estimator : PerformanceEstimator
-        Fitted; the chunks are all of those that it scored.
-    columns, chunks : Columns, Chunks
-        Rows in the order of their chunks, with the labels known by ``now``.
+    scored : ScoredRows
     now : datetime64 or None
-        Until when labels have been looked for; None where nothing has a time.
+        Until when labels have come as usual, or have been looked for; None where
+        nothing has a time.
     wanted : sequence of int, optional
         Which of the chunks to evaluate; the others only teach.
     remarks : sequence of str, optional
         What there is to say of each chunk's features.
-    others, position
-        Evidence of chunks that are not among these, and the place of these among all.
     calendar : LabelCalendar, optional
-        When labels came. If hardly any have since some time, though many were due, the
-        feed has stopped: what is known of waiting rows ends then, and not ``now``.
-    filtered : FilteredChunks, optional
-        As of `reconcile`.
+        When labels came.
     """
+    estimator, columns, chunks = scored.estimator, scored.columns, scored.chunks
     fitted: Reference = estimator.reference_
     label = required(columns.label)
     frame = shift_frame(error_cells_of(fitted, columns.segments))
-    reconciliation = None
-    since = None if now is None else int(now.astype("M8[us]").astype(np.int64))
-    if others is not None or not np.isnan(label).all():
-        reconciled_at = partial(
-            reconcile,
-            columns,
-            chunks,
-            unlabelled=soft_labels_of(fitted, columns),
-            frame=frame,
-            learned=fitted.delays,
-            others=others,
-            position=position,
-            filtered=filtered,
-        )
-        usual = None if calendar is None else last_usual_delivery(calendar)
-        if calendar is not None and usual is not None and since is not None:
-            silent = 1e-6 * (calendar.as_of - usual)
-            if usual < since and is_unusual(silent, calendar, fitted.delays):
-                then = reconciled_at(now=np.datetime64(usual, "us"))
-                if then.delays.is_timed and has_stopped(
-                    columns, then.soft, then.delays, calendar, usual, fitted.delays
-                ):
-                    reconciliation, since = then, usual
-        if reconciliation is None:
-            reconciliation = reconciled_at(now=now)
+    reconciliation = scored.reconcile(now) if scored.has_labels else None
     if wanted is not None:
         chunks = chunks.select(np.asarray(wanted, dtype=np.int64))
         remarks = [remarks[c] for c in wanted] if remarks else ()
@@ -185,7 +242,7 @@ def take_stock(
         reconciliation=reconciliation,
         remarks=tuple(remarks),
         calendar=calendar,
-        since=since,
+        since=None if now is None else int(now.astype("M8[us]").astype(np.int64)),
     )
 
 
@@ -277,14 +334,124 @@ def attribution_of(estimator: PerformanceEstimator, known: Knowledge) -> pd.Data
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class LabelArrival:
+    """How many labels have come, and are overdue.
+
+    Attributes
+    ----------
+    by_chunk : DataFrame
+        As `Monitor.label_arrival` gives it.
+    overdue : OverdueLabels or None
+        None if no label is, or nobody can know.
+    is_known : bool
+        Whether it is known how many labels to expect.
+    """
+
+    by_chunk: pd.DataFrame
+    overdue: OverdueLabels | None
+    is_known: bool
+
+
 def arrivals_of(
-    estimator: PerformanceEstimator, known: Knowledge, *, share: float = 0.95
-) -> pd.DataFrame:
+    evaluated: Sequence[tuple[PerformanceEstimator, Knowledge]], *, share: float = 0.95
+) -> LabelArrival:
     """Say how many labels of each chunk have come, and when to expect the others.
 
     Ages count to the latest time known. Where labels have stopped, those that were due
     since are overdue.
+
+    Parameters
+    ----------
+    evaluated : sequence of (PerformanceEstimator, Knowledge)
+        All estimators, with what is known of their chunks.
+    share : float, default=0.95
+        Of the labels that come at all: at ``mature_at`` a chunk's last row has had its
+        label with this chance.
     """
+    waiting = [_waiting_rows(estimator, known) for estimator, known in evaluated]
+    stopped = _find_stopped([known for _, known in evaluated], waiting)
+    tables = [
+        _arrivals_by_chunk(known, rows, share=share, is_dead=dead)
+        for (_, known), rows, dead in zip(evaluated, waiting, stopped, strict=True)
+    ]
+    return LabelArrival(
+        by_chunk=pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(),
+        overdue=_sum_up([known for _, known in evaluated], tables),
+        is_known=any(rows is not None for rows in waiting),
+    )
+
+
+def _sum_up(
+    known: Sequence[Knowledge], tables: Sequence[pd.DataFrame]
+) -> OverdueLabels | None:
+    """Return which labels of all estimators are overdue, None if none is."""
+    since = calendar = None
+    expected = missing = 0
+    for one, table in zip(known, tables, strict=True):
+        lacking = table[table["overdue"] > 0]
+        if lacking.empty:
+            continue
+        expected += int(lacking["expected"].sum())
+        missing += int(lacking["overdue"].sum())
+        if one.reconciliation is not None:  # the same for all that have labels
+            since, calendar = one.since, one.calendar
+    if not missing:
+        return None
+    n_since = 0 if since is None else round(required(calendar).n_after(since))
+    return OverdueLabels(
+        since=since, n_since=n_since, expected=expected, missing=missing
+    )
+
+
+def _waiting_rows(
+    estimator: PerformanceEstimator, known: Knowledge
+) -> WaitingRows | None:
+    """Return what is known of rows that wait; None if not how long labels take."""
+    fitted: Reference = estimator.reference_
+    columns, made = known.columns, known.reconciliation
+    if made is None:
+        unlabelled = soft_labels_of(fitted, columns)
+        log_odds = log_odds_of(unlabelled, np.asarray(columns.score, dtype=np.float64))
+        delays, soft = model_of_reference(fitted.delays), expit(log_odds)
+    else:
+        delays, soft = made.delays, made.soft
+    if delays is None or not delays.is_timed or known.calendar is None:
+        return None
+    return WaitingRows(
+        columns=columns, soft=np.nan_to_num(soft), delays=delays, learned=fitted.delays
+    )
+
+
+def _find_stopped(
+    known: Sequence[Knowledge], waiting: Sequence[WaitingRows | None]
+) -> list[bool]:
+    """Say of each estimator whether its labels have stopped.
+
+    Those of which labels have come are judged together, since the calendar counts the
+    labels of all. Of the others no label has ever come.
+    """
+    both = list(zip(known, waiting, strict=True))
+    labeled = [(k, rows) for k, rows in both if rows and k.reconciliation is not None]
+    together = bool(labeled) and has_stopped(
+        [rows for _, rows in labeled],
+        required(labeled[0][0].calendar),
+        labeled[0][0].since,
+    )
+    return [
+        rows is not None
+        and (
+            has_stopped([rows], required(k.calendar), None)
+            if k.reconciliation is None
+            else together
+        )
+        for k, rows in both
+    ]
+
+
+def _arrivals_by_chunk(
+    known: Knowledge, rows: WaitingRows | None, *, share: float, is_dead: bool
+) -> pd.DataFrame:
     chunks = known.chunks
     offsets = chunks.offsets
     columns, calendar = known.columns, known.calendar
@@ -301,28 +468,20 @@ def arrivals_of(
     expected = np.full(len(chunks), np.nan)
     overdue = np.zeros(len(chunks), dtype=np.int64)
     mature = np.full(len(chunks), np.datetime64("NaT"), dtype="M8[us]")
-    fitted: Reference = estimator.reference_
-    found = known.reconciliation
-    if found is None:
-        unlabelled = soft_labels_of(fitted, columns)
-        log_odds = log_odds_of(unlabelled, np.asarray(columns.score, dtype=np.float64))
-        delays, soft = model_of_reference(fitted.delays), expit(log_odds)
-    else:
-        delays, soft = found.delays, found.soft
-    if delays is not None and delays.is_timed and calendar is not None:
-        soft, rows = np.nan_to_num(soft), np.maximum(sizes, 1)
-        as_of = np.datetime64(calendar.as_of, "us")
+    if rows is not None:
+        delays, soft, n_rows = rows.delays, rows.soft, np.maximum(sizes, 1)
+        as_of = np.datetime64(required(calendar).as_of, "us")
         place = places_of(columns, delays.bands, delays.column, delays.values, as_of)
         came = delays.arrived[:, place]
         chance = soft * came[1] + (1.0 - soft) * came[0]
-        expected_share = per_chunk(chance) / rows
-        since = None if found is None else known.since
+        expected_share = per_chunk(chance) / n_rows
+        since = None if known.reconciliation is None else known.since
         start = None if since is None else np.datetime64(since, "us")
         due = per_chunk(due_labels(columns, soft, delays, start, as_of))
         expected = np.rint(n_labels + due)
-        if has_stopped(columns, soft, delays, calendar, since, fitted.delays):
+        if is_dead:
             overdue = expected.astype(np.int64) - n_labels
-        positive = per_chunk(soft) / rows
+        positive = per_chunk(soft) / n_rows
         by_age = -np.expm1(-delays.hazard).mean(axis=1)
         for c in np.flatnonzero(sizes).tolist():
             mix = positive[c] * by_age[1] + (1.0 - positive[c]) * by_age[0]
@@ -343,20 +502,6 @@ def arrivals_of(
             "overdue": overdue,
             "mature_at": mature_at,
         }
-    )
-
-
-def overdue_labels(known: Knowledge, arrivals: pd.DataFrame) -> OverdueLabels | None:
-    """Sum up which labels are overdue, None if none is; ``arrivals`` as just above."""
-    lacking = arrivals[arrivals["overdue"] > 0]
-    if known.calendar is None or lacking.empty:
-        return None
-    since = None if known.reconciliation is None else known.since
-    return OverdueLabels(
-        since=since,
-        n_since=0 if since is None else round(known.calendar.n_after(since)),
-        expected=int(lacking["expected"].sum()),
-        missing=int(lacking["overdue"].sum()),
     )
 
 

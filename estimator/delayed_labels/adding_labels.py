@@ -13,11 +13,13 @@ from estimator.delayed_labels.events import (
     without_repeats,
 )
 from estimator.delayed_labels.label_frame import NO_TIME, LabelColumns
+from estimator.delayed_labels.label_hours import add_hours
 from estimator.delayed_labels.ledger import (
     ALWAYS,
     ROW_BITS,
     Ledger,
     check_zone,
+    hours_of,
     iso_time,
     latest_of,
 )
@@ -162,7 +164,12 @@ def _enter(ledger: Ledger, events: LabelEvents) -> tuple[Ledger, _Entered]:
             )
             touched.append(s)
     entered = _Entered(n_new=n_new, n_restated=n_restated, touched=tuple(touched))
-    return replace(ledger, chunks=tuple(chunks)), entered
+    hours = add_hours(
+        ledger.hours,
+        hours_of([chunks[s] for s in touched]),
+        hours_of([ledger.chunks[s] for s in touched]),
+    )
+    return replace(ledger, chunks=tuple(chunks), hours=hours), entered
 
 
 def _hold(ledger: Ledger, keys: Keys, events: LabelEvents) -> Ledger:

@@ -7,7 +7,7 @@ the order in which labels come within a batch, nor, given their arrival times, o
 they are split into batches.
 """
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from estimator._datetimes import TimeZone
 from estimator.delayed_labels.events import LabelEvents, no_events
 from estimator.delayed_labels.label_frame import NO_TIME
+from estimator.delayed_labels.label_hours import LabelHours, count_by_hour, no_hours
 from estimator.delayed_labels.row_ids import IdIndex, Keys
 
 Floats = NDArray[np.float64]
@@ -118,6 +119,8 @@ class Ledger:
         Of the first predictions.
     unit : str
         Finest unit in which times of predictions came: results show them in it.
+    hours : LabelHours
+        The events of all chunks whose time is known.
     """
 
     chunks: tuple[ChunkRows, ...] = ()
@@ -130,6 +133,7 @@ class Ledger:
     n_untimed: int = 0
     timezone: TimeZone = None
     unit: str = "s"
+    hours: LabelHours = field(default_factory=no_hours)
 
     @property
     def n_rows(self) -> int:
@@ -164,19 +168,11 @@ class Ledger:
                 latest = max(latest, int(at[at <= limit].max(initial=ALWAYS)))
         return None if latest == ALWAYS else latest
 
-    def arrivals_within(self, span: int, as_of: int) -> Integers:
-        """Return when labels came in the last ``span`` microseconds up to a moment.
-
-        And the last arrival before, if none came since.
-        """
-        begin = as_of - span
-        parts = [
-            chunk.events.at for chunk in self.chunks if chunk.last_arrival >= begin
-        ]
-        at = np.concatenate([np.empty(0, dtype=np.int64), *parts])
-        at = at[(at >= begin) & (at <= as_of)]
-        last = None if at.size else self.latest_arrival(as_of)
-        return at if last is None else np.array([last], dtype=np.int64)
+    def hours_until(self, as_of: int) -> LabelHours:
+        """Return by the hour how many labels had come by a moment."""
+        if not self.hours.time.size or self.hours.time[-1] <= as_of:
+            return self.hours
+        return hours_of(self.chunks, as_of)
 
     @property
     def nbytes(self) -> int:
@@ -184,6 +180,15 @@ class Ledger:
         runs = sum(keys.nbytes + at.nbytes for keys, at in self.index.runs)
         held = self.held.nbytes + self.held_keys.nbytes
         return runs + held + sum(chunk.nbytes for chunk in self.chunks)
+
+
+def hours_of(chunks: Sequence[ChunkRows], as_of: int | None = None) -> LabelHours:
+    """Count the labels of some chunks by the hour in which they came."""
+    at = np.concatenate([np.empty(0, dtype=np.int64), *(c.events.at for c in chunks)])
+    known = at > ALWAYS
+    if as_of is not None:
+        known &= at <= as_of
+    return count_by_hour(at[known])
 
 
 def check_zone(ours: TimeZone, theirs: TimeZone, name: str) -> None:

@@ -10,7 +10,13 @@ from estimator._datetimes import check_years
 from estimator.archive import check_array
 from estimator.chunking import check_chunk, make_chunks
 from estimator.delayed_labels.events import NAMES, LabelEvents, current_values
-from estimator.delayed_labels.ledger import ALWAYS, ROW_BITS, ChunkRows, Ledger
+from estimator.delayed_labels.ledger import (
+    ALWAYS,
+    ROW_BITS,
+    ChunkRows,
+    Ledger,
+    hours_of,
+)
 from estimator.delayed_labels.row_ids import IdIndex
 from estimator.frames import required
 
@@ -128,6 +134,7 @@ def ledger_from_arrays(header: Mapping[str, Any], arrays: Arrays) -> Ledger:
         raise ValueError(msg)
     return Ledger(
         chunks=tuple(chunks),
+        hours=hours_of(chunks),
         index=index,
         held=LabelEvents(**{name: arrays[f"held/{name}"] for name in NAMES}),
         held_keys=arrays["held_keys"],

@@ -6,6 +6,7 @@ usual pauses (nights, weekends, weekly deliveries) allow, mean that the feed has
 stopped. Then waiting tells nothing of a row's class, and nothing of delays.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,12 +16,15 @@ from scipy.stats import nbinom
 
 from estimator.delayed_labels.arrivals import places_of
 from estimator.delayed_labels.delay import DelayModel
+from estimator.delayed_labels.label_hours import LabelHours
 from estimator.delayed_labels.reference_delays import ReferenceDelays, longest_pause
 from estimator.frames import Columns, required
 
 Floats = NDArray[np.float64]
-Integers = NDArray[np.int64]
 
+# Microseconds: three months before the last usual delivery say how long the feed of
+# labels usually pauses; a search for that delivery begins with as long a time.
+_SEASON = 92 * 86_400 * 10**6
 # Pauses are longer at times than any seen so far, such as around holidays.
 _PAUSES = 2.0
 # Seconds. Who has seen less than two weeks has not seen what a usual weekend is.
@@ -38,31 +42,41 @@ _STEPS, _STRAY, _LEAST_BEFORE, _LEAST_GAIN = 1_024, 0.25, 10.0, 10.0
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class LabelCalendar:
-    """When labels came, by the calendar, up to a moment.
+    """All labels by the hour in which they came, up to a moment.
 
     Attributes
     ----------
     as_of : int
         The latest time known, of rows or labels; microseconds since 1970.
-    time : ndarray of int64, shape (n,)
-        Arrivals up to ``as_of``, in any order; microseconds since 1970.
-    count : ndarray of shape (n,), optional
-        Labels that came at each of them; None: one.
+    hours : LabelHours
+        Up to ``as_of``.
     """
 
     as_of: int
-    time: Integers
-    count: Floats | None = None
+    hours: LabelHours
+
+    @property
+    def span(self) -> float:
+        """How long labels came, from the first to the last, in seconds."""
+        time = self.hours.time
+        return float(time[-1] - time[0]) * 1e-6 if time.size else 0.0
 
     def n_after(self, moment: int) -> float:
         """Return how many labels came after a moment."""
-        after = self.time > moment
-        return float(after.sum() if self.count is None else self.count[after].sum())
+        return float(self.hours.count[self.hours.time > moment].sum())
 
-    @property
-    def pause(self) -> float:
-        """The longest time without labels that is usual, in seconds."""
-        return longest_pause(self.time, self.count)
+    def pause_until(self, moment: int | None) -> float:
+        """Return the longest usual time without labels, in seconds.
+
+        Of the three months up to ``moment`` (None: up to the last arrival), so that one
+        outage is not the measure for ever.
+        """
+        time = self.hours.time
+        if not time.size:
+            return 0.0
+        end = int(time[-1]) if moment is None else moment
+        season = (time <= end) & (time >= end - _SEASON)
+        return longest_pause(time[season], self.hours.count[season])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,29 +100,49 @@ class OverdueLabels:
     missing: int
 
 
-def last_usual_delivery(calendar: LabelCalendar) -> int | None:
-    """Return until when labels came in usual numbers; None if none has come.
+def usual_deliveries(calendar: LabelCalendar) -> list[int]:
+    """Return when labels may have come as usual for the last time, the earliest first.
 
-    The time at which the rate of labels changes most, if after it hardly any come, by
-    comparison with as long a time before; else the last arrival. That labels were due
-    afterwards is for the delay model to say.
+    A time after which hardly any label came, by comparison with as long a time before,
+    and the last arrival. Whether labels were due afterwards is for `has_stopped` to
+    say: a feed of which little is left looks the same as a dead one with stray labels.
+    The last three months are searched, twice as long a time, and so on: so a feed that
+    died long ago is seen, and what changed long ago hides no death of late.
     """
-    time = calendar.time
+    time = calendar.hours.time
     if not time.size:
-        return None
-    first, last = int(time.min()), int(time.max())
-    if calendar.as_of <= first:
-        return last
-    width = (calendar.as_of - first) / _STEPS
-    step = np.minimum((time - first) / width, _STEPS - 1).astype(np.int64)
-    total = np.cumsum(np.bincount(step, calendar.count, _STEPS))
-    total = np.concatenate([[0.0], total])
+        return []
+    first, found = int(time[0]), {int(time[-1])}
+    begin, span = calendar.as_of, _SEASON
+    while begin > first:
+        begin = max(first, calendar.as_of - span)
+        end = _end_of_deliveries(calendar, begin)
+        if end is not None:
+            found.add(end)
+        span *= 2
+    return sorted(found)
+
+
+def _end_of_deliveries(calendar: LabelCalendar, begin: int) -> int | None:
+    """Return the last usual arrival after which hardly any came, None if many did.
+
+    Parameters
+    ----------
+    calendar : LabelCalendar
+    begin : int
+        Only arrivals from then on count; before ``calendar.as_of``.
+    """
+    since = int(np.searchsorted(calendar.hours.time, begin))
+    time, count = calendar.hours.time[since:], calendar.hours.count[since:]
+    width = (calendar.as_of - begin) / _STEPS
+    step = np.minimum((time - begin) / width, _STEPS - 1).astype(np.int64)
+    total = np.concatenate([[0.0], np.cumsum(np.bincount(step, count, _STEPS))])
     end = np.arange(1, _STEPS)  # of the steps before
     after = total[-1] - total[end]
-    begin = np.maximum(2 * end - _STEPS, 0)
-    before = total[end] - total[begin]
+    start = np.maximum(2 * end - _STEPS, 0)
+    before = total[end] - total[start]
     # Two Poisson rates against one: log likelihood ratio at each end.
-    n_before, n_after = end - begin, _STEPS - end
+    n_before, n_after = end - start, _STEPS - end
     rate = np.maximum(before + after, 1.0) / (n_before + n_after)
     gain = xlogy(before, before / (rate * n_before))
     gain += xlogy(after, after / (rate * n_after))
@@ -117,9 +151,9 @@ def last_usual_delivery(calendar: LabelCalendar) -> int | None:
     gain = np.where(stray & (gain >= _LEAST_GAIN), gain, 0.0)
     best = int(np.argmax(gain))
     if not gain[best]:
-        return last
+        return None
     usual = time[step < end[best]]
-    return int(usual.max())
+    return int(usual[-1])
 
 
 def due_labels(
@@ -163,39 +197,60 @@ def due_labels(
     return np.where(waits, due, 0.0)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class WaitingRows:
+    """Rows of one estimator, and what is known of those that wait for a label.
+
+    Attributes
+    ----------
+    columns : Columns
+        With times.
+    soft : ndarray of shape (n_rows,)
+        P(y = 1) of the rows that wait.
+    delays : DelayModel
+        With times.
+    learned : ReferenceDelays
+        Of the estimator's reference.
+    """
+
+    columns: Columns
+    soft: Floats
+    delays: DelayModel
+    learned: ReferenceDelays
+
+
 def has_stopped(
-    columns: Columns,
-    soft: Floats,
-    delays: DelayModel,
-    calendar: LabelCalendar,
-    since: int | None,
-    learned: ReferenceDelays,
+    rows: Sequence[WaitingRows], calendar: LabelCalendar, since: int | None
 ) -> bool:
     """Return whether too few labels have come since some time for a feed that works.
 
-    The number of labels is negative binomial: Poisson around what the delay model
-    expects up to a usual pause ago, whose own error is a factor.
+    The number of labels is negative binomial: Poisson around what the delay models
+    expect up to a usual pause ago, whose own error is a factor.
 
     Parameters
     ----------
-    columns, soft, delays
-        As in `due_labels`; ``soft`` and ``delays`` as known at ``since``.
+    rows : sequence of WaitingRows
+        Of all estimators whose labels the calendar counts, as known at ``since``.
     calendar : LabelCalendar
     since : int or None
         The last usual delivery, in microseconds since 1970; None: there was none.
-    learned : ReferenceDelays
-        For its pauses and for how much its chunks differ.
     """
-    moment = calendar.as_of - int(1e6 * usual_pause(calendar, learned))
-    if since is not None and moment <= since:
+    learned = [one.learned for one in rows]
+    moment = calendar.as_of - int(1e6 * usual_pause(calendar, since, learned))
+    if not rows or (since is not None and moment <= since):
         return False
     start = None if since is None else np.datetime64(since, "us")
-    due = due_labels(columns, soft, delays, start, np.datetime64(moment, "us"))
-    n_due = float(due.sum() if columns.weight is None else due @ columns.weight)
+    end = np.datetime64(moment, "us")
+    n_due = 0.0
+    for one in rows:
+        due = due_labels(one.columns, one.soft, one.delays, start, end)
+        weight = one.columns.weight
+        n_due += float(due.sum() if weight is None else due @ weight)
     n_after = 0.0 if since is None else calendar.n_after(since)
-    n_learned = calendar.time.size if calendar.count is None else calendar.count.sum()
-    n_learned += sum(c.count.sum() for k, c in learned.arrivals.items() if k is None)
-    error = _MODEL_ERROR**2 + learned.dispersion**2 + 1.0 / max(float(n_learned), 1.0)
+    n_learned = calendar.hours.count.sum()
+    n_learned += sum(x.arrivals[None].count.sum() for x in learned if x.arrivals)
+    dispersion = max(x.dispersion for x in learned)
+    error = _MODEL_ERROR**2 + dispersion**2 + 1.0 / max(float(n_learned), 1.0)
     # Those that came after all were due, too.
     mean = n_due + n_after
     if not n_due > n_after:
@@ -205,26 +260,34 @@ def has_stopped(
 
 
 def is_unusual(
-    seconds: float, calendar: LabelCalendar, learned: ReferenceDelays
+    calendar: LabelCalendar, since: int, learned: Sequence[ReferenceDelays]
 ) -> bool:
     """Return whether no label has come for longer than may be without anything wrong.
 
-    The reference's pauses are asked first: those since want all arrivals sorted.
+    The references' pauses are asked first: those since take longer to find.
+
+    Parameters
+    ----------
+    calendar : LabelCalendar
+    since : int
+        The last usual delivery, in microseconds since 1970.
+    learned : sequence of ReferenceDelays
     """
-    if seconds <= _PAUSES * learned.pause:
+    seconds = 1e-6 * (calendar.as_of - since)
+    if seconds <= _PAUSES * max((x.pause for x in learned), default=0.0):
         return False
-    return seconds > usual_pause(calendar, learned)
+    return seconds > usual_pause(calendar, since, learned)
 
 
-def usual_pause(calendar: LabelCalendar, learned: ReferenceDelays) -> float:
+def usual_pause(
+    calendar: LabelCalendar, since: int | None, learned: Sequence[ReferenceDelays]
+) -> float:
     """Return for how long no label may come without anything being wrong, in seconds.
 
-    Twice the longest pause so far, in the reference and since; a weekend at least where
-    labels have come for less than two weeks.
+    Twice the longest pause in the references and in the three months up to ``since``;
+    a weekend at least where labels have come for less than two weeks.
     """
-    time = calendar.time
-    span = float(time.max() - time.min()) * 1e-6 if time.size else 0.0
-    longest = max(calendar.pause, learned.pause)
-    if max(span, learned.span) < _SHORT_HISTORY:
+    longest = max([calendar.pause_until(since), *(x.pause for x in learned)])
+    if max([calendar.span, *(x.span for x in learned)]) < _SHORT_HISTORY:
         longest = max(longest, _WEEKEND / _PAUSES)
     return _PAUSES * longest

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from estimator._columns import read_binary
+from estimator.delayed_labels.label_hours import LabelHours
 from estimator.operations.errors import DataError
 from estimator.operations.feed import (
     AT,
@@ -146,7 +147,7 @@ def count_arrivals(
     predictions: Feed,
     labels: Feed,
     until: Any = None,
-) -> Hours:
+) -> LabelHours:
     """Count labels by the hour in which they came; those without a time are left out.
 
     Parameters
@@ -167,13 +168,16 @@ def count_arrivals(
     found = _numpy(
         engine,
         labels,
-        f"""SELECT date_trunc('hour', {at}) AS "hour", count(*) AS "rows"
+        f"""SELECT max({at}) AS "last", count(*) AS "rows"
             FROM {scan(labels)} WHERE {at} IS NOT NULL AND {between(AT, None, until)}
             AND {quoted(LABEL)} IS NOT NULL
             AND {quoted(ID)} IN (SELECT {quoted(ID)} FROM {scan(predictions)})
-            GROUP BY 1 ORDER BY 1""",
+            GROUP BY date_trunc('hour', {at}) ORDER BY 1""",
     )
-    return Hours(hour=_filled(found["hour"]), count=found["rows"].astype("i8"))
+    return LabelHours(
+        time=_filled(found["last"]).view(np.int64),
+        count=found["rows"].astype(np.float64),
+    )
 
 
 def read_rows(

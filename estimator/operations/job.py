@@ -284,7 +284,8 @@ def _tell_of_failure(
 
 
 def _outcome(findings: Findings, *, dry_run: bool) -> tuple[int, str]:
-    if not findings.n_touched and not findings.anew:
+    written = findings.n_touched or findings.n_restated or findings.night.messages
+    if not written and not findings.anew:
         return NOTHING_NEW, "nothing new"
     would = "would touch" if dry_run else "touched"
     chunks = "1 chunk" if findings.n_touched == 1 else f"{findings.n_touched:,} chunks"

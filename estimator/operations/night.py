@@ -26,14 +26,16 @@ from estimator.degradation.series import plain
 from estimator.degradation.verdict import Degradation
 from estimator.delayed_labels.count_table import CountTable
 from estimator.delayed_labels.count_table_file import table_from_bytes
+from estimator.delayed_labels.label_hours import LabelHours, no_hours
 from estimator.delayed_labels.overdue import LabelCalendar, OverdueLabels
 from estimator.delayed_labels.reference_delays import model_of_reference
 from estimator.delayed_labels.tabulated import lay_out
 from estimator.monitor import Epoch
 from estimator.monitoring import (
+    ScoredRows,
     arrivals_of,
     attribution_of,
-    overdue_labels,
+    end_of_usual_labels,
     performance_of,
     take_stock,
 )
@@ -44,7 +46,7 @@ from estimator.operations.epochs import REFERENCE, fit_epochs, numeric_features
 from estimator.operations.errors import ConfigurationError
 from estimator.operations.feed import AT, open_engine
 from estimator.operations.file_versions import versions_as_before
-from estimator.operations.intake import Hours, count_arrivals
+from estimator.operations.intake import count_arrivals
 from estimator.operations.model_sources import (
     Feeds,
     as_datetime,
@@ -166,7 +168,10 @@ def run_night(
                 engine, feeds, epochs, spans, until, known, counts
             )
             _check_stale(stale - set(touched), settings.name)
-            came = label_hours(engine, feeds, until) if touched or changed else None
+            is_new = bool(touched) or changed
+            came = None
+            if is_new or _wait_longer(state, until):
+                came = label_hours(engine, feeds, until)
     pieces = {**feeds.pieces, REFERENCE: versions}
     remarks += mistakes + lost + _remarks_on_missing(feeds, epochs[-1])
     night = Night(
@@ -177,10 +182,11 @@ def run_night(
         announced=state.announced,
         overdue=state.overdue,
     )
-    if not touched and not changed:
+    if not is_new:
         # Nothing is written that says nothing new.
         night = replace(night, pieces=versions_as_before(pieces, state.pieces))
-        return Findings(night=night, n_touched=0, remarks=tuple(remarks))
+        if came is None:
+            return Findings(night=night, n_touched=0, remarks=tuple(remarks))
     with progress.stage("estimating"):
         # Those just counted are read back as well: so every night has the same.
         stored = {**counts, **touched}
@@ -197,7 +203,9 @@ def run_night(
             *(table.latest_label or table.last for table in tables.values()),
         )
         as_of = max(as_of, night.until or as_of)
-        calendar = None if came is None else calendar_of(came, as_of)
+        calendar = None
+        if came is not None:
+            calendar = LabelCalendar(as_of=as_of, hours=came.until(as_of))
         found = evaluate(epochs, list(tables.values()), calendar)
         if found.overdue is not None:
             remarks.append(overdue_sentence(found.overdue, timezone))
@@ -213,13 +221,13 @@ def run_night(
     announced, messages = announce(
         settings.name, state.announced, verdicts, performance, notify
     )
-    if "labels_overdue" in notify.on:
+    if "labels_overdue" in notify.on and found.is_feed_known:
         messages += notices_on_labels(
             settings.name, state.overdue, found.overdue, timezone
         )
     night = replace(
         night,
-        as_of=as_of,
+        as_of=as_of if is_new or written.changed or written.gone else state.as_of,
         announced=announced,
         overdue=found.overdue,
         chunks=[
@@ -310,11 +318,14 @@ class Evaluation:
         As `Monitor.attribution` gives it.
     overdue : OverdueLabels or None
         None if no label is, or nobody can know.
+    is_feed_known : bool
+        Whether it is known how many labels to expect.
     """
 
     analysis: Performance
     attribution: pd.DataFrame
     overdue: OverdueLabels | None
+    is_feed_known: bool
 
 
 def evaluate(
@@ -340,62 +351,49 @@ def evaluate(
     now = max(arrivals) if arrivals else None
     spec = periods_of(newest)
     timezone = newest.reference_.performance.timezone
-    parts, attributions, overdue = [], [], []
+    by_epoch = []
     for i, epoch in enumerate(epochs):
         own = [table for table in tables if epoch_of(epochs, table.label) == i]
         if not own:
             continue
         laid = lay_out(own, spec, timezone, now, newest.reference_.performance.metrics)
-        known = take_stock(
-            epoch.estimator,
-            laid.columns,
-            laid.chunks,
-            None if now is None else np.datetime64(now, "us"),
-            remarks=laid.remarks,
+        scored = ScoredRows(
+            estimator=epoch.estimator,
+            columns=laid.columns,
+            chunks=laid.chunks,
             others=laid.evidence if any(table.n_labels for table in own) else None,
-            calendar=calendar,
         )
-        earlier = epoch is not epochs[-1]
-        parts.append(performance_of(epoch.estimator, known, earlier=earlier))
-        attributions.append(attribution_of(epoch.estimator, known))
-        overdue.append(overdue_labels(known, arrivals_of(epoch.estimator, known)))
+        by_epoch.append((epoch, scored, laid.remarks))
+    seen = None if now is None else np.datetime64(now, "us")
+    moment = end_of_usual_labels([rows for _, rows, _ in by_epoch], seen, calendar)
+    evaluated = [
+        (epoch, take_stock(rows, moment, remarks=remarks, calendar=calendar))
+        for epoch, rows, remarks in by_epoch
+    ]
+    arrival = arrivals_of([(epoch.estimator, known) for epoch, known in evaluated])
+    parts = [
+        performance_of(epoch.estimator, known, earlier=epoch is not epochs[-1])
+        for epoch, known in evaluated
+    ]
     return Evaluation(
         analysis=reduce(concatenate_periods, parts),
-        attribution=pd.concat(attributions),
-        overdue=_add_up([one for one in overdue if one is not None]),
+        attribution=pd.concat(
+            [attribution_of(epoch.estimator, known) for epoch, known in evaluated]
+        ),
+        overdue=arrival.overdue,
+        is_feed_known=arrival.is_known,
     )
 
 
-def _add_up(overdue: Sequence[OverdueLabels]) -> OverdueLabels | None:
-    """Return what the models of all times lack together."""
-    if not overdue:
-        return None
-    return OverdueLabels(
-        since=max((x.since for x in overdue if x.since is not None), default=None),
-        n_since=min(x.n_since for x in overdue),
-        expected=sum(x.expected for x in overdue),
-        missing=sum(x.missing for x in overdue),
-    )
-
-
-def label_hours(engine: Any, feeds: Feeds, until: Any) -> Hours | None:
+def label_hours(engine: Any, feeds: Feeds, until: Any) -> LabelHours | None:
     """Return when labels came, None if nobody says or none are to come."""
     if feeds.labels is None:
         if feeds.missing is None:
             return None
-        return Hours(hour=np.empty(0, dtype="M8[us]"), count=np.empty(0, dtype="i8"))
+        return no_hours()
     if AT not in feeds.labels.roles:
         return None
     return count_arrivals(engine, feeds.predictions, feeds.labels, until)
-
-
-def calendar_of(came: Hours, as_of: int) -> LabelCalendar:
-    """Return the calendar of labels; an hour's labels count at its beginning."""
-    time = came.hour.astype("M8[us]").view(np.int64)
-    by_then = time <= as_of
-    return LabelCalendar(
-        as_of=as_of, time=time[by_then], count=came.count[by_then].astype(np.float64)
-    )
 
 
 def judge(
@@ -438,6 +436,16 @@ def _check_until(until: pd.Timestamp, state: ModelState, timezone: TimeZone) -> 
             "was believed then with `deadreckon status --as-of`, or fill another store."
         )
         raise ConfigurationError(msg)
+
+
+def _wait_longer(state: ModelState, until: pd.Timestamp | None) -> bool:
+    """Return whether labels are outstanding, for longer than the last run knew of."""
+    before = [moment for moment in (state.as_of, state.until) if moment is not None]
+    return (
+        until is not None
+        and ticks(until) > max(before, default=ticks(until))
+        and any(chunk.n_labels < chunk.n_rows for chunk in state.chunks.values())
+    )
 
 
 def _since(state: ModelState, settings: ModelSettings) -> pd.Timestamp | None:

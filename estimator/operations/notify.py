@@ -124,7 +124,17 @@ def notices_on_labels(
     now: OverdueLabels | None,
     timezone: TimeZone,
 ) -> list[Notice]:
-    """Return what to tell of a label feed: that it has stopped, that it is back."""
+    """Return what to tell of a label feed: that it has stopped, that it is back.
+
+    Parameters
+    ----------
+    model : str
+    before, now : OverdueLabels or None
+        Labels that are missing as of the last run, and as of this; None: none is.
+        Where nobody can know it now, there is nothing to tell.
+    timezone : str, tzinfo or None
+        In which to show times.
+    """
     if (before is None) == (now is None):
         return []
     text = "labels come again" if now is None else overdue_sentence(now, timezone)

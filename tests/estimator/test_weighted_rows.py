@@ -18,6 +18,7 @@ from estimator.groups import group_rows
 from estimator.metrics import METRIC_NAMES
 from estimator.monitor import _part
 from estimator.monitoring import (
+    ScoredRows,
     arrivals_of,
     attribution_of,
     performance_of,
@@ -205,6 +206,13 @@ def assert_same(ours, theirs, where=""):
         assert_array_equal(ours, theirs, err_msg=where)
 
 
+def stock_of(estimator, columns, chunks, now, wanted=None, *, remarks=(), others=None):
+    rows = ScoredRows(
+        estimator=estimator, columns=columns, chunks=chunks, others=others
+    )
+    return take_stock(rows, now, wanted, remarks=remarks)
+
+
 def assert_same_stock(estimator, ours, theirs, *, whole=True):
     for name in ("n_labels", "estimated", "reconciled", "realized", "remarks"):
         assert_same(getattr(ours, name), getattr(theirs, name), name)
@@ -221,7 +229,9 @@ def assert_same_stock(estimator, ours, theirs, *, whole=True):
     assert_same(*(performance_of(estimator, one) for one in (ours, theirs)))
     assert_same(*(attribution_of(estimator, one) for one in (ours, theirs)))
     if whole:
-        assert_same(*(arrivals_of(estimator, one) for one in (ours, theirs)))
+        assert_same(
+            *(arrivals_of([(estimator, one)]).by_chunk for one in (ours, theirs))
+        )
 
 
 @pytest.mark.parametrize("apart", [False, True])
@@ -237,8 +247,8 @@ def test_weighted_rows_say_what_the_same_rows_repeated_say(fitted, kind, seed, a
     weighted, own = condense(columns, chunks, keep_arrival=not apart)
     assert weighted.n_rows < columns.n_rows
     others = delays_apart(estimator, columns) if apart else None
-    repeated = take_stock(estimator, columns, chunks, NOW)
-    found = take_stock(estimator, weighted, own, NOW, others=others)
+    repeated = stock_of(estimator, columns, chunks, NOW)
+    found = stock_of(estimator, weighted, own, NOW, others=others)
     assert found.reconciliation.delays.hazard.shape[2] > 1  # times count
     assert_same_stock(estimator, found, repeated)
 
@@ -248,7 +258,7 @@ def test_before_the_first_label_and_after_the_last(fitted, labelled):
     estimator = fitted["threshold"]
     columns, chunks = draw(3, labelled=labelled)
     both = (columns, chunks), condense(columns, chunks, keep_arrival=True)
-    repeated, found = (take_stock(estimator, *each, NOW) for each in both)
+    repeated, found = (stock_of(estimator, *each, NOW) for each in both)
     assert (found.reconciled is None) == (labelled == 0.0)
     assert_same_stock(estimator, found, repeated)
 
@@ -258,7 +268,7 @@ def test_rows_without_times(fitted):
     columns, chunks = draw(4, decided=True, timed=False)
     both = (columns, chunks), condense(columns, chunks, keep_arrival=True)
     assert both[1][0].n_rows < columns.n_rows / 2
-    repeated, found = (take_stock(estimator, *each, None) for each in both)
+    repeated, found = (stock_of(estimator, *each, None) for each in both)
     assert_same_stock(estimator, found, repeated)
 
 
@@ -267,8 +277,8 @@ def test_some_chunks_of_all(fitted):
     columns, chunks = draw(5, adapted=True)
     weighted, own = condense(columns, chunks, keep_arrival=False)
     remarks = ["", "far", "", "near", ""]
-    repeated = take_stock(estimator, columns, chunks, NOW, [1, 3, 4], remarks=remarks)
-    found = take_stock(
+    repeated = stock_of(estimator, columns, chunks, NOW, [1, 3, 4], remarks=remarks)
+    found = stock_of(
         estimator,
         weighted,
         own,
@@ -301,7 +311,7 @@ def test_some_chunks_of_a_snapshot(fitted):
         for each in ((columns, chunks), condense(columns, chunks, keep_arrival=True))
     ]
     assert cuts[1][0].missing_score == cuts[0][0].missing_score > 0
-    repeated, found = (take_stock(estimator, *each, NOW) for each in cuts)
+    repeated, found = (stock_of(estimator, *each, NOW) for each in cuts)
     assert_same_stock(estimator, found, repeated)
 
 
@@ -309,7 +319,7 @@ def test_notes_count_the_rows_of_the_frame(fitted):
     estimator = fitted["threshold"]
     columns, chunks = draw(7)
     weighted, own = condense(columns, chunks, keep_arrival=True)
-    found = performance_of(estimator, take_stock(estimator, weighted, own, NOW))
+    found = performance_of(estimator, stock_of(estimator, weighted, own, NOW))
     missing = int(np.isnan(columns.score[-SIZES[-1] :]).sum())
     last = (found.chunk == own.label[-1]) & (found.segment == "")
     note = found.note[last, 0].item()
@@ -321,8 +331,8 @@ def test_delays_kept_apart_count_only_if_there_are_any(fitted):
     estimator = fitted["threshold"]
     columns, chunks = draw(8)
     columns = replace(columns, labeled_at=None)
-    alone = take_stock(estimator, columns, chunks, NOW)
-    with_nothing = take_stock(estimator, columns, chunks, NOW, others=no_evidence({}))
+    alone = stock_of(estimator, columns, chunks, NOW)
+    with_nothing = stock_of(estimator, columns, chunks, NOW, others=no_evidence({}))
     assert alone.reconciliation.delays.hazard.shape[2] == 1
     assert_same_stock(estimator, with_nothing, alone)
 

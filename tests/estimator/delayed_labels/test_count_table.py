@@ -14,9 +14,15 @@ from estimator.delayed_labels.count_table import (
 )
 from estimator.delayed_labels.count_table_file import table_from_bytes, table_to_bytes
 from estimator.delayed_labels.label_frame import microseconds
+from estimator.delayed_labels.label_hours import count_by_hour
 from estimator.delayed_labels.overdue import LabelCalendar
 from estimator.delayed_labels.tabulated import lay_out
-from estimator.monitoring import performance_of, take_stock
+from estimator.monitoring import (
+    ScoredRows,
+    end_of_usual_labels,
+    performance_of,
+    take_stock,
+)
 from estimator.unlabelled import adapt_columns, features_of
 from tests.estimator.operations.nightly import START, simulate_days
 
@@ -188,19 +194,21 @@ def test_tables_say_what_the_rows_say(estimator, known):
     now = max((t.latest_label for t in tables if t.latest_label), default=None)
     spec = check_chunk("D", has_timestamp=True)
     laid = lay_out(tables, spec, None, now)
-    came = microseconds(rows["labeled_at"].dropna().to_numpy())
-    calendar = None  # as a monitor has it
-    if came.size:
-        seen = microseconds(rows["time"].to_numpy()).max()
-        calendar = LabelCalendar(as_of=int(max(seen, came.max())), time=came)
-    known_now = take_stock(
-        estimator,
-        laid.columns,
-        laid.chunks,
-        None if now is None else np.datetime64(now, "us"),
+    scored = ScoredRows(
+        estimator=estimator,
+        columns=laid.columns,
+        chunks=laid.chunks,
         others=laid.evidence if len(labels) else None,
-        calendar=calendar,
     )
+    until = None if now is None else np.datetime64(now, "us")
+    came = microseconds(rows["labeled_at"].dropna().to_numpy())
+    if came.size:  # as a monitor has it
+        seen = microseconds(rows["time"].to_numpy()).max()
+        calendar = LabelCalendar(
+            as_of=int(max(seen, came.max())), hours=count_by_hour(came)
+        )
+        until = end_of_usual_labels([scored], until, calendar)
+    known_now = take_stock(scored, until)
     ours = performance_of(estimator, known_now).to_frame()
     theirs = theirs[theirs["period"] == "analysis"].reset_index(drop=True)
     for name in ("segment", "chunk", "metric", "n_rows", "n_labels"):

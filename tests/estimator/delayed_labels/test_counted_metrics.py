@@ -22,7 +22,7 @@ from estimator.frames import Columns, SegmentCodes
 from estimator.groups import group_rows
 from estimator.label_free.confidence_based import measure
 from estimator.metrics import resolve_metrics
-from estimator.monitoring import performance_of, take_stock
+from estimator.monitoring import ScoredRows, performance_of, take_stock
 
 DAY = np.datetime64("2026-01-05", "us")
 TRUTH = {
@@ -205,7 +205,13 @@ def test_only_an_exact_value_has_an_interval_without_width(n_rows, is_exact):
         columns, chunks, decision=0.5, bands=estimator.reference_.delays.bands
     )
     laid = lay_out(tables, check_chunk("D", has_timestamp=True), None)
-    found = take_stock(estimator, laid.columns, laid.chunks, None, others=laid.evidence)
+    scored = ScoredRows(
+        estimator=estimator,
+        columns=laid.columns,
+        chunks=laid.chunks,
+        others=laid.evidence,
+    )
+    found = take_stock(scored, None)
     said = performance_of(estimator, found).to_frame().set_index("metric")
     for name in ("roc_auc", "average_precision"):
         row, truth = said.loc[name], TRUTH[name](rows["y_true"], rows["y_pred_proba"])

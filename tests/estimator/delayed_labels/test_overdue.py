@@ -6,7 +6,8 @@ import pytest
 from numpy.testing import assert_allclose
 
 from estimator import Monitor, PerformanceEstimator
-from estimator.delayed_labels.overdue import LabelCalendar, last_usual_delivery
+from estimator.delayed_labels.label_hours import add_hours, count_by_hour
+from estimator.delayed_labels.overdue import LabelCalendar, usual_deliveries
 from estimator.delayed_labels.reference_delays import longest_pause, measure_dispersion
 
 DAY = pd.Timedelta(days=1)
@@ -200,6 +201,10 @@ def test_what_is_known_of_the_feed_is_saved(tmp_path):
     assert delays.dispersion == monitor.estimator.reference_.delays.dispersion
 
 
+def calendar_of(time, as_of):
+    return LabelCalendar(as_of=as_of, hours=count_by_hour(time))
+
+
 def test_the_last_usual_delivery():
     rng = np.random.default_rng(0)
     seconds = np.sort(rng.uniform(0, 30, 3_000)) * 86_400
@@ -208,16 +213,36 @@ def test_the_last_usual_delivery():
     for n_stray in (0, 3, 20):
         stray = np.linspace(40, 79, n_stray) * day
         time = np.append(usual, stray.astype(np.int64))
-        found = last_usual_delivery(LabelCalendar(as_of=80 * day, time=time))
-        assert abs(found - usual.max()) <= 80 * day / 1_024
-        counted = LabelCalendar(
-            as_of=80 * day, time=rng.permutation(time), count=np.ones(time.size)
-        )
-        assert last_usual_delivery(counted) == found
-    healthy = LabelCalendar(as_of=30 * day, time=usual)
-    assert last_usual_delivery(healthy) == usual.max()
-    nothing = LabelCalendar(as_of=1, time=np.empty(0, dtype=np.int64))
-    assert last_usual_delivery(nothing) is None
+        found = usual_deliveries(calendar_of(rng.permutation(time), 80 * day))
+        assert abs(found[0] - usual.max()) <= 80 * day / 1_024
+        assert found[-1] == time.max()
+    healthy = calendar_of(usual, 30 * day)
+    assert usual_deliveries(healthy) == [usual.max()]
+    assert usual_deliveries(calendar_of(usual[:0], 1)) == []
+
+
+def naive_hours(time):
+    """Return the last arrival of each hour, and the arrivals in it."""
+    found = pd.Series(time).groupby(time // 3_600_000_000).agg(["max", "size"])
+    return found["max"].tolist(), found["size"].tolist()
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 500])
+def test_labels_are_counted_by_the_hour(n):
+    rng = np.random.default_rng(n)
+    time = rng.integers(-(10**12), 10**12, n)
+    some = rng.random(n) < 0.5
+    hours = count_by_hour(time)
+    assert (hours.time.tolist(), hours.count.tolist()) == naive_hours(time)
+    # Labels of some chunks are replaced by more labels of the same chunks.
+    more = rng.integers(-(10**12), 10**12, n // 2)
+    every = np.append(time, more)
+    changed = add_hours(
+        hours, count_by_hour(np.append(time[some], more)), count_by_hour(time[some])
+    )
+    assert (changed.time.tolist(), changed.count.tolist()) == naive_hours(every)
+    until = hours.until(0)
+    assert until.count.sum() == pytest.approx((time <= 0).sum(), abs=n / 500)
 
 
 @pytest.mark.parametrize("n_hours", [0, 1, 2, 30])
@@ -229,12 +254,93 @@ def test_the_pause_of_counted_hours_is_that_of_their_labels(n_hours):
         usual = rng.choice(200, n_hours, replace=False)
         stray = 200 + np.cumsum(rng.integers(10, 200, n_hours // 3))
         time = np.append(usual, stray).astype(np.int64) * hour
-        count = np.append(rng.integers(0, 50, n_hours), np.ones(n_hours // 3))
-        order = rng.permutation(time.size)
-        time, count = time[order], count[order].astype(np.float64)
-        hours = LabelCalendar(as_of=10**4 * hour, time=time, count=count)
+        count = np.append(rng.integers(1, 50, n_hours), np.ones(n_hours // 3))
         labels = np.repeat(time, count.astype(np.int64))
-        assert hours.pause == LabelCalendar(as_of=10**4 * hour, time=labels).pause
+        found = calendar_of(rng.permutation(labels), 10**4 * hour).pause_until(None)
+        assert found == longest_pause(labels)
+
+
+def test_a_feed_that_died_long_ago_is_found_and_one_outage_is_forgotten():
+    day = 86_400_000_000
+    daily = np.repeat(np.arange(400), 50) * day
+    died, now = daily[daily < 300 * day], 400 * day
+    burst = np.repeat(350, 20)  # enough to pass for a delivery, but the last of all
+    for stray in ([], [395], [250, 310, 350, 380, 399], burst):
+        time = np.append(died, np.array(stray, dtype=np.int64) * day)
+        assert usual_deliveries(calendar_of(time, now))[0] == 299 * day
+    # One tenth as many for a year, and then none for two months but for a stray one.
+    fewer = [daily, np.repeat(np.arange(400, 765), 5) * day, [820 * day]]
+    found = usual_deliveries(calendar_of(np.concatenate(fewer), 825 * day))
+    assert 764 * day in found
+    outage = daily[(daily < 100 * day) | (daily >= 130 * day)]
+    calendar = calendar_of(outage, now)
+    assert calendar.pause_until(160 * day) == 31 * 86_400.0
+    assert calendar.pause_until(399 * day) == 86_400.0
+
+
+def test_a_monitor_knows_of_a_feed_that_died_long_ago():
+    """One stray label after more than three months makes no feed."""
+    monitor, production = deliver()
+    died = START + 45 * DAY
+    monitor.add_labels(production.loc[production["labeled_at"] < died, LABELS])
+    later = world(START + N_DAYS * DAY, 90, 60, 2 * 10**6)
+    monitor.add_predictions(later.drop(columns=["y_true", "labeled_at"]))
+    before = monitor.performance()
+    told = monitor.label_arrival()["overdue"].sum()
+    assert told > 5_000
+    stray = later.tail(300).head(1).assign(labeled_at=later["time"].max() - DAY)
+    monitor.add_labels(stray[LABELS])
+    after = monitor.performance()
+    assert monitor.label_arrival()["overdue"].sum() == pytest.approx(told, rel=0.02)
+    analysis = after.period == "analysis"
+    half = 0.5 * (before.upper - before.lower)[analysis]
+    moved = np.abs(after.value - before.value)[analysis]
+    assert (moved <= 0.25 * half + 1e-4).all()
+
+
+def test_one_outage_long_ago_hides_no_dead_feed():
+    """A pause of 30 days is usual for as long as it is one of the last three months."""
+    reference = world(START - 98 * DAY, 98, 60, 0, at_once, seed=1)
+    estimator = PerformanceEstimator(
+        chunk="W", timestamp="time", labeled_at="labeled_at", metrics=["accuracy"]
+    ).fit(reference)
+    production = world(START, 240, 20, 10**6, at_once)
+    came = production["labeled_at"]
+    begin = START + 20 * DAY
+    came = came.mask(came.between(begin, begin + 30 * DAY), begin + 30 * DAY)
+    production["labeled_at"] = came
+    died = START + 220 * DAY
+    monitor = Monitor(estimator, row_id="id")
+    monitor.add_predictions(production.drop(columns=["y_true", "labeled_at"]))
+    monitor.add_labels(production.loc[came < died, LABELS])
+    assert monitor.label_arrival(as_of=died + DAY)["overdue"].sum() == 0
+    assert monitor.label_arrival()["overdue"].sum() > 300
+    # The hours that are kept are those of all labels, whenever and however they came.
+    hours = monitor.ledger.hours
+    expected = naive_hours(came[came < died].astype("M8[us]").astype("i8").to_numpy())
+    assert (hours.time.tolist(), hours.count.tolist()) == expected
+
+
+def test_a_retraining_does_not_hide_a_dead_feed():
+    """Stray labels of the old model's rows are few for both models together."""
+    died, retrained = START + 58 * DAY, START + 56 * DAY
+    told = []
+    for again in (False, True):
+        monitor, production = deliver()
+        if again:
+            monitor.rebase(monitor.estimator, f"{retrained:%Y-%m-%d}")
+        came = production["labeled_at"]
+        monitor.add_labels(production.loc[came < died, LABELS])
+        stray = production[(came > died) & (came < START + N_DAYS * DAY)]
+        stray = stray[stray["time"] < retrained].iloc[::2]
+        monitor.add_labels(stray[LABELS])
+        told.append(monitor.label_arrival())
+        assert len(stray) > 100
+    plain, rebased = told
+    new = plain["chunk"] >= f"{retrained:%Y-%m-%d}"
+    assert (plain.loc[new, "overdue"] > 100).all()
+    assert rebased["chunk"].tolist() == plain["chunk"].tolist()
+    assert_allclose(rebased["overdue"], plain["overdue"], rtol=0.1, atol=5)
 
 
 def test_chunks_that_differ_by_chance_have_no_dispersion():

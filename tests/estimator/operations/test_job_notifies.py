@@ -17,6 +17,7 @@ from estimator.operations.exit_codes import (
     CRASHED,
     LOCKED,
     NOTHING_NEW,
+    RAN,
     WARNING,
 )
 from estimator.operations.overview import load_overview
@@ -271,6 +272,91 @@ def test_a_dead_feed_moves_no_value_of_the_job(calm, tmp_path):
     half = 0.5 * (before.upper - before.lower)
     moved = np.abs(after.performance.value - before.value)
     assert (moved <= 0.25 * half + 1e-4).all()
+
+
+def add_labels(world, chosen, name="labels"):
+    labels = world.rows.loc[chosen, ["id", "y_true", "labeled_at"]]
+    labels.to_parquet(world.folder / "labels" / f"{name}.parquet")
+
+
+def test_labels_and_predictions_that_both_stop_are_told(calm, hook, caplog):
+    """Nothing is touched then: all that moves on is the date of the run."""
+    last = 6
+    for day in range(last):
+        calm.arrive(day)
+    codes = [calm.run(until=calm.moment(day)) for day in range(last, calm.n_days + 1)]
+    assert calm.run(until=calm.moment(calm.n_days)) == NOTHING_NEW
+    (text,) = texts(hook)
+    assert "no labels since 2026-01-10" in text
+    assert codes.count(RAN) == 2  # the first, and when it was seen
+    assert "no labels since 2026-01-10" in caplog.text
+    due = calm.rows["labeled_at"] < calm.end()
+    due &= calm.rows["time"] < calm.moment(last)
+    missing = int((due & (calm.rows["labeled_at"] >= calm.moment(last))).sum())
+    overview = load_overview_of(calm)
+    assert overview.overdue.missing == pytest.approx(missing, rel=0.1)
+    assert overview.as_of < calm.moment(last + 1)  # the results know of nothing later
+
+
+def test_no_all_clear_while_nobody_can_know(calm, hook):
+    died = START + pd.Timedelta(days=5)
+    calm.arrive_all()
+    for file in (calm.folder / "labels").glob("*.parquet"):
+        file.unlink()
+    add_labels(calm, calm.rows["labeled_at"] < died)
+    calm.run()
+    assert "no labels since" in texts(hook)[0]
+    text = calm.path.read_text()
+    calm.path.write_text(text.replace('labeled_at = "labeled_at"\n', ""))
+    calm.run()
+    assert load_overview_of(calm).overdue is None
+    assert len(hook.received) == 1
+
+
+def test_the_job_forgets_an_outage_and_remembers_a_dead_feed(tmp_path):
+    world = World(tmp_path / "long", n_days=260, per_day=12)
+    came = world.rows["labeled_at"]
+    begin, end = world.moment(10), world.moment(40)
+    world.rows["labeled_at"] = came.mask(came.between(begin, end), end)
+    frame = world.rows.drop(columns=["y_true", "labeled_at"])
+    frame.to_parquet(world.folder / "predictions" / "all.parquet")
+    died = world.moment(150)
+    usual = world.rows["labeled_at"] < died
+    add_labels(world, usual)
+    world.run(until=died + pd.Timedelta(days=1))
+    assert load_overview_of(world).overdue is None
+    world.run(until=died + pd.Timedelta(days=20))
+    assert load_overview_of(world).overdue.missing > 100
+    stray = world.rows["labeled_at"].between(world.moment(250), world.moment(251))
+    add_labels(world, stray & (stray.cumsum() == 1), "stray")
+    world.run()
+    overdue = load_overview_of(world).overdue
+    assert pd.Timestamp(overdue.since, unit="us") < died
+    assert 1 <= overdue.n_since < 10  # the last usual day may not be told exactly
+    assert overdue.missing == pytest.approx((~usual).sum(), rel=0.1)
+
+
+def test_a_retraining_hides_no_dead_feed_from_the_job(tmp_path):
+    """Stray labels of the old model's rows are few for both models together."""
+    told = []
+    for retrained in ("", '[[models.credit.retrained]]\nfrom_chunk = "2026-01-24"\n'):
+        world = World(tmp_path / f"world{len(told)}", n_days=24)
+        if retrained:
+            text = f'{world.path.read_text()}\n{retrained}reference = "reference.csv"\n'
+            world.path.write_text(text)
+        world.rows.drop(columns=["y_true", "labeled_at"]).to_parquet(
+            world.folder / "predictions" / "all.parquet"
+        )
+        came, died = world.rows["labeled_at"], world.moment(20)
+        stray = came.between(died, world.end())
+        stray &= world.rows["time"] < world.moment(19)
+        add_labels(world, (came < died) | (stray & (stray.cumsum() % 3 > 0)))
+        world.run()
+        told.append(load_overview_of(world).overdue)
+    plain, both = told
+    assert plain.n_since > 50
+    assert both.missing == pytest.approx(plain.missing, rel=0.1)
+    assert (both.since, both.n_since) == (plain.since, plain.n_since)
 
 
 def test_alerts_failures_and_the_address_of_the_pages(world, hook):
