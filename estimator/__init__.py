@@ -12,7 +12,8 @@ if TYPE_CHECKING:
         Announcements,
         follow_degradation,
     )
-    from estimator.degradation.verdict import Degradation, classify_degradation
+    from estimator.degradation.classification import classify_degradation
+    from estimator.degradation.verdict import Degradation
     from estimator.monitor import Monitor
     from estimator.performance_estimator import PerformanceEstimator
     from estimator.results import Performance
@@ -42,7 +43,7 @@ _HOMES = {
     "Performance": "estimator.results",
     "PerformanceEstimator": "estimator.performance_estimator",
     "anytime_alarm": "estimator.degradation.alarm",
-    "classify_degradation": "estimator.degradation.verdict",
+    "classify_degradation": "estimator.degradation.classification",
     "follow_degradation": "estimator.degradation.announcements",
 }
 

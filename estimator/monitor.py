@@ -25,7 +25,7 @@ from estimator.degradation.announcements import (
     from_json,
     to_json,
 )
-from estimator.degradation.per_metric import check_names, judge_performance
+from estimator.degradation.per_metric import judge_series
 from estimator.degradation.series import plain
 from estimator.degradation.verdict import Degradation
 from estimator.delayed_labels.adding_labels import AddedLabels, add_labels
@@ -64,6 +64,7 @@ from estimator.monitoring import (
 from estimator.parameters import same_value
 from estimator.performance_estimator import PerformanceEstimator
 from estimator.reference import Reference
+from estimator.result_names import check_names
 from estimator.results import Performance
 from estimator.segment_calibration import segment_rows
 from estimator.unlabelled import adapt_scores, features_of
@@ -392,9 +393,8 @@ class Monitor:
             known = self._take_stock(self._moment(as_of, "as_of"), None)
             performance = self._performance_of(known)
             check_names(performance, metrics, segment)
-            verdicts = judge_performance(
-                performance,
-                segment=segment,
+            verdicts = judge_series(
+                performance.metric_series(segment=segment)[segment],
                 since=self._epochs[-1].from_chunk,
                 attribution=_joined(
                     [attribution_of(epoch.estimator, own) for epoch, own in known]

@@ -5,7 +5,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from estimator.results import Performance
+from estimator.metric_series import ChunkColumns
 
 # Share of the usual span (or number of rows) from which a chunk counts as complete. Six
 # of a week's seven days are 0.86, a February among months is 0.90: between the two.
@@ -14,7 +14,7 @@ COMPLETE: Final = 0.88
 _SAME_SIZE: Final = 0.02
 
 
-def unfinished_chunk(performance: Performance) -> str | int | None:
+def unfinished_chunk(performance: ChunkColumns) -> str | int | None:
     """Return the label of the last analysis chunk if its rows are still coming.
 
     A chunk by time has but begun if its rows span less than 88 % of what chunks usually
@@ -24,7 +24,7 @@ def unfinished_chunk(performance: Performance) -> str | int | None:
     Parameters
     ----------
     performance : Performance
-        Of all rows together, and perhaps of segments.
+        Its chunks of all rows together, and perhaps of segments.
 
     Returns
     -------
@@ -48,7 +48,7 @@ def unfinished_chunk(performance: Performance) -> str | int | None:
     return label if size[last] < COMPLETE * usual else None
 
 
-def newest_chunk(performance: Performance) -> str | int | None:
+def newest_chunk(performance: ChunkColumns) -> str | int | None:
     """Return the label of the newest complete analysis chunk.
 
     Where the only chunk has but begun, it is that one; None if there is none at all.
@@ -56,7 +56,7 @@ def newest_chunk(performance: Performance) -> str | int | None:
     Parameters
     ----------
     performance : Performance
-        Of all rows together, and perhaps of segments.
+        Its chunks of all rows together, and perhaps of segments.
 
     Examples
     --------
@@ -80,7 +80,7 @@ def newest_chunk(performance: Performance) -> str | int | None:
     return label
 
 
-def newest_rows(performance: Performance) -> NDArray[np.int64]:
+def newest_rows(performance: ChunkColumns) -> NDArray[np.int64]:
     """Return where the newest complete chunk stands in a result, by segment.
 
     Segments that have no rows in it are left out; all rows together come first.
@@ -89,7 +89,7 @@ def newest_rows(performance: Performance) -> NDArray[np.int64]:
     return np.flatnonzero(here & (performance.chunk == newest_chunk(performance)))
 
 
-def _overall(performance: Performance) -> NDArray[np.int64]:
+def _overall(performance: ChunkColumns) -> NDArray[np.int64]:
     """Return the chunks of all rows together that have any.
 
     Where a filter has taken them away, those of the first segment.

@@ -13,7 +13,8 @@ from estimator.column_names import column_names
 from estimator.delayed_labels.arrivals import N_AGES, N_BANDS
 from estimator.label_free.shift_adaptive import ShiftAdapter
 from estimator.reference import Reference
-from estimator.results import METRIC_COLUMNS, Performance
+from estimator.result_tables import METRIC_COLUMNS
+from estimator.results import Performance
 from estimator.segment_calibration import SegmentCalibration
 from estimator.soft_labels import ErrorCells
 

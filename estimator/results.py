@@ -10,8 +10,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from calibration._validation import nearest_name
-from estimator._datetimes import iso_format
+from estimator.metric_series import MetricSeries, Overlay
+from estimator.result_names import check_names, selected_names
+from estimator.result_series import cut_series
+from estimator.result_tables import plain_chunks, tidy_frame
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,22 +24,6 @@ Floats = NDArray[np.float64]
 Objects = NDArray[np.object_]
 
 PERIODS = ("reference", "analysis")
-KEY_COLUMNS = ("segment", "period", "chunk", "start", "end")
-METRIC_COLUMNS = (
-    "value",
-    "lower",
-    "upper",
-    "expected_lower",
-    "expected_upper",
-    "standard_error",
-    "estimated",
-    "realized",
-    "lower_threshold",
-    "upper_threshold",
-    "breach_probability",
-    "alert",
-    "note",
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -110,12 +96,19 @@ class Performance:
     note: Objects
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            column = getattr(self, field.name)
-            if isinstance(column, np.ndarray):
-                view = column.view()  # the arrays are ours: lock, do not copy
-                view.flags.writeable = False
-                object.__setattr__(self, field.name, view)
+        for name, column in self._arrays().items():
+            view = column.view()  # the arrays are ours: lock, do not copy
+            view.flags.writeable = False
+            object.__setattr__(self, name, view)
+
+    def _arrays(self) -> dict[str, NDArray[Any]]:
+        """Return the columns by name."""
+        columns = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {
+            name: column
+            for name, column in columns.items()
+            if isinstance(column, np.ndarray)
+        }
 
     def __len__(self) -> int:
         return self.segment.size
@@ -137,7 +130,9 @@ class Performance:
     def _repr_html_(self) -> str:
         from estimator.presentation.html import performance_html  # needed only there
 
-        return performance_html(self)
+        in_analysis = self.period[self.segment == self._segment_or_first(None)]
+        verdicts = self.degradation() if (in_analysis == "analysis").any() else {}
+        return performance_html(self, self._overlays(verdicts, None))
 
     @property
     def segments(self) -> tuple[str, ...]:
@@ -188,20 +183,63 @@ class Performance:
         >>> estimates.filter(metric="accuracy", period="analysis")
         <Performance of accuracy: 0 reference + 4 analysis chunks, 0 alerts>
         """
-        metrics = _selected("metric", metric, self.metrics)
-        rows = np.isin(self.segment, _selected("segment", segment, self.segments))
-        rows &= np.isin(self.period, _selected("period", period, PERIODS))
+        metrics = selected_names("metric", metric, self.metrics)
+        rows = np.isin(self.segment, selected_names("segment", segment, self.segments))
+        rows &= np.isin(self.period, selected_names("period", period, PERIODS))
         columns = [self.metrics.index(name) for name in metrics]
-        arrays = {
-            field.name: getattr(self, field.name)
-            for field in fields(self)
-            if isinstance(getattr(self, field.name), np.ndarray)
-        }
         kept: dict[str, Any] = {
             name: array[rows] if array.ndim == 1 else array[rows][:, columns]
-            for name, array in arrays.items()
+            for name, array in self._arrays().items()
         }
         return replace(self, metrics=metrics, **kept)
+
+    def metric_series(
+        self,
+        metric: str | Sequence[str] | None = None,
+        *,
+        segment: str | Sequence[str] | None = None,
+    ) -> dict[str, dict[str, MetricSeries]]:
+        """Return each metric of each segment as one series over the chunks.
+
+        Parameters
+        ----------
+        metric : str or sequence of str, default=all
+            Metrics to return, in the order given.
+        segment : str or sequence of str, default=all
+            Segments to return, as in the column of that name; "" is all rows.
+
+        Returns
+        -------
+        dict of str to dict of str to MetricSeries
+            By segment, then by metric.
+
+        Raises
+        ------
+        TypeError
+            If an argument is no name and no sequence of names.
+        ValueError
+            If a name is not in the result, comes twice, or none is given.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from estimator import PerformanceEstimator
+        >>> frame = pd.DataFrame({"y_pred_proba": [0.2, 0.4, 0.6, 0.8] * 500})
+        >>> frame["y_true"] = frame.index % 3 == 0
+        >>> estimates = PerformanceEstimator(chunk=500).fit(frame).estimate(frame)
+        >>> estimates.metric_series("accuracy", segment="")[""]["accuracy"]
+        <MetricSeries of accuracy: 4 reference + 4 analysis chunks>
+        """
+        metrics = selected_names("metric", metric, self.metrics)
+        segments = selected_names("segment", segment, self.segments)
+        return cut_series(
+            self._arrays(),
+            self.metrics,
+            metrics,
+            segments,
+            level=self.level,
+            timezone=self.timezone,
+        )
 
     def to_frame(self, *, timezone: str | EllipsisType | None = ...) -> pd.DataFrame:
         """Return a tidy frame: one row per chunk and metric (and segment).
@@ -223,28 +261,7 @@ class Performance:
         ValueError
             If ``timezone`` is a name and the data's times have no zone.
         """
-        k = len(self.metrics)
-        columns: dict[str, Any] = {
-            name: _repeat(getattr(self, name), k) for name in KEY_COLUMNS
-        }
-        if isinstance(timezone, str) and self.timezone is None:
-            msg = (
-                "`timezone` must be left out or None where the data's times have no "
-                f"zone, got {timezone!r}. Give the timestamps a zone before `fit`."
-            )
-            raise ValueError(msg)
-        if self.timezone is not None:
-            zone = timezone if isinstance(timezone, str) else self.timezone
-            for name in ("start", "end"):
-                utc = pd.DatetimeIndex(columns[name]).tz_localize("UTC")
-                times = utc.tz_convert(zone)
-                columns[name] = times.tz_localize(None) if timezone is None else times
-        columns["metric"] = list(self.metrics) * len(self)
-        columns["n_rows"] = np.repeat(self.n_rows, k)
-        columns["n_labels"] = np.repeat(self.n_labels, k)
-        for name in METRIC_COLUMNS:
-            columns[name] = getattr(self, name).ravel()
-        return pd.DataFrame(columns)
+        return tidy_frame(self._arrays(), self.metrics, self.timezone, timezone)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the result as plain types, ready for ``json.dumps``.
@@ -275,43 +292,12 @@ class Performance:
         >>> chunk["period"], chunk["chunk"], chunk["metrics"]["accuracy"]["realized"]
         ('analysis', 3, 0.502)
         """
-        start, end = self._plain_times("start"), self._plain_times("end")
-        columns = {
-            name: _plain_numbers(getattr(self, name))
-            if getattr(self, name).dtype.kind == "f"
-            else getattr(self, name).tolist()
-            for name in METRIC_COLUMNS
-        }
-        chunks = [
-            {
-                "segment": self.segment[i],
-                "period": self.period[i],
-                "chunk": label,
-                "start": start[i],
-                "end": end[i],
-                "n_rows": int(self.n_rows[i]),
-                "n_labels": int(self.n_labels[i]),
-                "metrics": {
-                    metric: {name: column[i][k] for name, column in columns.items()}
-                    for k, metric in enumerate(self.metrics)
-                },
-            }
-            for i, label in enumerate(_repeat(self.chunk, 1).tolist())
-        ]
         return {
             "metrics": list(self.metrics),
             "level": float(self.level),
             "timezone": self.timezone,
-            "chunks": chunks,
+            "chunks": plain_chunks(self._arrays(), self.metrics, self.timezone),
         }
-
-    def _plain_times(self, name: str) -> list[Any]:
-        times = getattr(self, name)
-        if times.dtype.kind != "M":
-            return list(times.tolist())
-        texts = iso_format(times, self.timezone, "us")
-        missing = np.isnat(times).tolist()
-        return [None if m else t for t, m in zip(texts, missing, strict=True)]
 
     def to_html(
         self, path: str | os.PathLike[str], *, title: str = "Performance"
@@ -336,9 +322,26 @@ class Performance:
         OSError
             If the file cannot be written.
         """
-        from estimator.presentation.report import write_report  # it draws this
+        from estimator.presentation.report import Report, write_report  # only here
 
-        write_report(self, path, title=title)
+        if not self.segments:
+            msg = (
+                "A page needs at least one chunk, but the result has none. Filter "
+                "less, or estimate first."
+            )
+            raise ValueError(msg)
+        shown, first = self, self.segments[0]
+        if first:  # a page is about all rows: the first segment stands in their place
+            overall = np.where(self.segment == first, "", self.segment)
+            shown, title = replace(self, segment=overall), f"{title}: {first}"
+        judged = (shown.period == "analysis").any()
+        verdicts = {
+            segment: shown.degradation(segment=segment)
+            for segment in shown.segments
+            if judged
+        }
+        report = Report(title=title, performance=shown, verdicts=verdicts, as_of=None)
+        write_report(report, path)
 
     def degradation(
         self,
@@ -367,13 +370,24 @@ class Performance:
         ValueError
             If a metric or the segment is not in the result.
         """
-        from estimator.degradation.per_metric import judge_performance  # needs this
+        from estimator.degradation.per_metric import judge_series  # slow to import
 
         segment = self._segment_or_first(segment)
-        return judge_performance(self, metrics, segment=segment)
+        names = check_names(self, metrics, segment)
+        series = self.metric_series(segment=segment)[segment]
+        return judge_series({name: series[name] for name in names})
 
     def _segment_or_first(self, segment: str | None) -> str:
         return next(iter(self.segments), "") if segment is None else segment
+
+    def _overlays(
+        self, verdicts: "Mapping[str, Degradation]", segment: str | None
+    ) -> dict[str, Overlay]:
+        """Return what verdicts draw over the series of a segment, by metric."""
+        from estimator.degradation.verdict import overlay_of  # slow to import
+
+        n_rows = self.n_rows[self.segment == self._segment_or_first(segment)]
+        return {name: overlay_of(verdicts[name], n_rows) for name in verdicts}
 
     @overload
     def plot(
@@ -433,55 +447,15 @@ class Performance:
         Axes or ndarray of Axes
             What was drawn on: Axes for one metric, an array of them for several.
         """
-        from estimator.presentation.plots import plot_performance  # stays optional
+        from estimator.presentation.plots import plot_series  # matplotlib is optional
 
         segment = self._segment_or_first(segment)
-        return plot_performance(self, metrics, segment=segment, verdict=verdict, ax=ax)
-
-
-def _selected(
-    argument: str, names: str | Sequence[str] | None, existing: tuple[str, ...]
-) -> tuple[str, ...]:
-    """Return the names asked for, all by default, if they exist."""
-    if names is None:
-        return existing
-    if isinstance(names, str):
-        names = (names,)
-    if not isinstance(names, Sequence | np.ndarray | pd.Index):
-        msg = (
-            f"`{argument}` must be a name or a sequence of names, got "
-            f"{type(names).__name__}. Pass a name or a list of them."
-        )
-        raise TypeError(msg)
-    chosen = tuple(names)
-    shown = ", ".join(map(repr, existing[:10]))
-    if not chosen:
-        msg = f"`{argument}` must have at least one name out of {shown}, got none."
-        raise ValueError(msg)
-    for i, name in enumerate(chosen):
-        if name not in existing:
-            msg = (
-                f"`{argument}` must be among {shown}, got {name!r}."
-                f"{nearest_name(name, existing)}"
-            )
-            raise ValueError(msg)
-        if name in chosen[:i]:
-            msg = f"`{argument}` must name each once, but {name!r} comes twice."
-            raise ValueError(msg)
-    return chosen
-
-
-def _plain_numbers(values: Floats) -> list[list[float | None]]:
-    """Return rows of floats; what is not finite becomes None, for JSON has no word."""
-    plain = values.astype(object)
-    plain[~np.isfinite(values)] = None
-    rows: list[list[float | None]] = plain.tolist()
-    return rows
-
-
-def _repeat(column: NDArray[Any], k: int) -> Any:
-    """Repeat each element ``k`` times; chunk numbers come out as integers."""
-    repeated = np.repeat(column, k)
-    if column.dtype == object and set(map(type, column.tolist())) == {int}:
-        return repeated.astype(np.int64)
-    return repeated
+        names = check_names(self, metrics, segment)
+        verdicts: Mapping[str, Degradation] = {}
+        if verdict is True:
+            verdicts = self.degradation(names, segment=segment)
+        elif verdict is not False:
+            verdicts = {name: verdict[name] for name in names if name in verdict}
+        series = self.metric_series(segment=segment)[segment]
+        overlays = self._overlays(verdicts, segment)
+        return plot_series([series[name] for name in names], overlays, ax=ax)

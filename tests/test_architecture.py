@@ -27,10 +27,21 @@ LAYERS = [
     "estimator.soft_labels",
     "estimator.calibration_shift",
     "estimator.segment_calibration",
-    "estimator.results",
+    "estimator.metric_series",
     "estimator.newest",
-    "estimator.label_free",
+    "estimator.presentation.panel",
+    "estimator.presentation.formats",
+    "estimator.presentation.ticks",
+    "estimator.presentation.svg",
+    "estimator.presentation.html",
+    "estimator.presentation.plots",
     "estimator.degradation",
+    "estimator.presentation",
+    "estimator.result_names",
+    "estimator.result_series",
+    "estimator.result_tables",
+    "estimator.results",
+    "estimator.label_free",
     "estimator.assembly",
     "estimator.delayed_labels",
     "estimator.common_mistakes",
@@ -42,7 +53,6 @@ LAYERS = [
     "estimator.performance_estimator",
     "estimator.monitoring",
     "estimator.monitor",
-    "estimator.presentation",
     "estimator.simulation",
     "estimator.operations",
 ]
@@ -64,6 +74,21 @@ def module_of(source):
     return ".".join(source.with_suffix("").parts).removesuffix(".__init__")
 
 
+MODULES = {module_of(source): source for source in SOURCES}
+
+
+def imports_of(module):
+    """Return what a module imports of ours: lazily and for types alone, too."""
+    imported = set()
+    for node in ast.walk(ast.parse((ROOT / MODULES[module]).read_text())):
+        if isinstance(node, ast.ImportFrom):
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+            imported.update({node.module, *names})
+        elif isinstance(node, ast.Import):
+            imported.update(alias.name for alias in node.names)
+    return {name for name in imported & MODULES.keys() if name not in FACADES}
+
+
 @pytest.mark.parametrize("source", SOURCES, ids=str)
 def test_imports_point_down(source):
     module = module_of(source)
@@ -71,15 +96,23 @@ def test_imports_point_down(source):
         return
     here = layer_of(module)
     assert here is not None, f"{module} has no place in LAYERS: give it one"
-    tree = ast.parse((ROOT / source).read_text())
-    for node in tree.body:  # module level: a lazy import inside a function is allowed
-        if isinstance(node, ast.ImportFrom):
-            target = layer_of(node.module)
-            assert target is None or target <= here, f"{source} imports {node.module}"
+    for name in imports_of(module):
+        target = layer_of(name)
+        assert target is None or target <= here, f"{source} imports {name}"
+
+
+def test_no_module_is_imported_by_what_it_imports():
+    """Whoever changes a module of a circle must know all others of it."""
+    waiting = {name: imports_of(name) for name in MODULES if name not in FACADES}
+    while leaves := [name for name, imports in waiting.items() if not imports]:
+        for name in leaves:
+            del waiting[name]
+        waiting = {name: imports - set(leaves) for name, imports in waiting.items()}
+    assert not waiting, f"circles of imports, and what needs them: {sorted(waiting)}"
 
 
 def test_calibration_never_imports_estimator():
-    for source in (ROOT / "calibration").rglob("*.py"):
-        for node in ast.walk(ast.parse(source.read_text())):
-            if isinstance(node, ast.ImportFrom):
-                assert not node.module.startswith("estimator"), source
+    for module in MODULES:
+        if module.startswith("calibration"):
+            names = [name for name in imports_of(module) if "estimator" in name]
+            assert not names, f"{module} imports {names}"

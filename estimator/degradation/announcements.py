@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from estimator.degradation.classification import classify_degradation
 from estimator.degradation.series import plain, read_series
-from estimator.degradation.verdict import Degradation, Kind, classify_degradation
+from estimator.degradation.verdict import Degradation, Kind
 
 AGREEING = 2  # verdicts in a row, before a kind is announced
 

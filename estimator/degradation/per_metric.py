@@ -1,6 +1,6 @@
-"""Verdicts on the metrics of a `Performance`."""
+"""Verdicts on the metrics of one segment."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -8,25 +8,19 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from calibration._validation import nearest_name
 from estimator._datetimes import wall_clock
 from estimator.degradation.cause import with_cause
-from estimator.degradation.verdict import (
-    Degradation,
-    classify_degradation,
-    label_chunks,
-)
-from estimator.metrics import BUSINESS_VALUE, METRIC_SYNONYMS, METRICS
-from estimator.results import Performance
+from estimator.degradation.classification import classify_degradation
+from estimator.degradation.verdict import Degradation, label_chunks
+from estimator.metric_series import MetricSeries
+from estimator.metrics import BUSINESS_VALUE, METRICS
 
 Floats = NDArray[np.float64]
 
 
-def judge_performance(
-    performance: Performance,
-    metrics: str | Sequence[str] | None = None,
+def judge_series(
+    series: Mapping[str, MetricSeries],
     *,
-    segment: str = "",
     since: str | int | None = None,
     attribution: pd.DataFrame | None = None,
 ) -> dict[str, Degradation]:
@@ -36,13 +30,10 @@ def judge_performance(
 
     Parameters
     ----------
-    performance : Performance
-        Reference and analysis.
-    metrics : str or sequence of str, default=all
-    segment : str, default=""
-        As in the column of that name; "" is all rows.
+    series : mapping of str to MetricSeries
+        Reference and analysis of one segment, by metric.
     since : str or int, optional
-        First analysis chunk to count.
+        Label of the first analysis chunk to count.
     attribution : DataFrame, optional
         As `Monitor.attribution` gives it: then the verdict names a cause.
 
@@ -51,98 +42,59 @@ def judge_performance(
     dict of str to Degradation
         By metric. Counts have no good direction and are left out, like metrics that no
         chunk has a value of.
-
-    Raises
-    ------
-    ValueError
-        If a metric or the segment is not in the result.
     """
-    names = check_names(performance, metrics, segment)
-    of = performance.segment == segment
-    reference = performance.period == "reference"
-    if since is not None:
-        later = [
-            r or label >= since
-            for r, label in zip(reference, performance.chunk, strict=True)
-        ]
-        of = of & np.array(later)
-    rows = np.flatnonzero(of)
-    n_reference = int(reference[rows].sum())
-    times = _times(performance, rows)
-    found = {}
-    for name in names:
-        k = performance.metrics.index(name)
+    verdicts: dict[str, Degradation] = {}
+    for name, whole in series.items():
         registered = METRICS.get(name)
         higher = True if registered is None else registered.higher_is_better
         if higher is None:
             continue
-        scale = np.ones(rows.size)
-        if name == BUSINESS_VALUE:
-            scale = np.maximum(performance.n_rows[rows], 1).astype(np.float64)
-        value = performance.value[rows, k] / scale
-        error = performance.standard_error[rows, k] / scale
-        shared = _typical(
-            performance.calibration_error[rows, k][n_reference:] / scale[n_reference:]
-        )
-        usable = np.isfinite(value) & np.isfinite(error)
-        if not usable.any():
-            continue
-        verdict = classify_degradation(
-            value,
-            error,
-            n_reference=n_reference,
-            times=times,
-            higher_is_better=higher,
-            shared_error=shared,
-        )
-        verdict = label_chunks(verdict, performance.chunk[rows].tolist())
-        verdict = replace(
-            verdict, metric=name if scale.max() == 1.0 else f"{name} per row"
-        )
-        if attribution is not None:
-            own = attribution[
-                (attribution["segment"] == segment) & (attribution["metric"] == name)
-            ]
-            if name == BUSINESS_VALUE:
-                own = _per_row(own)
-            verdict = with_cause(verdict, own, shared)
-        found[name] = verdict
-    return found
+        verdict = _judge(whole.since(since), attribution, higher_is_better=higher)
+        if verdict is not None:
+            verdicts[name] = verdict
+    return verdicts
 
 
-def check_names(
-    performance: Performance, metrics: str | Sequence[str] | None, segment: str
-) -> tuple[str, ...]:
-    """Return the metrics asked for, all by default, if they and the segment exist."""
-    if metrics is None:
-        names = performance.metrics
-    else:
-        names = (metrics,) if isinstance(metrics, str) else tuple(metrics)
-    for name in names:
-        if name not in performance.metrics:
-            msg = (
-                f"`metrics` must be among {', '.join(performance.metrics)}; got "
-                f"{name!r}.{nearest_name(name, performance.metrics, METRIC_SYNONYMS)}"
-            )
-            raise ValueError(msg)
-    if segment not in performance.segments:
-        msg = (
-            f"`segment` must be one of {list(performance.segments)[:10]}, got "
-            f"{segment!r}.{nearest_name(segment, performance.segments)}"
-        )
-        raise ValueError(msg)
-    return names
+def _judge(
+    series: MetricSeries, attribution: pd.DataFrame | None, *, higher_is_better: bool
+) -> Degradation | None:
+    """Return the verdict on one metric, None if no chunk has a value."""
+    is_total = series.metric == BUSINESS_VALUE
+    scale = np.maximum(series.n_rows, 1) if is_total else np.ones(len(series))
+    value, error = series.value / scale, series.standard_error / scale
+    shared = _typical((series.calibration_error / scale)[series.n_reference :])
+    if not (np.isfinite(value) & np.isfinite(error)).any():
+        return None
+    verdict = classify_degradation(
+        value,
+        error,
+        n_reference=series.n_reference,
+        times=_times(series),
+        higher_is_better=higher_is_better,
+        shared_error=shared,
+    )
+    per_row = bool(scale.max() != 1.0)
+    verdict = replace(
+        label_chunks(verdict, series.chunk.tolist()),
+        metric=f"{series.metric} per row" if per_row else series.metric,
+        per_row=per_row,
+    )
+    if attribution is None:
+        return verdict
+    of_series = attribution["segment"] == series.segment
+    of_series &= attribution["metric"] == series.metric
+    attributed = attribution[of_series]
+    return with_cause(verdict, _per_row(attributed) if is_total else attributed, shared)
 
 
-def _times(performance: Performance, rows: NDArray[np.int64]) -> Any:
+def _times(series: MetricSeries) -> Any:
     """Return when the chunks are: their labels, else their middles, None if unknown.
 
     None, too, where chunks overlap in time: then their order is all there is.
     """
-    if performance.start.dtype.kind != "M":
+    if series.start.dtype.kind != "M":
         return None
-    start = performance.start[rows]
-    label = performance.chunk[rows]
+    start, label = series.start, series.chunk
     # A batch may have other chunks than the reference: counted rows beside weeks.
     if all(isinstance(name, str) for name in label.tolist()):
         times = pd.to_datetime(label.tolist(), format="ISO8601", utc=True)
@@ -152,12 +104,12 @@ def _times(performance: Performance, rows: NDArray[np.int64]) -> Any:
             # The reference ends and production begins within one period: its second
             # part is as late as its first row, on the clock of the label.
             dated = "+" not in label[0] and "-" not in label[0][10:]
-            zone = performance.timezone if dated else None
+            zone = series.timezone if dated else None
             values = times.to_numpy().astype("M8[us]")
             values[shared] = wall_clock(start[shared], zone)
             times = pd.DatetimeIndex(values)
     else:
-        times = pd.DatetimeIndex(start + (performance.end[rows] - start) / 2)
+        times = pd.DatetimeIndex(start + (series.end - start) / 2)
     ordered = times.notna().all() and times.is_monotonic_increasing
     return times if ordered and times.is_unique else None
 

@@ -1,20 +1,26 @@
-"""What kind of decline a series of chunk values shows, and how sure that is."""
+"""The verdict on one metric: its fields, its sentence, what a chart draws of it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from estimator._kernels.series_fits import log_total
 from estimator.degradation.alarm import AnytimeAlarm, anytime_alarm
-from estimator.degradation.fits import RHO_PRIOR, Fits
-from estimator.degradation.location import Interval, fitted_values, locate
-from estimator.degradation.series import Series, plain, read_series
-from estimator.degradation.shapes import fit_shapes
-from estimator.degradation.whitened import whiten
-from estimator.degradation.wording import sentence
+from estimator.degradation.location import Interval
+from estimator.degradation.series import plain
+from estimator.degradation.wording import (
+    change_rate,
+    chunk_name,
+    chunk_text,
+    duration_text,
+    during_chunk,
+    period_unit,
+    probability_text,
+    size_text,
+)
+from estimator.metric_series import Overlay
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,11 +44,11 @@ KINDS: Final[tuple[Kind, ...]] = (
     "training_serving_skew",
     "recovered",
 )
-# Before looking: most series are stable, no decline is likelier than another.
-STABLE_PRIOR: Final = 0.7
-DECLINE_PRIOR: Final = (1.0 - STABLE_PRIOR) / (len(KINDS) - 1)
-RISE_PRIOR: Final = 0.3 * DECLINE_PRIOR  # the same shapes upwards are improvements
-
+_CAUSES = {
+    "covariate_shift": "other cases (covariate shift)",
+    "concept_drift": "other behaviour of the same cases (concept drift)",
+    "both": "covariate shift and concept drift",
+}
 
 UNKNOWN: Final = Interval(float("nan"), float("nan"))
 
@@ -100,6 +106,8 @@ class Degradation:
         The most probable shape, in units of the metric; NaN in unusable chunks.
     affected : ndarray of bool of shape (n_chunks,)
         Chunks that are worse than they were before.
+    per_row : bool
+        Whether the values are those of a total over rows, divided by their number.
     """
 
     kind: Kind
@@ -124,6 +132,7 @@ class Degradation:
     shared_error: float
     fitted: Floats
     affected: NDArray[np.bool_]
+    per_row: bool = False
 
     @property
     def probability(self) -> float:
@@ -131,7 +140,7 @@ class Degradation:
         return self.probabilities[self.kind]
 
     def __str__(self) -> str:
-        return sentence(self)
+        return f"{event_text(self)}; {certainty_text(self)}"
 
     def alarm(self, alpha: float = 0.01) -> AnytimeAlarm:
         """Return the anytime-valid alarm on the same series: see `anytime_alarm`.
@@ -170,132 +179,20 @@ class Degradation:
         -------
         Axes
         """
-        from estimator.presentation.plots import plot_degradation  # stays optional
+        from estimator.presentation.plots import plot_values  # matplotlib is optional
 
-        return plot_degradation(self, ax=ax)
+        return plot_values(
+            self.values,
+            self.standard_errors,
+            name=self.metric or "value",
+            chunks=[chunk_text(label) for label in self.chunks],
+            n_reference=self.n_reference,
+            overlay=overlay_of(self),
+            ax=ax,
+        )
 
     def __repr__(self) -> str:
         return f"<Degradation: {self}>"
-
-
-def classify_degradation(
-    values: ArrayLike,
-    standard_errors: ArrayLike,
-    *,
-    n_reference: int,
-    times: ArrayLike | None = None,
-    higher_is_better: bool = True,
-    shared_error: float = 0.0,
-) -> Degradation:
-    r"""Say what kind of decline a series of chunk values shows.
-
-    Compares, by Bayes factors, a flat series with one that steps down (once or twice),
-    goes down in a ramp, goes down for a while, goes up and down, or is lower from
-    deployment on; each averaged over all places, sizes and kinds of noise. What moves
-    up is an improvement, and counts as stable.
-
-    Parameters
-    ----------
-    values : array-like of shape (n_chunks,)
-        The metric in each chunk, in time order, the reference's chunks first. NaN where
-        it is not known; such chunks are left out.
-    standard_errors : array-like of shape (n_chunks,)
-        Of the values, each chunk's own. They may be somewhat wrong: the series corrects
-        them.
-    n_reference : int
-        How many of the chunks are reference; 0 if none, then skew cannot be told.
-    times : array-like of shape (n_chunks,), optional
-        Increasing numbers or timestamps (dates and ISO text will do); default: evenly
-        spaced chunks.
-    higher_is_better : bool, default=True
-        Whether a decline is down. For a loss it is up.
-    shared_error : float, default=0.0
-        Standard deviation of an error common to all analysis chunks, as that of a
-        calibration: it could make all of them look worse than the reference.
-
-    Returns
-    -------
-    Degradation
-
-    Raises
-    ------
-    TypeError, ValueError
-        If an argument breaks its rule, or no chunk has a value and a standard error.
-
-    Notes
-    -----
-    With the whitened residual sum of squares :math:`S` and :math:`\nu` degrees of
-    freedom, shape :math:`\theta` of amplitude scale :math:`c` has the evidence
-
-    .. math:: (1 + c^2 A)^{-1/2} \left(S - \frac{b^2}{A + c^{-2}}\right)^{-\nu/2}
-        \times \text{second moment of the amplitude, posterior over prior},
-
-    where :math:`A` and :math:`b` are the products of the shape with itself and with the
-    series, level and shared error projected out. A common Bayes factor (Kass & Raftery
-    1995, "Bayes factors", JASA 90(430)) with the moment prior of Johnson & Rossell
-    (2010); cycles as in Bretthorst (1988), "Bayesian Spectrum Analysis and Parameter
-    Estimation". Values that stand alone among their neighbours count less, since an
-    outlier is no incident of one chunk.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> rng = np.random.default_rng(0)
-    >>> values = 0.8 + rng.normal(0, 0.01, 40)
-    >>> values[24:] -= 0.05
-    >>> verdict = classify_degradation(values, np.full(40, 0.01), n_reference=10)
-    >>> verdict.kind, int(verdict.onset)
-    ('sudden', 24)
-    """
-    series = read_series(
-        values,
-        standard_errors,
-        n_reference=n_reference,
-        times=times,
-        higher_is_better=higher_is_better,
-        shared_error=shared_error,
-    )
-    logs: dict[str, list[float]] = {kind: [] for kind in KINDS}
-    rises, found, whites = [], [], []
-    for rho, prior in RHO_PRIOR.items():
-        white = whiten(series, rho)
-        whites.append(white)
-        logs["stable"].append(float(np.log(STABLE_PRIOR * prior)) + white.log_stable)
-        for fits in fit_shapes(series, white):
-            found.append(fits)
-            weight = log_total(fits.log_weight)
-            logs[fits.kind].append(weight + float(np.log(DECLINE_PRIOR)))
-            rises.append(fits.log_rise + float(np.log(RISE_PRIOR)))
-    flat = log_total(np.array(logs["stable"]))
-    rise = log_total(np.array(rises))
-    total = np.array(
-        [
-            np.logaddexp(flat, rise)
-            if kind == "stable"
-            else log_total(np.array(logs[kind]))
-            for kind in KINDS
-        ]
-    )
-    probability = np.exp(total - total.max())
-    probability /= probability.sum()
-    decline = log_total(total[1:]) - np.log(1.0 - STABLE_PRIOR)
-    verdict = Degradation(
-        kind=KINDS[int(np.argmax(probability))],
-        probabilities=dict(zip(KINDS, probability.tolist(), strict=True)),
-        log_bayes_factor=float(decline - flat + np.log(STABLE_PRIOR)),
-        higher_is_better=bool(higher_is_better),
-        n_reference=int(n_reference),
-        chunks=series.places,
-        values=np.array(values, dtype=np.float64),
-        standard_errors=np.array(standard_errors, dtype=np.float64),
-        shared_error=float(shared_error),
-        fitted=fitted_values(series, whites[0], np.zeros(series.y.size)),
-        affected=np.zeros(series.places.size, dtype=np.bool_),
-    )
-    if verdict.kind != "stable":
-        of_kind = [fits for fits in found if fits.kind == verdict.kind]
-        return replace(verdict, **locate(verdict.kind, series, of_kind))
-    return replace(verdict, **_improvement(series)) if rise > flat else verdict
 
 
 def label_chunks(verdict: Degradation, labels: Sequence[Any]) -> Degradation:
@@ -319,18 +216,90 @@ def label_chunks(verdict: Degradation, labels: Sequence[Any]) -> Degradation:
     )
 
 
-def _improvement(series: Series) -> dict[str, Any]:
-    """Locate what went up, as the decline of the series upside down."""
-    turned = replace(series, y=-series.y, sign=-series.sign, center=-series.center)
-    by_kind: dict[str, list[Fits]] = {}
-    for rho in RHO_PRIOR:
-        for fits in fit_shapes(turned, whiten(turned, rho)):
-            if fits.kind != "cyclical":  # which goes down as well
-                by_kind.setdefault(fits.kind, []).append(fits)
-    totals = {
-        kind: log_total(np.array([log_total(f.log_weight) for f in fits]))
-        for kind, fits in by_kind.items()
-    }
-    kind = max(totals, key=lambda name: totals[name])
-    found = locate(kind, turned, by_kind[kind])
-    return found | {"improved": True, "affected": np.zeros_like(found["affected"])}
+def event_text(verdict: Degradation) -> str:
+    """Say what happened, since when and by how much."""
+    return f"{verdict.metric or 'the metric'} {_event(verdict)}"
+
+
+def certainty_text(verdict: Degradation) -> str:
+    """Say how sure the verdict is, and what the cause is if that is known."""
+    cause = _CAUSES.get(verdict.cause)
+    because = f"; cause: {cause}" if cause else ""
+    return f"probability {probability_text(verdict.probability)}{because}"
+
+
+def overlay_of(
+    verdict: Degradation, n_rows: NDArray[np.int64] | None = None
+) -> Overlay:
+    """Return what a chart draws of a verdict over the series that it judges.
+
+    Parameters
+    ----------
+    verdict : Degradation
+        Chunks of the reference, and the last ones of the analysis.
+    n_rows : ndarray of shape (n_chunks,), optional
+        Number of rows of each chunk of the series; more chunks than the verdict has if
+        it counts those since a rebase only. Default: the values of the verdict itself
+        are drawn.
+    """
+    changed = verdict.kind != "stable" or verdict.improved
+    fitted = verdict.fitted if changed else np.full_like(verdict.fitted, np.nan)
+    affected = verdict.affected.astype(np.float64)
+    if n_rows is not None:
+        fitted = _at_the_end(fitted, verdict.n_reference, n_rows.size, np.nan)
+        affected = _at_the_end(affected, verdict.n_reference, n_rows.size, 0.0)
+        if verdict.per_row:
+            fitted = fitted * n_rows
+    return Overlay(sentence=str(verdict), fitted=fitted, affected=affected > 0.0)
+
+
+def _at_the_end(
+    values: Floats, n_reference: int, n_chunks: int, missing: float
+) -> Floats:
+    """Spread values of the reference and the last chunks over all: a rebase cuts."""
+    spread = np.full(n_chunks, missing)
+    spread[:n_reference] = values[:n_reference]
+    n_last = values.size - n_reference
+    spread[n_chunks - n_last :] = values[n_reference:]
+    return spread
+
+
+def _event(verdict: Degradation) -> str:
+    down = "rose" if not verdict.higher_is_better else "fell"
+    worse = "higher" if not verdict.higher_is_better else "lower"
+    size = size_text(verdict.magnitude, verdict.magnitude_interval)
+    onset = end = in_onset = in_end = ""
+    if verdict.onset is not None:
+        onset = chunk_name(verdict.chunks, verdict.onset)
+        in_onset = during_chunk(verdict.chunks, verdict.onset)
+    if verdict.end is not None:
+        end = chunk_name(verdict.chunks, verdict.end)
+        in_end = during_chunk(verdict.chunks, verdict.end)
+    if verdict.kind == "sudden":
+        return f"{down} suddenly {in_onset}, by {size}"
+    if verdict.kind == "training_serving_skew":
+        return f"has been {worse} since deployment, by {size}: training-serving skew"
+    if verdict.kind == "recovered":
+        return f"was {worse} by {size} from {onset}, and recovered {in_end}"
+    if verdict.kind == "gradual":
+        if verdict.end is not None:
+            return f"{down} gradually from {onset} to {end}, by {size}"
+        moves = "declines" if verdict.higher_is_better else "rises"
+        return f"{moves} gradually since {onset}, {_rate(verdict)}, by {size} so far"
+    if verdict.kind == "cyclical":
+        when = "at irregular intervals"
+        if verdict.period_interval is not None:
+            low, high = verdict.period_interval
+            unit = period_unit(verdict.chunks, verdict.period)
+            between = f"{duration_text(low)} to {duration_text(high)}"
+            when = f"with a period of {duration_text(verdict.period)} ({between}){unit}"
+        return f"goes down and up {when}, by {size}"
+    if verdict.improved:
+        return f"improved {in_onset}, by {size}, and does not degrade"
+    return "is stable"
+
+
+def _rate(verdict: Degradation) -> str:
+    """Return the change per month, or per chunk where there are no dates."""
+    began = int(np.argmax(verdict.affected))
+    return change_rate(verdict.magnitude, began, verdict.chunks)

@@ -39,6 +39,8 @@ def to_json(verdict: Degradation) -> dict[str, Any]:
 def from_json(saved: dict[str, Any]) -> Degradation:
     """Return the verdict that `to_json` took apart."""
     known = dict(saved)
+    # Files of version 0.1.0 said it in the name only.
+    known.setdefault("per_row", known["metric"].endswith(" per row"))
     for name, kind in _ARRAYS.items():
         # None is NaN in an array of floats.
         known[name] = np.array(known[name], dtype=kind)

@@ -1,31 +1,15 @@
-"""A verdict in one sentence."""
+"""Chunks, sizes, rates and durations in the words of a verdict's sentence."""
 
 import re
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
-
-if TYPE_CHECKING:
-    from estimator.degradation.verdict import Degradation
+from numpy.typing import NDArray
 
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 _MONTH = pd.Timedelta(days=365.2425 / 12)
-_CAUSES = {
-    "covariate_shift": "other cases (covariate shift)",
-    "concept_drift": "other behaviour of the same cases (concept drift)",
-    "both": "covariate shift and concept drift",
-}
-
-
-def sentence(verdict: "Degradation") -> str:
-    """Say what happened, since when, by how much, how sure that is, and why."""
-    name = verdict.metric or "the metric"
-    what = f"{name} {_event(verdict)}"
-    cause = _CAUSES.get(verdict.cause)
-    because = f"; cause: {cause}" if cause else ""
-    return f"{what}; probability {_probability(verdict.probability)}{because}"
 
 
 def chunk_text(label: Any) -> str:
@@ -36,9 +20,9 @@ def chunk_text(label: Any) -> str:
     return str(label)
 
 
-def chunk_name(verdict: "Degradation", label: Any) -> str:
-    """Return how to speak of a chunk: of weeks and months by their first day."""
-    dates = _dates(verdict.chunks)
+def chunk_name(chunks: NDArray[Any], label: Any) -> str:
+    """Return how to speak of one of the chunks: weeks and months by their first day."""
+    dates = _dates(chunks)
     if dates is None:
         return f"chunk {label}"
     spacing = dates.to_series().diff().median() / pd.Timedelta(days=1)
@@ -52,91 +36,65 @@ def chunk_name(verdict: "Degradation", label: Any) -> str:
     return day
 
 
-def _during(verdict: "Degradation", label: Any) -> str:
+def during_chunk(chunks: NDArray[Any], label: Any) -> str:
     """Return when something happened: in a week, on a day, at an hour."""
-    name = chunk_name(verdict, label)
+    name = chunk_name(chunks, label)
     if _DAY.fullmatch(name):
         return f"on {name}"
     return f"at {name}" if _DAY.match(name) else f"in {name}"
 
 
-def _event(verdict: "Degradation") -> str:
-    down = "rose" if not verdict.higher_is_better else "fell"
-    worse = "higher" if not verdict.higher_is_better else "lower"
-    size = _size(verdict)
-    onset = end = in_onset = in_end = ""
-    if verdict.onset is not None:
-        onset = chunk_name(verdict, verdict.onset)
-        in_onset = _during(verdict, verdict.onset)
-    if verdict.end is not None:
-        end = chunk_name(verdict, verdict.end)
-        in_end = _during(verdict, verdict.end)
-    if verdict.kind == "sudden":
-        return f"{down} suddenly {in_onset}, by {size}"
-    if verdict.kind == "training_serving_skew":
-        return f"has been {worse} since deployment, by {size}: training-serving skew"
-    if verdict.kind == "recovered":
-        return f"was {worse} by {size} from {onset}, and recovered {in_end}"
-    if verdict.kind == "gradual":
-        if verdict.end is not None:
-            return f"{down} gradually from {onset} to {end}, by {size}"
-        moves = "declines" if verdict.higher_is_better else "rises"
-        return f"{moves} gradually since {onset}, {_rate(verdict)}"
-    if verdict.kind == "cyclical":
-        when = "at irregular intervals"
-        if verdict.period_interval is not None:
-            low, high = verdict.period_interval
-            when = f"with a period of {_duration(verdict.period)} ({_duration(low)} "
-            when += f"to {_duration(high)}){_period_unit(verdict)}"
-        return f"goes down and up {when}, by {size}"
-    if verdict.improved:
-        return f"improved {in_onset}, by {size}, and does not degrade"
-    return "is stable"
-
-
-def _size(verdict: "Degradation") -> str:
-    digits = _digits(verdict.magnitude)
-    low, high = sorted(abs(x) for x in verdict.magnitude_interval)
-    if verdict.magnitude_interval.low < 0.0 < verdict.magnitude_interval.high:
+def size_text(magnitude: float, interval: tuple[float, float]) -> str:
+    """Return a change without its sign, and between what it lies."""
+    digits = _digits(magnitude)
+    low, high = sorted(abs(x) for x in interval)
+    if interval[0] < 0.0 < interval[1]:
         low = 0.0
-    return (
-        f"{abs(verdict.magnitude):.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
-    )
+    return f"{abs(magnitude):.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
 
 
-def _rate(verdict: "Degradation") -> str:
-    """Return the change per month, or per chunk where there are no dates."""
-    began = int(np.argmax(verdict.affected))
-    n_steps = max(verdict.affected.size - began, 1)
-    dates = _dates(verdict.chunks)
-    per, unit = verdict.magnitude / n_steps, "chunk"
+def change_rate(magnitude: float, began: int, chunks: NDArray[Any]) -> str:
+    """Return a change per month, or per chunk where there are no dates.
+
+    Parameters
+    ----------
+    magnitude : float
+        Change so far, in units of the metric.
+    began : int
+        Position of the chunk in which it began.
+    chunks : ndarray of shape (n_chunks,)
+        Labels or times of all chunks.
+    """
+    n_steps = max(chunks.size - began, 1)
+    dates = _dates(chunks)
+    per, unit = magnitude / n_steps, "chunk"
     if dates is not None and len(dates) > 1:
         elapsed = dates[-1] - dates[max(began - 1, 0)]
         if elapsed > pd.Timedelta(days=45):
-            per, unit = verdict.magnitude / (elapsed / _MONTH), "month"
+            per, unit = magnitude / (elapsed / _MONTH), "month"
         elif elapsed > pd.Timedelta(days=2):
-            per, unit = verdict.magnitude / (elapsed / pd.Timedelta(days=1)), "day"
+            per, unit = magnitude / (elapsed / pd.Timedelta(days=1)), "day"
     sign = "−" if per < 0 else "+"
-    return f"{sign}{abs(per):.{_digits(per)}f} a {unit}, by {_size(verdict)} so far"
+    return f"{sign}{abs(per):.{_digits(per)}f} a {unit}"
 
 
-def _duration(period: Any) -> str:
+def duration_text(period: Any) -> str:
+    """Return a period in days, or as a number if it is no duration."""
     if isinstance(period, pd.Timedelta):
         days = period / pd.Timedelta(days=1)
         return f"{days:.0f} days" if days >= 10 else f"{days:.1f} days"
     return f"{period:.1f}"
 
 
-def _period_unit(verdict: "Degradation") -> str:
+def period_unit(chunks: NDArray[Any], period: Any) -> str:
     """Return what a period without a unit of its own counts: chunks, or unknown times.
 
-    A caller's numeric times are in units that nobody has told.
+    The unit of a caller's numeric times is not known.
     """
-    chunks = verdict.chunks
-    labelled = chunks.dtype == object
-    if isinstance(verdict.period, pd.Timedelta):
+    if isinstance(period, pd.Timedelta):
         return ""
-    counted = labelled or np.array_equal(chunks, np.arange(chunks.size))
+    labeled = chunks.dtype == object
+    counted = labeled or np.array_equal(chunks, np.arange(chunks.size))
     return " chunks" if counted else ""
 
 
@@ -166,5 +124,6 @@ def _digits(number: float) -> int:
     )
 
 
-def _probability(p: float) -> str:
+def probability_text(p: float) -> str:
+    """Return a probability with two digits, "above 0.99" where these would say 1."""
     return "above 0.99" if p > 0.995 else f"{p:.2f}"

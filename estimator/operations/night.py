@@ -21,7 +21,7 @@ from estimator._datetimes import TimeZone
 from estimator.assembly import concatenate_periods
 from estimator.common_mistakes import CommonMistakeWarning
 from estimator.degradation import verdict_file
-from estimator.degradation.per_metric import judge_performance
+from estimator.degradation.per_metric import judge_series
 from estimator.degradation.series import plain
 from estimator.degradation.verdict import Degradation
 from estimator.delayed_labels.count_table import CountTable
@@ -402,18 +402,18 @@ def judge(
     attribution: pd.DataFrame | None,
 ) -> Verdicts:
     """Return the verdicts on reference and analysis, by segment and metric."""
-    found: Verdicts = {segment: {} for segment in performance.segments}
+    series = performance.metric_series()
+    verdicts: Verdicts = {segment: {} for segment in series}
 
     def judge_segment(segment: str) -> None:
-        found[segment] = judge_performance(
-            performance,
-            segment=segment,
+        verdicts[segment] = judge_series(
+            series[segment],
             since=epochs[-1].from_chunk,
             attribution=attribution,
         )
 
-    for_each(performance.segments, judge_segment)
-    return found
+    for_each(tuple(series), judge_segment)
+    return verdicts
 
 
 def _remarks_on_missing(feeds: Feeds, newest: Epoch) -> list[str]:

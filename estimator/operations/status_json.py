@@ -6,9 +6,9 @@ The fields are a contract: one may be added, none changes its meaning.
 import math
 from typing import Any
 
+from estimator.metric_series import has_all_labels, label_coverage
 from estimator.newest import newest_chunk, unfinished_chunk
 from estimator.operations.overview import ModelOverview
-from estimator.presentation.stages import coverage, is_final
 
 # Columns of a result that are printed as they are; NaN becomes null.
 NUMBERS = (
@@ -51,7 +51,9 @@ def status_of(
         and ``note``.
     """
     performance = overview.performance
-    final, known = is_final(performance), coverage(performance)
+    n_rows, n_labels = performance.n_rows, performance.n_labels
+    final = has_all_labels(n_rows, n_labels)
+    coverage = label_coverage(n_rows, n_labels)
 
     def wanted(segment: str, metric: str) -> bool:
         here = segments is None or segment in segments
@@ -72,7 +74,7 @@ def status_of(
                 "metric": row["metric"],
                 "n_rows": int(row["n_rows"]),
                 "n_labels": int(row["n_labels"]),
-                "labels_ratio": float(known[i // n_metrics]),
+                "labels_ratio": float(coverage[i // n_metrics]),
                 "is_final": bool(final[i // n_metrics]),
                 **{name: _number(row[name]) for name in NUMBERS},
                 "alert": bool(row["alert"]),

@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from estimator.presentation.panel import Panel
+from estimator.metric_series import MetricSeries
 
 MISSING: Final = "–"
 _MOST_DECIMALS: Final = 6
@@ -54,9 +54,9 @@ def interval_text(low: float, high: float, digits: int) -> str:
     return one if one == other else f"{one} to {other}"
 
 
-def threshold_text(panel: Panel, i: int, digits: int) -> str:
+def threshold_text(series: MetricSeries, i: int, digits: int) -> str:
     """Return between which thresholds a chunk's value is normal."""
-    low, high = (float(threshold[i]) for threshold in panel.thresholds)
+    low, high = (float(threshold[i]) for threshold in series.thresholds)
     if np.isfinite(low) and np.isfinite(high):
         return interval_text(low, high, digits)
     if np.isfinite(low):

@@ -6,10 +6,10 @@ from typing import Final, Literal
 
 import numpy as np
 
-from estimator.degradation.verdict import Degradation
-from estimator.newest import newest_chunk, newest_rows
+from estimator.degradation.verdict import Degradation, certainty_text, event_text
+from estimator.metric_series import SeriesTable
+from estimator.newest import newest_chunk
 from estimator.presentation.formats import chunk_label
-from estimator.results import Performance
 
 Tone = Literal["bad", "watch", "good", "none"]
 Verdicts = Mapping[str, Mapping[str, Degradation]]
@@ -67,15 +67,18 @@ def tone_of(verdict: Degradation | None) -> Tone:
     return ("good", "watch", "bad")[severity(verdict)[0]]
 
 
-def newest_alerts(performance: Performance) -> tuple[str, ...]:
+def newest_alerts(performance: SeriesTable) -> tuple[str, ...]:
     """Return the metrics that alarm in the newest complete chunk, over all rows."""
-    rows = newest_rows(performance)
-    rows = rows[performance.segment[rows] == ""]
-    alert = performance.alert[rows].any(axis=0)
-    return tuple(m for m, a in zip(performance.metrics, alert, strict=True) if a)
+    newest = newest_chunk(performance)
+    series = performance.metric_series(segment="")[""]
+    return tuple(
+        metric
+        for metric, one in series.items()
+        if (one.alert & one.in_analysis & (one.chunk == newest)).any()
+    )
 
 
-def compose_headline(performance: Performance, verdicts: Verdicts) -> Headline:
+def compose_headline(performance: SeriesTable, verdicts: Verdicts) -> Headline:
     """Say the worst that is known of a model.
 
     Parameters
@@ -104,30 +107,23 @@ def compose_headline(performance: Performance, verdicts: Verdicts) -> Headline:
     if tone == "good":
         least = min(own.values(), key=lambda verdict: verdict.probability)
         if len(own) == 1:
-            text, rest = split_sentence(least)
-            details.append(rest)
+            text = event_text(least)
+            details.append(certainty_text(least))
         else:
             every = "Both" if len(own) == 2 else f"All {len(own)}"
             text, metric = f"{every} metrics are stable", ""
-            _, rest = split_sentence(least)
-            details.append(f"the least sure, {least.metric}: {rest}")
+            details.append(f"the least sure, {least.metric}: {certainty_text(least)}")
         if alarming:
             tone = "watch"
             details.append(alerts)
     else:
-        text, rest = split_sentence(worst)
-        details.append(rest)
+        text = event_text(worst)
+        details.append(certainty_text(worst))
     segment = _worst_segment(verdicts)
     if segment and tone != "bad":  # else it is one of many that fell
         tone = "watch"
         details.append(segment)
     return Headline(tone=tone, text=text, details=tuple(details), metric=metric)
-
-
-def split_sentence(verdict: Degradation) -> tuple[str, str]:
-    """Return what happened, and how sure that is and why."""
-    what, _, sure = str(verdict).partition("; probability ")
-    return what, f"probability {sure}"
 
 
 def _worst_segment(verdicts: Verdicts) -> str:
@@ -141,8 +137,7 @@ def _worst_segment(verdicts: Verdicts) -> str:
     if not found:
         return ""
     (rank, _), segment, verdict = max(found, key=lambda item: item[0])
-    what, sure = split_sentence(verdict)
-    return f"worst segment, {segment}: {what}; {sure}" if rank == 2 else ""
+    return f"worst segment, {segment}: {verdict}" if rank == 2 else ""
 
 
 def _listed(names: tuple[str, ...]) -> str:

@@ -1,14 +1,15 @@
 """What a notebook shows of a result: a sentence, a chart per metric, the numbers."""
 
+from collections.abc import Mapping
 from html import escape
 
 import numpy as np
 
-from estimator.degradation.verdict import Degradation
-from estimator.newest import newest_rows
-from estimator.presentation.stages import coverage, is_reconciled
-from estimator.presentation.svg import performance_svg
-from estimator.results import Performance
+from estimator.metric_series import MetricSeries, Overlay, SeriesTable
+from estimator.newest import newest_chunk
+from estimator.presentation.svg import series_svg
+
+ByMetric = Mapping[str, MetricSeries]
 
 _OPEN_CHARTS = 4  # charts in sight; the others unfold
 _MAX_ROWS = 12
@@ -66,7 +67,7 @@ _BAND = ("prediction interval", "#0072b238")
 _RECONCILED = (("reconciled", "#009e73"), ("prediction interval", "#009e7338"))
 
 
-def performance_html(performance: Performance) -> str:
+def performance_html(performance: SeriesTable, overlays: Mapping[str, Overlay]) -> str:
     """Return the result as self-contained HTML; all that comes from data is escaped.
 
     Parameters
@@ -77,18 +78,16 @@ def performance_html(performance: Performance) -> str:
         newest complete chunk of each segment, which unfolds. Where the result has no
         chunks of all rows, its first segment stands in their place. What is not shown
         is said.
+    overlays : mapping of str to Overlay
+        What the verdicts on that segment draw, by metric; may lack some.
     """
-    if not len(performance):
+    if not performance.segments:
         return f'{_STYLE}<div class="deadreckon"><p>No chunks</p></div>'
-    segment = performance.segments[0]
-    verdicts: dict[str, Degradation] = {}
-    if np.any((performance.segment == segment) & (performance.period == "analysis")):
-        verdicts = performance.degradation()
+    by_segment = performance.metric_series()
+    series = by_segment[performance.segments[0]]
     charts = [
-        performance_svg(
-            performance, metric, segment=segment, verdict=verdicts.get(metric)
-        )
-        + _sentence(verdicts.get(metric))
+        series_svg(series[metric], overlays.get(metric))
+        + _sentence(overlays.get(metric))
         for metric in performance.metrics
     ]
     shown = "".join(charts[:_OPEN_CHARTS])
@@ -99,9 +98,9 @@ def performance_html(performance: Performance) -> str:
             "".join(charts[_OPEN_CHARTS:]),
         )
     return (
-        f'{_STYLE}<div class="deadreckon"><p>{escape(_summary(performance))}</p>'
-        f'<div class="key">{_key(performance)}</div>{shown}{_table(performance)}'
-        f"{_segments(performance)}</div>"
+        f'{_STYLE}<div class="deadreckon"><p>{escape(_summary(by_segment))}</p>'
+        f'<div class="key">{_key(series)}</div>{shown}{_table(series)}'
+        f"{_segments(by_segment, newest_chunk(performance))}</div>"
     )
 
 
@@ -113,12 +112,14 @@ def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def _sentence(verdict: Degradation | None) -> str:
-    return "" if verdict is None else f'<p class="verdict">{escape(str(verdict))}</p>'
+def _sentence(overlay: Overlay | None) -> str:
+    if overlay is None:
+        return ""
+    return f'<p class="verdict">{escape(overlay.sentence)}</p>'
 
 
-def _key(performance: Performance) -> str:
-    more = _RECONCILED if is_reconciled(performance) else (_BAND,)
+def _key(series: ByMetric) -> str:
+    more = _RECONCILED if _first(series).reconciled else (_BAND,)
     entries = (_KEY[0], *more, *_KEY[1:])
     return "".join(
         f'<span><i style="background: {color}"></i>{name}</span>'
@@ -126,84 +127,89 @@ def _key(performance: Performance) -> str:
     )
 
 
-def _summary(performance: Performance) -> str:
-    segment = performance.segments[0]
-    here = performance.segment == segment
-    analysis = here & (performance.period == "analysis")
+def _first(series: ByMetric) -> MetricSeries:
+    return next(iter(series.values()))
+
+
+def _summary(by_segment: Mapping[str, ByMetric]) -> str:
+    segment, series = next(iter(by_segment.items()))
+    n_reference = _first(series).n_reference
+    n_analysis = len(_first(series)) - n_reference
     text = (
-        f"{_count(int(analysis.sum()), 'analysis chunk')} after "
-        f"{_count(int((here & ~analysis).sum()), 'reference chunk')}"
+        f"{_count(n_analysis, 'analysis chunk')} after "
+        f"{_count(n_reference, 'reference chunk')}"
     )
     if segment:
         text = f"{segment}: {text}"
-    others = len(performance.segments) - 1
+    others = len(by_segment) - 1
     if others:
         text += f", {_count(others, 'other segment' if segment else 'segment')}"
-    alerts = [
-        f"{metric} in {count}"
-        for metric, count in zip(
-            performance.metrics, performance.alert[analysis].sum(axis=0), strict=True
-        )
-        if count
-    ]
+    counts = {m: int(one.alert[one.in_analysis].sum()) for m, one in series.items()}
+    alerts = [f"{metric} in {count}" for metric, count in counts.items() if count]
     return text + ". " + ("Alerts: " + ", ".join(alerts) if alerts else "No alerts")
 
 
-def _table(performance: Performance) -> str:
-    rows = np.flatnonzero(
-        (performance.segment == performance.segments[0])
-        & (performance.period == "analysis")
-    )
-    if not rows.size:
+def _table(series: ByMetric) -> str:
+    analysis = np.flatnonzero(_first(series).in_analysis)
+    if not analysis.size:
         return ""
-    shown = rows[-_MAX_ROWS:].tolist()
-    labels = [str(performance.chunk[row]) for row in shown]
+    shown = analysis[-_MAX_ROWS:].tolist()
     caption = ""
-    if rows.size > len(shown):
-        caption = f"The last {len(shown)} of {rows.size:,} analysis chunks"
-    return _numbers(performance, "chunk", shown, labels, caption)
+    if analysis.size > len(shown):
+        caption = f"The last {len(shown)} of {analysis.size:,} analysis chunks"
+    rows = [(str(_first(series).chunk[i]), series, i) for i in shown]
+    return _numbers("chunk", rows, caption)
 
 
-def _segments(performance: Performance) -> str:
+def _segments(by_segment: Mapping[str, ByMetric], newest: str | int | None) -> str:
     """List the segments' newest complete chunk, folded; "" if there are none."""
-    others = performance.segments[1:]
-    rows = newest_rows(performance)
-    rows = rows[performance.segment[rows] != performance.segments[0]]
-    if not others or not rows.size:
+    others = list(by_segment)[1:]
+    rows = []
+    alerts = 0
+    for segment in others:
+        series = by_segment[segment]
+        first = _first(series)
+        here = first.in_analysis & (first.n_rows > 0) & (first.chunk == newest)
+        rows += [(segment, series, i) for i in np.flatnonzero(here).tolist()]
+        alerts += sum(int(one.alert.sum()) for one in series.values())
+    if not rows:
         return ""
-    shown = rows[:_MAX_SEGMENTS].tolist()
-    labels = [str(performance.segment[row]) for row in shown]
-    caption = f"The newest complete chunk, {performance.chunk[shown[0]]}"
+    caption = f"The newest complete chunk, {newest}"
+    shown = rows[:_MAX_SEGMENTS]
     if len(others) > len(shown):
         caption += f", of {len(shown)} of {len(others):,} segments"
-    alerts = int(
-        performance.alert[performance.segment != performance.segments[0]].sum()
-    )
     return _folded(
         f"{_count(len(others), 'segment')}, {_count(alerts, 'alert')} in all their "
         "chunks",
-        _numbers(performance, "segment", shown, labels, caption)
+        _numbers("segment", shown, caption)
         + f"<p>A chart: <code>.plot(segment={escape(repr(others[0]))})</code></p>",
     )
 
 
-def _numbers(
-    performance: Performance, key: str, rows: list[int], labels: list[str], caption: str
-) -> str:
-    """Return a table with a row per label, and beneath it why values are missing."""
-    reconciled, share = is_reconciled(performance), coverage(performance)
+def _numbers(key: str, rows: list[tuple[str, ByMetric, int]], caption: str) -> str:
+    """Return a table with a row per label, and beneath it why values are missing.
+
+    Parameters
+    ----------
+    key : str
+        Head of the labels.
+    rows : list of (str, mapping of str to MetricSeries, int)
+        Label, series by metric, and position of the chunk in them.
+    caption : str
+        Heading of the table, "" if none.
+    """
+    reconciled = _first(rows[0][1]).reconciled
     notes: dict[str, int] = {}
     body = ""
-    for row, label in zip(rows, labels, strict=True):
-        cells = "".join(
-            _cell(performance, row, k, notes) for k in range(len(performance.metrics))
-        )
-        labeled = f"<td>{share[row]:.0%}</td>" if reconciled else ""
+    for label, series, i in rows:
+        first = _first(series)
+        values = "".join(_cell(one, i, notes) for one in series.values())
+        labeled = f"<td>{first.coverage[i]:.0%}</td>" if reconciled else ""
         body += (
-            f"<tr><td>{escape(label)}</td><td>{performance.n_rows[row]}</td>"
-            f"{labeled}{cells}</tr>"
+            f"<tr><td>{escape(label)}</td><td>{first.n_rows[i]}</td>"
+            f"{labeled}{values}</tr>"
         )
-    head = "".join(f"<th>{escape(metric)}</th>" for metric in performance.metrics)
+    head = "".join(f"<th>{escape(metric)}</th>" for metric in rows[0][1])
     if reconciled:
         head = f"<th>labels</th>{head}"
     reasons = "".join(f"<li>{escape(note)}</li>" for note in notes)
@@ -215,14 +221,14 @@ def _numbers(
     )
 
 
-def _cell(performance: Performance, row: int, k: int, notes: dict[str, int]) -> str:
+def _cell(series: MetricSeries, i: int, notes: dict[str, int]) -> str:
     """Return a value in its interval, or the number of the note that says why not."""
-    value, note = float(performance.value[row, k]), performance.note[row, k]
+    value, note = float(series.value[i]), series.note[i]
     if np.isnan(value):
         reason = f" <small>({notes.setdefault(note, len(notes) + 1)})</small>"
         return f"<td>–{reason if note else ''}</td>"
-    alert = ' class="alerted"' if performance.alert[row, k] else ""
-    ends = [float(performance.lower[row, k]), float(performance.upper[row, k])]
+    alert = ' class="alerted"' if series.alert[i] else ""
+    ends = [float(series.lower[i]), float(series.upper[i])]
     interval = ""
     if not np.isnan(ends).any():
         interval = f" <small>[{_number(ends[0])}, {_number(ends[1])}]</small>"

@@ -9,8 +9,9 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
-from estimator.degradation.verdict import Degradation
+from estimator.degradation.verdict import Degradation, certainty_text, event_text
 from estimator.files import replacing
+from estimator.metric_series import SeriesTable
 from estimator.newest import newest_chunk
 from estimator.presentation.formats import (
     MISSING,
@@ -26,7 +27,6 @@ from estimator.presentation.headline import (
     compose_headline,
     newest_alerts,
     severity,
-    split_sentence,
     tone_of,
 )
 from estimator.presentation.report_chart import SYMBOLS, sparkline_svg
@@ -46,7 +46,6 @@ from estimator.presentation.report_table import (
     read_numbers,
     table_html,
 )
-from estimator.results import Performance
 
 _ON_INDEX: Final = 3  # metrics of each model
 
@@ -70,7 +69,7 @@ class Report:
     """
 
     title: str
-    performance: Performance
+    performance: SeriesTable
     verdicts: Mapping[str, Mapping[str, Degradation]]
     as_of: str | None
     remarks: Sequence[str] = ()
@@ -79,8 +78,8 @@ class Report:
         if not np.any(self.performance.segment == ""):
             msg = (
                 '`performance` must have chunks of all rows together (segment ""), '
-                f"got {len(self.performance)} rows without any. Pass the result of "
-                "`estimate` or of `Monitor.performance` as it is."
+                f"got {self.performance.chunk.size} rows without any. Pass the result "
+                "of `estimate` or of `Monitor.performance` as it is."
             )
             raise ValueError(msg)
 
@@ -142,41 +141,17 @@ def report_html(report: Report) -> str:
     return page_html(f"{report.title}: {headline.text}", body, SCRIPT)
 
 
-def write_report(
-    performance: Performance, path: str | os.PathLike[str], *, title: str
-) -> None:
-    """Write the page on a result with its verdicts, whole or not at all.
-
-    A result without chunks of all rows together (one that was filtered) is drawn with
-    its first segment in their place, which the title names.
+def write_report(report: Report, path: str | os.PathLike[str]) -> None:
+    """Write the page on one model, whole or not at all.
 
     Raises
     ------
-    ValueError
-        If the result has no chunks.
     OSError
         If the file cannot be written.
     """
-    if not performance.segments:
-        msg = (
-            "A page needs at least one chunk, but the result has none. Filter less, or "
-            "estimate first."
-        )
-        raise ValueError(msg)
-    first = performance.segments[0]
-    if first:
-        segments = np.where(performance.segment == first, "", performance.segment)
-        performance = replace(performance, segment=segments)
-        title = f"{title}: {first}"
-    judged = (performance.period == "analysis").any()
-    verdicts = {
-        segment: performance.degradation(segment=segment)
-        for segment in performance.segments
-        if judged
-    }
-    report = Report(title=title, performance=performance, verdicts=verdicts, as_of=None)
+    page = report_html(report)
     with replacing(path) as temporary:
-        temporary.write_text(report_html(report), encoding="utf-8")
+        temporary.write_text(page, encoding="utf-8")
 
 
 def index_html(entries: Sequence[tuple[Report, str]]) -> str:
@@ -246,9 +221,11 @@ def _glance(numbers: Numbers, verdicts: Mapping[str, Degradation]) -> str:
         verdict = verdicts.get(metric)
         tone = tone_of(verdict)
         value, interval = newest_text(numbers, metric)
-        what, *sure = ("",) if verdict is None else split_sentence(verdict)
-        panel = numbers.panels[metric]
-        alerts = int(panel.alert[panel.n_reference :].sum())
+        what, sure = "", []
+        if verdict is not None:
+            what, sure = event_text(verdict), [certainty_text(verdict)]
+        series = numbers.series[metric]
+        alerts = int(series.alert[series.in_analysis].sum())
         if alerts:
             sure.append(f"alert in {alerts} chunk{'s' if alerts > 1 else ''}")
         items.append(
@@ -265,25 +242,24 @@ def _glance(numbers: Numbers, verdicts: Mapping[str, Degradation]) -> str:
 
 def _newest(numbers: Numbers) -> str:
     """Say of which chunk the values are, and which one has but begun."""
-    panel = next(iter(numbers.panels.values()))
-    if panel.rows.size == panel.n_reference:
+    series = next(iter(numbers.series.values()))
+    if len(series) == series.n_reference:
         return ""
-    performance = numbers.performance
-    label = chunk_label(performance.chunk[panel.rows[numbers.newest]])
+    label = chunk_label(series.chunk[numbers.newest])
     parts = [f"values of the newest complete chunk, {label}"]
     if numbers.unfinished == numbers.newest:
         parts = [f"values of the only chunk, {label}, which has but begun"]
     elif numbers.unfinished is not None:
-        row = panel.rows[numbers.unfinished]
-        begun, n_rows = chunk_label(performance.chunk[row]), performance.n_rows[row]
+        begun = chunk_label(series.chunk[numbers.unfinished])
+        n_rows = series.n_rows[numbers.unfinished]
         parts.append(f"{begun} has but begun, with {n_rows:,} rows so far")
     return f'<p class="muted newest">{prose_html("; ".join(parts))}</p>'
 
 
 def _was(numbers: Numbers, metric: str) -> str:
     """Say what the metric was in the reference, on average."""
-    panel = numbers.panels[metric]
-    values = panel.value[: panel.n_reference]
+    series = numbers.series[metric]
+    values = series.value[: series.n_reference]
     values = values[np.isfinite(values)]
     if not values.size:
         return ""
@@ -310,7 +286,7 @@ def _segments(numbers: Numbers, report: Report) -> str:
     return f'<section><h2 id="segments">Segments</h2>{drawn}</section>'
 
 
-def _footer(performance: Performance) -> str:
+def _footer(performance: SeriesTable) -> str:
     zone = performance.timezone
     times = "" if zone is None else f" Times are those of {escape(zone)}."
     return (
@@ -341,7 +317,7 @@ def _model(report: Report, link: str) -> str:
         value, _ = newest_text(numbers, metric)
         items.append(
             f"<li><small>{name_html(metric)}</small> <b>{value or MISSING}</b>"
-            f"{sparkline_svg(numbers.panels[metric])}</li>"
+            f"{sparkline_svg(numbers.series[metric])}</li>"
         )
     alarming = len(newest_alerts(performance))
     alerts = f"alert of {alarming} of {len(performance.metrics)} metrics"

@@ -11,11 +11,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from estimator.degradation.verdict import Degradation
-from estimator.presentation.panel import Panel, value_range
-from estimator.presentation.stages import affected_runs, fitted_values
+from estimator.metric_series import MetricSeries, Overlay
+from estimator.presentation.panel import runs_of, value_range
 from estimator.presentation.ticks import chunk_ticks, value_ticks
-from estimator.results import Performance
 
 Floats = NDArray[np.float64]
 
@@ -42,11 +40,10 @@ SYMBOLS: Final = (
 
 
 def chart_svg(
-    performance: Performance,
-    panel: Panel,
+    series: MetricSeries,
     *,
     name: str,
-    verdict: Degradation | None,
+    overlay: Overlay | None,
     height: int,
     scale: tuple[float, float],
     places: NDArray[np.int64],
@@ -59,19 +56,18 @@ def chart_svg(
 
     Parameters
     ----------
-    performance : Performance
-    panel : Panel
-        Read off it.
+    series : MetricSeries
+        What to draw.
     name : str
         For those who do not see the chart.
-    verdict : Degradation or None
-        Whose affected chunks and fitted shape to draw.
+    overlay : Overlay or None
+        What the verdict on it draws.
     height : int
         Of the plot, in pixels.
     scale : (float, float)
         Lowest and highest value of the axis.
-    places : ndarray of shape (panel.rows.size,)
-        Where on the axis of chunks those of the panel stand.
+    places : ndarray of shape (n_chunks,)
+        Where on the axis of chunks those of the series stand.
     labels : sequence
         All chunks of the axis.
     n_reference : int
@@ -84,35 +80,34 @@ def chart_svg(
     n = len(labels)
     draw = _Plot(n, height, scale, places)
     shapes = [_box("reference", 0, n_reference, height)] if n_reference else []
-    if verdict is not None:
+    if overlay is not None:
         shapes += [
             _box("affected", int(places[a]), int(places[b - 1]) + 1, height)
-            for a, b in affected_runs(verdict, panel.rows.size)
+            for a, b in runs_of(overlay.affected)
         ]
     ticks = value_ticks(*scale, most=round(height / _TICK_PIXELS))
     grid = "".join(f"M0 {draw.y(v)}H{UNIT * n}" for v, _ in ticks)
     shapes.append(f'<path class="grid" d="{grid}"/>')
-    waiting = np.arange(panel.rows.size) >= panel.n_reference
+    waiting = series.in_analysis
     shapes.append(
         draw.band(
-            np.where(waiting, panel.lower, np.nan),
-            np.where(waiting, panel.upper, np.nan),
+            np.where(waiting, series.lower, np.nan),
+            np.where(waiting, series.upper, np.nan),
         )
     )
-    shapes += [draw.steps("threshold", threshold) for threshold in panel.thresholds]
-    shapes.append(draw.line("realized", panel.known))
-    if panel.reconciled:
-        shapes.append(draw.line("before", panel.estimated, dots=False))
-        value = np.where(waiting, panel.value, np.nan)
+    shapes += [draw.steps("threshold", threshold) for threshold in series.thresholds]
+    shapes.append(draw.line("realized", series.final_realized))
+    if series.reconciled:
+        shapes.append(draw.line("before", series.estimated, dots=False))
+        value = np.where(waiting, series.value, np.nan)
         shapes.append(draw.line("reconciled", value))
     else:
-        shapes.append(draw.line("estimated", panel.estimated))
-    if verdict is not None and (verdict.kind != "stable" or verdict.improved):
-        fitted = fitted_values(performance, panel.rows, verdict)
-        shapes.append(draw.line("fitted", fitted, dots=False))
+        shapes.append(draw.line("estimated", series.estimated))
+    if overlay is not None:
+        shapes.append(draw.line("fitted", overlay.fitted, dots=False))
     outside = [
-        *([] if small else draw.so_far(panel.so_far)),
-        *draw.alerts(np.where(panel.alert, panel.value, np.nan), small=small),
+        *([] if small else draw.so_far(series.partial_realized)),
+        *draw.alerts(np.where(series.alert, series.value, np.nan), small=small),
         *(
             f'<text x="-6" y="{draw.y(v) + _TOP + 4:g}" text-anchor="end">{text}</text>'
             for v, text in ticks
@@ -121,7 +116,7 @@ def chart_svg(
     ]
     bottom = _TOP + height
     if strip:
-        outside.append(_strip(panel, places, n, bottom + _GAP))
+        outside.append(_strip(series, places, n, bottom + _GAP))
         bottom += _GAP + _STRIP
     for tick in chunk_ticks(labels, n_reference, _MOST_TICKS[small]):
         at, anchor = _percent(tick.place + 0.5, n), "middle"
@@ -142,15 +137,15 @@ def chart_svg(
     )
 
 
-def sparkline_svg(panel: Panel, height: int = 36) -> str:
+def sparkline_svg(series: MetricSeries, height: int = 36) -> str:
     """Draw the values of one metric as a line, over its thresholds; alerts marked."""
-    n = panel.rows.size
-    draw = _Plot(n, height, axis_range([panel]), np.arange(n))
+    n = len(series)
+    draw = _Plot(n, height, axis_range([series]), np.arange(n))
     shapes = [
-        _box("reference", 0, panel.n_reference, height),
-        *(draw.steps("threshold", threshold) for threshold in panel.thresholds),
-        draw.line("estimated", panel.value, dots=False),
-        draw.dots("alarm", np.where(panel.alert, panel.value, np.nan)),
+        _box("reference", 0, series.n_reference, height),
+        *(draw.steps("threshold", threshold) for threshold in series.thresholds),
+        draw.line("estimated", series.value, dots=False),
+        draw.dots("alarm", np.where(series.alert, series.value, np.nan)),
     ]
     return (
         f'<svg class="spark" height="{height}" aria-hidden="true" '
@@ -159,9 +154,9 @@ def sparkline_svg(panel: Panel, height: int = 36) -> str:
     )
 
 
-def axis_range(panels: Iterable[Panel]) -> tuple[float, float]:
-    """Return the ends of an axis with room for all values of the panels."""
-    low, high = value_range(panels) or (0.0, 1.0)
+def axis_range(several: Iterable[MetricSeries]) -> tuple[float, float]:
+    """Return the ends of an axis with room for all values of the series."""
+    low, high = value_range(several) or (0.0, 1.0)
     margin = 0.07 * (high - low) or 0.01 * max(abs(high), 1.0)
     return low - margin, high + margin
 
@@ -290,11 +285,11 @@ def _names(n_reference: int, n: int) -> list[str]:
     return names
 
 
-def _strip(panel: Panel, places: NDArray[np.int64], n: int, top: int) -> str:
+def _strip(series: MetricSeries, places: NDArray[np.int64], n: int, top: int) -> str:
     """Draw the share of labels of each chunk as a bar."""
     bars = "".join(
         f"M{UNIT * place} {_STRIP}h{UNIT}v-{round(_STRIP * share, 1):g}h-{UNIT}z"
-        for place, share in zip(places.tolist(), panel.coverage.tolist(), strict=True)
+        for place, share in zip(places.tolist(), series.coverage.tolist(), strict=True)
         if share > 0.0
     )
     width = UNIT * max(n, 1)

@@ -7,14 +7,13 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from estimator.degradation.verdict import Degradation
+from estimator.degradation.verdict import Degradation, overlay_of
+from estimator.metric_series import MetricSeries, SeriesTable
 from estimator.metrics import METRICS
 from estimator.presentation.formats import MISSING, interval_text, number_text
 from estimator.presentation.headline import Verdicts, tone_of
-from estimator.presentation.panel import Panel, read_panel
 from estimator.presentation.report_chart import axis_range, chart_svg
 from estimator.presentation.report_table import Numbers, about_chunk, cells
-from estimator.results import Performance
 
 MARKS: Final = {"bad": "▼", "watch": "◆", "good": "●", "none": "○"}
 _TALL, _NORMAL, _SMALL = 230, 160, 86
@@ -44,7 +43,7 @@ _KEY: Final = (
 )
 
 
-def chart_id(performance: Performance, metric: str) -> str:
+def chart_id(performance: SeriesTable, metric: str) -> str:
     """Return the id by which the page links to a metric's chart."""
     return f"metric-{performance.metrics.index(metric)}"
 
@@ -89,25 +88,22 @@ def multiples_html(
     All have the same scale, but for segments whose values scatter so widely (for they
     have few rows) that the lines of the others would be flat: these say so.
     """
-    performance = numbers.performance
-    panels = {name: read_panel(performance, metric, name) for name in segments}
-    ranges = {name: axis_range([panel]) for name, panel in panels.items()}
+    drawn = {name: numbers.by_segment[name][metric] for name in segments}
+    ranges = {name: axis_range([series]) for name, series in drawn.items()}
     usual = float(np.median([high - low for low, high in ranges.values()]))
     alike = [
         name for name, (low, high) in ranges.items() if high - low <= _WIDE * usual
     ]
-    common = axis_range([panels[name] for name in alike])
+    common = axis_range([drawn[name] for name in alike])
     figures = "".join(
         _multiple(
             numbers,
-            metric,
-            name,
-            panel,
+            series,
             verdicts.get(name, {}).get(metric),
             common if name in alike else ranges[name],
             remark="" if name in alike else "scale of its own",
         )
-        for name, panel in panels.items()
+        for name, series in drawn.items()
     )
     return f'<h3>{escape(metric)}</h3><div class="multiples">{figures}</div>'
 
@@ -115,21 +111,20 @@ def multiples_html(
 def _figure(
     numbers: Numbers, metric: str, verdict: Degradation | None, height: int
 ) -> str:
-    performance, panel = numbers.performance, numbers.panels[metric]
-    k, n = performance.metrics.index(metric), panel.rows.size
+    performance, series = numbers.performance, numbers.series[metric]
+    k, n = performance.metrics.index(metric), len(series)
     svg = chart_svg(
-        performance,
-        panel,
+        series,
         name=f"{metric} over {n} chunks",
-        verdict=verdict,
+        overlay=None if verdict is None else overlay_of(verdict, series.n_rows),
         height=height,
-        scale=axis_range([panel]),
+        scale=axis_range([series]),
         places=np.arange(n),
-        labels=performance.chunk[panel.rows].tolist(),
-        n_reference=panel.n_reference,
-        strip=_has_labels(panel),
+        labels=series.chunk.tolist(),
+        n_reference=series.n_reference,
+        strip=_has_labels(series),
     )
-    name = ' class="reconciles"' if panel.reconciled else ""
+    name = ' class="reconciles"' if series.reconciled else ""
     tone = tone_of(verdict)
     mark = f'<span class="{tone}"><i class="mark" aria-hidden="true">{MARKS[tone]}</i>'
     return (
@@ -140,9 +135,9 @@ def _figure(
     )
 
 
-def _has_labels(panel: Panel) -> bool:
+def _has_labels(series: MetricSeries) -> bool:
     """Whether labels of the analysis have begun to come."""
-    return bool((panel.coverage[panel.n_reference :] > 0.0).any())
+    return bool((series.coverage[series.n_reference :] > 0.0).any())
 
 
 def _direction(metric: str) -> str:
@@ -171,40 +166,36 @@ def _readout(numbers: Numbers, metric: str) -> str:
 
 def _multiple(
     numbers: Numbers,
-    metric: str,
-    segment: str,
-    panel: Panel,
+    series: MetricSeries,
     verdict: Degradation | None,
     scale: tuple[float, float],
     remark: str,
 ) -> str:
-    performance = numbers.performance
-    axis = numbers.panels[metric]
-    places = _places(performance, axis, panel)
-    digits = numbers.digits[metric]
-    said = [""] * axis.rows.size
+    metric, segment = series.metric, series.segment
+    axis, digits = numbers.series[metric], numbers.digits[metric]
+    places = _places(axis, series)
+    said = [""] * len(axis)
     for i, place in enumerate(places.tolist()):
-        said[place] = _value_text(panel, i, digits)
+        said[place] = _value_text(series, i, digits)
     svg = chart_svg(
-        performance,
-        panel,
-        name=f"{metric} of {segment} over {panel.rows.size} chunks",
-        verdict=verdict,
+        series,
+        name=f"{metric} of {segment} over {len(series)} chunks",
+        overlay=None if verdict is None else overlay_of(verdict, series.n_rows),
         height=_SMALL,
         scale=scale,
         places=places,
-        labels=performance.chunk[axis.rows].tolist(),
+        labels=axis.chunk.tolist(),
         n_reference=axis.n_reference,
         strip=_has_labels(axis),
         small=True,
     )
-    name = "small reconciles" if panel.reconciled else "small"
+    name = "small reconciles" if series.reconciled else "small"
     newest, _ = about_chunk(numbers, numbers.newest)
     what = "" if verdict is None else verdict.kind.replace("_", " ")
     aside = f"<small>{remark}</small>" if remark else ""
     tone = tone_of(verdict)
     return (
-        f'<figure class="{name}" data-n="{performance.metrics.index(metric)}" '
+        f'<figure class="{name}" data-n="{numbers.performance.metrics.index(metric)}" '
         f'data-values="{"|".join(said)}"><figcaption><b>{escape(segment)}</b>{aside}'
         f'<small class="{tone}"><i class="mark" aria-hidden="true">'
         f"{MARKS[tone] if what else ''}</i> {what}</small></figcaption>"
@@ -215,15 +206,16 @@ def _multiple(
     )
 
 
-def _value_text(panel: Panel, i: int, digits: int) -> str:
-    value = number_text(float(panel.value[i]), digits)
-    interval = interval_text(float(panel.lower[i]), float(panel.upper[i]), digits)
+def _value_text(series: MetricSeries, i: int, digits: int) -> str:
+    value = number_text(float(series.value[i]), digits)
+    interval = interval_text(float(series.lower[i]), float(series.upper[i]), digits)
     told = value if interval in (value, MISSING) else f"{value} ({interval})"
-    return f"{told}, alert" if panel.alert[i] else told
+    return f"{told}, alert" if series.alert[i] else told
 
 
-def _places(performance: Performance, axis: Panel, panel: Panel) -> NDArray[np.int64]:
+def _places(axis: MetricSeries, series: MetricSeries) -> NDArray[np.int64]:
     """Return where a segment's chunks stand among all: it may lack some."""
-    keys = list(zip(performance.period, performance.chunk, strict=True))
-    place = {keys[row]: i for i, row in enumerate(axis.rows.tolist())}
-    return np.array([place[keys[row]] for row in panel.rows.tolist()], dtype=np.int64)
+    keys = zip(axis.in_analysis.tolist(), axis.chunk.tolist(), strict=True)
+    place_of = {key: i for i, key in enumerate(keys)}
+    keys = zip(series.in_analysis.tolist(), series.chunk.tolist(), strict=True)
+    return np.array([place_of[key] for key in keys], dtype=np.int64)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from estimator._datetimes import wall_clock
+from estimator.metric_series import MetricSeries, SeriesTable
 from estimator.metrics import METRICS
 from estimator.newest import newest_chunk, unfinished_chunk
 from estimator.presentation.formats import (
@@ -23,9 +24,6 @@ from estimator.presentation.formats import (
     prose_html,
     threshold_text,
 )
-from estimator.presentation.panel import Panel, read_panel
-from estimator.presentation.stages import has_partial_labels, is_reconciled
-from estimator.results import Performance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -35,8 +33,10 @@ class Numbers:
     Attributes
     ----------
     performance : Performance
-    panels : dict of str to Panel
+    series : dict of str to MetricSeries
         All rows together, by metric.
+    by_segment : dict of str to dict of str to MetricSeries
+        By segment, then by metric; "" is all rows.
     digits : dict of str to int
         Decimals, by metric.
     columns : tuple of str
@@ -44,14 +44,15 @@ class Numbers:
     notes : dict of str to int
         Number of each distinct note, from 1, the newest first.
     newest : int
-        Place of the newest complete analysis chunk among the panels' chunks; the last
-        place where the analysis has no chunk.
+        Position of the newest complete analysis chunk among the chunks of all rows; the
+        last one where the analysis has no chunk.
     unfinished : int or None
-        Place of the chunk whose rows are still coming.
+        Position of the chunk whose rows are still coming.
     """
 
-    performance: Performance
-    panels: dict[str, Panel]
+    performance: SeriesTable
+    series: dict[str, MetricSeries]
+    by_segment: dict[str, dict[str, MetricSeries]]
     digits: dict[str, int]
     columns: tuple[str, ...]
     notes: dict[str, int]
@@ -59,66 +60,75 @@ class Numbers:
     unfinished: int | None
 
 
-def read_numbers(performance: Performance) -> Numbers:
-    """Read panels, columns and notes off a result."""
-    panels = {metric: read_panel(performance, metric) for metric in performance.metrics}
-    of = performance.segment == ""
+def read_numbers(performance: SeriesTable) -> Numbers:
+    """Read series, columns and notes off a result."""
+    by_segment = performance.metric_series()
+    overall = by_segment[""]
+    every = list(overall.values())
     columns = ["value", f"{100 * performance.level:.4g} % interval"]
-    if is_reconciled(performance):
+    if every[0].reconciled:
         columns.append("estimated")
-    if np.isfinite(performance.realized[of]).any():
+    if any(np.isfinite(one.realized).any() for one in every):
         columns.append("realized")
-    if any(np.isfinite(t).any() for p in panels.values() for t in p.thresholds):
+    if any(np.isfinite(t).any() for one in every for t in one.thresholds):
         columns += ["thresholds", "breach probability"]
-    newest_first = performance.note[::-1].ravel()
-    notes = {note: 0 for note in newest_first.tolist() if note}
-    if any(performance.note[of].ravel()):
+    if any(any(one.note) for one in every):
         columns.append("note")
-    analysis = np.where(performance.period[of] == "analysis", performance.chunk[of], "")
+    labels = np.where(every[0].in_analysis, every[0].chunk, "")
     begun = unfinished_chunk(performance)
-    newest = np.flatnonzero(analysis == newest_chunk(performance))
+    newest = np.flatnonzero(labels == newest_chunk(performance))
     return Numbers(
         performance=performance,
-        panels=panels,
+        series=overall,
+        by_segment=by_segment,
         digits={
-            metric: decimals(performance.standard_error[:, k])
-            for k, metric in enumerate(performance.metrics)
+            metric: decimals(
+                np.concatenate([s[metric].standard_error for s in by_segment.values()])
+            )
+            for metric in performance.metrics
         },
         columns=tuple(columns),
-        notes={note: i for i, note in enumerate(notes, start=1)},
-        newest=int(newest[-1]) if newest.size else int(of.sum()) - 1,
-        unfinished=None
-        if begun is None
-        else int(np.flatnonzero(analysis == begun)[-1]),
+        notes=_numbered_notes(by_segment),
+        newest=int(newest[-1]) if newest.size else labels.size - 1,
+        unfinished=None if begun is None else int(np.flatnonzero(labels == begun)[-1]),
     )
+
+
+def _numbered_notes(by_segment: dict[str, dict[str, MetricSeries]]) -> dict[str, int]:
+    """Return a number for each distinct note, from 1, the newest chunk's first."""
+    notes: dict[str, int] = {}
+    for by_metric in reversed(by_segment.values()):
+        by_chunk = np.stack([series.note for series in by_metric.values()], axis=1)
+        for note in by_chunk[::-1].ravel().tolist():
+            if note:
+                notes.setdefault(note, len(notes) + 1)
+    return notes
 
 
 def cells(numbers: Numbers, metric: str, i: int) -> list[tuple[str, str]]:
     """Return what is said of a metric on the ``i``-th chunk: HTML and class."""
-    performance, panel = numbers.performance, numbers.panels[metric]
-    row, k = panel.rows[i], performance.metrics.index(metric)
-    digits = numbers.digits[metric]
+    series, digits = numbers.series[metric], numbers.digits[metric]
 
     def number(value: float) -> str:
         return number_text(float(value), digits)
 
-    alerted = "alerted" if panel.alert[i] else ""
-    breach = number_text(float(performance.breach_probability[row, k]), 2)
-    realized = number(panel.realized[i])
-    if np.isfinite(panel.so_far[i]):
+    alerted = "alerted" if series.alert[i] else ""
+    breach = number_text(float(series.breach_probability[i]), 2)
+    realized = number(series.realized[i])
+    if np.isfinite(series.partial_realized[i]):
         realized += " so far"
-    note = numbers.notes.get(performance.note[row, k])
+    note = numbers.notes.get(series.note[i])
     said = {
-        "value": (number(panel.value[i]), alerted),
+        "value": (number(series.value[i]), alerted),
         numbers.columns[1]: (
-            interval_text(float(panel.lower[i]), float(panel.upper[i]), digits),
+            interval_text(float(series.lower[i]), float(series.upper[i]), digits),
             "",
         ),
-        "estimated": (number(panel.estimated[i]), ""),
+        "estimated": (number(series.estimated[i]), ""),
         "realized": (realized, ""),
-        "thresholds": (threshold_text(panel, i, digits), ""),
+        "thresholds": (threshold_text(series, i, digits), ""),
         "breach probability": (
-            f"{breach}, alert" if alerted else f"{breach}{_better(panel, metric, i)}",
+            f"{breach}, alert" if alerted else f"{breach}{_better(series, i)}",
             alerted,
         ),
         "note": (f'<a href="#note-{note}">{note}</a>' if note else "", ""),
@@ -126,18 +136,18 @@ def cells(numbers: Numbers, metric: str, i: int) -> list[tuple[str, str]]:
     return [said[column] for column in numbers.columns]
 
 
-def _better(panel: Panel, metric: str, i: int) -> str:
+def _better(series: MetricSeries, i: int) -> str:
     """Say so where a value is beyond the threshold on the good side.
 
     A breach is on the bad side: without a word its probability of 0.00 would
     contradict what the chart shows.
     """
-    registered = METRICS.get(metric)
+    registered = METRICS.get(series.metric)
     higher = None if registered is None else registered.higher_is_better
     if higher is None:
         return ""
-    low, high = (float(threshold[i]) for threshold in panel.thresholds)
-    value = float(panel.value[i])
+    low, high = (float(threshold[i]) for threshold in series.thresholds)
+    value = float(series.value[i])
     return ", better" if (value > high if higher else value < low) else ""
 
 
@@ -146,27 +156,26 @@ def about_chunk(numbers: Numbers, i: int) -> tuple[str, str]:
 
     A chunk whose rows are still coming is marked so.
     """
-    performance = numbers.performance
-    row = next(iter(numbers.panels.values())).rows[i]
-    label = chunk_label(performance.chunk[row])
-    n_rows, n_labels = int(performance.n_rows[row]), int(performance.n_labels[row])
+    series = next(iter(numbers.series.values()))
+    n_rows, n_labels = int(series.n_rows[i]), int(series.n_labels[i])
     about = f"{n_rows:,} rows"
-    if performance.period[row] == "reference":
+    if not series.in_analysis[i]:
         about = f"reference, {about}"
-    elif n_labels or has_partial_labels(performance):
+    elif n_labels or series.partly_labeled:
         about += f", {percentage(n_labels / max(n_rows, 1))} labelled"
     if i == numbers.unfinished:
         about += ", unfinished"
-    day = _first_day(performance, int(row))
-    return escape(label), about + (f", from {day}" if day else "")
+    day = _first_day(series, i)
+    label = escape(chunk_label(series.chunk[i]))
+    return label, about + (f", from {day}" if day else "")
 
 
-def _first_day(performance: Performance, row: int) -> str:
+def _first_day(series: MetricSeries, i: int) -> str:
     """Return the day on which a chunk begins, unless its label says so."""
-    chunk: Any = performance.chunk[row]
-    if isinstance(chunk, str) or performance.start.dtype.kind != "M":
+    chunk: Any = series.chunk[i]
+    if isinstance(chunk, str) or series.start.dtype.kind != "M":
         return ""
-    start = wall_clock(performance.start[row : row + 1], performance.timezone)
+    start = wall_clock(series.start[i : i + 1], series.timezone)
     return "" if np.isnat(start[0]) else str(start[0].astype("M8[D]"))
 
 
@@ -177,7 +186,7 @@ def table_html(numbers: Numbers) -> str:
         for column in ("chunk", "metric", *numbers.columns)
     )
     metrics = numbers.performance.metrics
-    n = next(iter(numbers.panels.values())).rows.size
+    n = len(next(iter(numbers.series.values())))
     body = []
     for i in reversed(range(n)):
         label, about = about_chunk(numbers, i)
@@ -206,18 +215,18 @@ def notes_html(numbers: Numbers) -> str:
     """Return each distinct note once, with where it applies; "" if there is none."""
     if not numbers.notes:
         return ""
-    performance = numbers.performance
-    found: dict[str, dict[tuple[str, str], list[str]]] = {}
-    for row, notes in enumerate(performance.note.tolist()):
-        for k, note in enumerate(notes):
-            if note:
-                place = (performance.segment[row], chunk_label(performance.chunk[row]))
-                metrics = found.setdefault(note, {}).setdefault(place, [])
-                metrics.append(performance.metrics[k])
-    n_metrics = len(performance.metrics)
+    chunks_of: dict[str, dict[tuple[str, str], list[str]]] = {}
+    for segment, by_metric in numbers.by_segment.items():
+        for i, label in enumerate(next(iter(by_metric.values())).chunk.tolist()):
+            for metric, series in by_metric.items():
+                if series.note[i]:
+                    chunks = chunks_of.setdefault(series.note[i], {})
+                    key = (segment, chunk_label(label))
+                    chunks.setdefault(key, []).append(metric)
+    n_metrics = len(numbers.series)
     items = "".join(
         f'<li id="note-{i}">{escape(note)}'
-        f" <small>{prose_html(_where(found[note], n_metrics))}</small></li>"
+        f" <small>{prose_html(_where(chunks_of[note], n_metrics))}</small></li>"
         for note, i in numbers.notes.items()
     )
     return f'<h2 id="notes">Notes</h2><ol class="notes">{items}</ol>'
@@ -243,8 +252,8 @@ def newest_text(numbers: Numbers, metric: str) -> tuple[str, str]:
 
     Where it has no value, "–" and nothing.
     """
-    panel = numbers.panels[metric]
-    if panel.rows.size == panel.n_reference:
+    series = numbers.series[metric]
+    if len(series) == series.n_reference:
         return "", ""
     (value, _), (interval, _) = cells(numbers, metric, numbers.newest)[:2]
     return value, "" if interval == MISSING else interval

@@ -13,7 +13,7 @@ from pandas.testing import assert_frame_equal
 
 from estimator import PerformanceEstimator
 from estimator.presentation import report
-from estimator.results import METRIC_COLUMNS
+from estimator.result_tables import METRIC_COLUMNS
 from tests.estimator.conftest import simulate
 from tests.estimator.presentation.pages import parse
 

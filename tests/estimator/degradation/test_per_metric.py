@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from estimator import PerformanceEstimator
-from estimator.degradation.per_metric import judge_performance
+from estimator.degradation.per_metric import judge_series
 from estimator.metrics import METRIC_NAMES
 
 START = pd.Timestamp("2026-01-05")
@@ -113,7 +113,7 @@ def test_empty_days_and_undefined_metrics(fallen):
 
 def test_since_leaves_earlier_chunks_out(fallen):
     performance = estimate(fallen)
-    late = judge_performance(performance, since="2026-01-23")["roc_auc"]
+    late = judge_series(performance.metric_series()[""], since="2026-01-23")["roc_auc"]
     assert late.kind == "training_serving_skew"
     assert late.onset == "2026-01-23"
     assert late.chunks.size == 15 + 12

@@ -1,7 +1,7 @@
 """A verdict as JSON comes back as it was."""
 
 import json
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 import pandas as pd
@@ -56,3 +56,12 @@ def test_there_and_back(kind, dated):
             assert ours == pytest.approx(theirs, nan_ok=True)
         else:
             assert ours == theirs, field.name
+
+
+def test_a_verdict_from_before_its_unit_was_saved():
+    """Files of the first version say in the name alone that values are per row."""
+    verdict = replace(verdict_on("sudden", dated=True), metric="business_value per row")
+    for metric, per_row in (("business_value per row", True), ("accuracy", False)):
+        saved = verdict_file.to_json(replace(verdict, metric=metric))
+        del saved["per_row"]
+        assert verdict_file.from_json(saved).per_row is per_row

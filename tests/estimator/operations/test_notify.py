@@ -18,8 +18,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from estimator.degradation import wording
-from estimator.degradation.verdict import KINDS, classify_degradation
+from estimator.degradation.classification import classify_degradation
+from estimator.degradation.verdict import KINDS
 from estimator.operations import webhook
 from estimator.operations.json_log import JsonLines
 from estimator.operations.notify import VerdictChange, slack_message
@@ -104,7 +104,7 @@ def test_the_sentence_of_a_real_verdict():
     values = 0.8 + rng.normal(0, 0.01, 30)
     values[20:] -= 0.05
     verdict = classify_degradation(values, np.full(30, 0.01), n_reference=10)
-    said = wording.sentence(replace(verdict, metric="accuracy"))
+    said = str(replace(verdict, metric="accuracy"))
     change = replace(CHANGE, metric="accuracy", sentence=said)
     assert said.removeprefix("accuracy ") in slack_message([change])["text"]
 

@@ -10,8 +10,10 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from estimator import Monitor, PerformanceEstimator
-from estimator.presentation.panel import read_panel, value_range
-from estimator.presentation.svg import performance_svg
+from estimator.degradation.per_metric import judge_series
+from estimator.degradation.verdict import overlay_of
+from estimator.presentation.panel import value_range
+from estimator.presentation.svg import series_svg
 from tests.estimator.conftest import simulate
 from tests.estimator.presentation.pages import parse
 
@@ -34,6 +36,12 @@ def performance(reference_frame):
 def close_figures():
     yield
     plt.close("all")
+
+
+def svg_of(performance, metric, verdict=None):
+    series = performance.metric_series(metric, segment="")[""][metric]
+    overlay = None if verdict is None else overlay_of(verdict, series.n_rows)
+    return series_svg(series, overlay)
 
 
 def line(axes, label):
@@ -87,7 +95,7 @@ def test_two_metrics_do_not_fit_one_axes(performance):
 
 
 def test_svg_is_well_formed_and_says_each_chunk_on_hover(performance):
-    root = ET.fromstring(performance_svg(performance, "roc_auc"))  # noqa: S314
+    root = ET.fromstring(svg_of(performance, "roc_auc"))  # noqa: S314
     titles = [title.text for title in root.iter("title")]
     assert len(titles) == np.sum(performance.segment == "")
     assert titles[-1].startswith("analysis 3: estimated 0.")
@@ -167,7 +175,7 @@ def test_an_unfinished_value_far_off_does_not_stretch_the_scale(reconciled):
 
 
 def test_svg_and_html_show_what_labels_changed(reconciled):
-    root = ET.fromstring(performance_svg(reconciled, "roc_auc"))  # noqa: S314
+    root = ET.fromstring(svg_of(reconciled, "roc_auc"))  # noqa: S314
     classes = [element.get("class") for element in root.iter()]
     assert "reconciled" in classes
     assert classes.count("so-far") == 1
@@ -237,19 +245,17 @@ def test_the_page_shows_shape_and_sentence(fallen):
     for verdict in fallen.degradation().values():
         assert f'<p class="verdict">{verdict}</p>' in page
     root = ET.fromstring(  # noqa: S314
-        performance_svg(fallen, "roc_auc", verdict=fallen.degradation()["roc_auc"])
+        svg_of(fallen, "roc_auc", verdict=fallen.degradation()["roc_auc"])
     )
     classes = [element.get("class") for element in root.iter()]
     assert classes.count("affected") == 1
     assert classes.count("fitted") == 1
-    plain = ET.fromstring(performance_svg(fallen, "roc_auc"))  # noqa: S314
+    plain = ET.fromstring(svg_of(fallen, "roc_auc"))  # noqa: S314
     assert "affected" not in [element.get("class") for element in plain.iter()]
 
 
 def test_a_verdict_since_a_rebase_stands_over_the_last_chunks(fallen):
-    from estimator.degradation.per_metric import judge_performance
-
-    verdicts = judge_performance(fallen, since=10)
+    verdicts = judge_series(fallen.metric_series(segment="")[""], since=10)
     panel = fallen.plot("roc_auc", verdict=verdicts)
     drawn = line(panel, "fitted shape").get_ydata()
     n_reference = verdicts["roc_auc"].n_reference
@@ -379,7 +385,7 @@ def test_a_chunk_of_few_rows_does_not_make_the_others_flat(reference_frame):
     tiny = replace(estimates, lower=wide, upper=top, lower_threshold=thresholds)
     for metric in tiny.metrics:
         k = tiny.metrics.index(metric)
-        low, high = value_range([read_panel(tiny, metric)])
+        low, high = value_range(tiny.metric_series(metric, segment="")[""].values())
         realized = tiny.realized[tiny.period == "reference", k]
         values = np.concatenate([tiny.estimated[:, k], realized])
         assert low <= values.min()
@@ -393,7 +399,7 @@ def test_a_chunk_of_few_rows_does_not_make_the_others_flat(reference_frame):
             drawn.get_ydata() for drawn in axes.lines if drawn.get_color() == "#D55E00"
         ]
         assert np.nanmin(np.concatenate(shown)) > 0.1
-    svg = performance_svg(tiny, "roc_auc")
+    svg = svg_of(tiny, "roc_auc")
     assert all(
         float(rect.get("y")) >= 0 and float(rect.get("height")) <= 150
         for rect in ET.fromstring(svg).iter("rect")  # noqa: S314

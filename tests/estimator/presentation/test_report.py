@@ -671,7 +671,7 @@ def test_a_value_beyond_the_good_threshold_is_called_better(report):
     )
     numbers = read_numbers(raised)
     column = numbers.columns.index("breach probability")
-    last = numbers.panels["roc_auc"].rows.size - 1
+    last = len(numbers.series["roc_auc"]) - 1
     for metric in performance.metrics:
         text, _ = cells(numbers, metric, last)[column]
         better = METRICS[metric].higher_is_better

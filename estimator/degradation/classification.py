@@ -1,0 +1,157 @@
+"""What kind of decline a series of chunk values shows, and how sure that is."""
+
+from dataclasses import replace
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from estimator._kernels.series_fits import log_total
+from estimator.degradation.fits import RHO_PRIOR, Fits
+from estimator.degradation.location import fitted_values, locate
+from estimator.degradation.series import Series, read_series
+from estimator.degradation.shapes import fit_shapes
+from estimator.degradation.verdict import KINDS, Degradation
+from estimator.degradation.whitened import whiten
+
+# Before looking: most series are stable, no decline is likelier than another.
+STABLE_PRIOR: Final = 0.7
+DECLINE_PRIOR: Final = (1.0 - STABLE_PRIOR) / (len(KINDS) - 1)
+RISE_PRIOR: Final = 0.3 * DECLINE_PRIOR  # the same shapes upwards are improvements
+
+
+def classify_degradation(
+    values: ArrayLike,
+    standard_errors: ArrayLike,
+    *,
+    n_reference: int,
+    times: ArrayLike | None = None,
+    higher_is_better: bool = True,
+    shared_error: float = 0.0,
+) -> Degradation:
+    r"""Say what kind of decline a series of chunk values shows.
+
+    Compares, by Bayes factors, a flat series with one that steps down (once or twice),
+    goes down in a ramp, goes down for a while, goes up and down, or is lower from
+    deployment on; each averaged over all places, sizes and kinds of noise. What moves
+    up is an improvement, and counts as stable.
+
+    Parameters
+    ----------
+    values : array-like of shape (n_chunks,)
+        The metric in each chunk, in time order, the reference's chunks first. NaN where
+        it is not known; such chunks are left out.
+    standard_errors : array-like of shape (n_chunks,)
+        Of the values, each chunk's own. They may be somewhat wrong: the series corrects
+        them.
+    n_reference : int
+        How many of the chunks are reference; 0 if none, then skew cannot be told.
+    times : array-like of shape (n_chunks,), optional
+        Increasing numbers or timestamps (dates and ISO text will do); default: evenly
+        spaced chunks.
+    higher_is_better : bool, default=True
+        Whether a decline is down. For a loss it is up.
+    shared_error : float, default=0.0
+        Standard deviation of an error common to all analysis chunks, as that of a
+        calibration: it could make all of them look worse than the reference.
+
+    Returns
+    -------
+    Degradation
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument breaks its rule, or no chunk has a value and a standard error.
+
+    Notes
+    -----
+    With the whitened residual sum of squares :math:`S` and :math:`\nu` degrees of
+    freedom, shape :math:`\theta` of amplitude scale :math:`c` has the evidence
+
+    .. math:: (1 + c^2 A)^{-1/2} \left(S - \frac{b^2}{A + c^{-2}}\right)^{-\nu/2}
+        \times \text{second moment of the amplitude, posterior over prior},
+
+    where :math:`A` and :math:`b` are the products of the shape with itself and with the
+    series, level and shared error projected out. A common Bayes factor (Kass & Raftery
+    1995, "Bayes factors", JASA 90(430)) with the moment prior of Johnson & Rossell
+    (2010); cycles as in Bretthorst (1988), "Bayesian Spectrum Analysis and Parameter
+    Estimation". Values that stand alone among their neighbours count less, since an
+    outlier is no incident of one chunk.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> values = 0.8 + rng.normal(0, 0.01, 40)
+    >>> values[24:] -= 0.05
+    >>> verdict = classify_degradation(values, np.full(40, 0.01), n_reference=10)
+    >>> verdict.kind, int(verdict.onset)
+    ('sudden', 24)
+    """
+    series = read_series(
+        values,
+        standard_errors,
+        n_reference=n_reference,
+        times=times,
+        higher_is_better=higher_is_better,
+        shared_error=shared_error,
+    )
+    logs: dict[str, list[float]] = {kind: [] for kind in KINDS}
+    rises, found, whites = [], [], []
+    for rho, prior in RHO_PRIOR.items():
+        white = whiten(series, rho)
+        whites.append(white)
+        logs["stable"].append(float(np.log(STABLE_PRIOR * prior)) + white.log_stable)
+        for fits in fit_shapes(series, white):
+            found.append(fits)
+            weight = log_total(fits.log_weight)
+            logs[fits.kind].append(weight + float(np.log(DECLINE_PRIOR)))
+            rises.append(fits.log_rise + float(np.log(RISE_PRIOR)))
+    flat = log_total(np.array(logs["stable"]))
+    rise = log_total(np.array(rises))
+    total = np.array(
+        [
+            np.logaddexp(flat, rise)
+            if kind == "stable"
+            else log_total(np.array(logs[kind]))
+            for kind in KINDS
+        ]
+    )
+    probability = np.exp(total - total.max())
+    probability /= probability.sum()
+    decline = log_total(total[1:]) - np.log(1.0 - STABLE_PRIOR)
+    verdict = Degradation(
+        kind=KINDS[int(np.argmax(probability))],
+        probabilities=dict(zip(KINDS, probability.tolist(), strict=True)),
+        log_bayes_factor=float(decline - flat + np.log(STABLE_PRIOR)),
+        higher_is_better=bool(higher_is_better),
+        n_reference=int(n_reference),
+        chunks=series.places,
+        values=np.array(values, dtype=np.float64),
+        standard_errors=np.array(standard_errors, dtype=np.float64),
+        shared_error=float(shared_error),
+        fitted=fitted_values(series, whites[0], np.zeros(series.y.size)),
+        affected=np.zeros(series.places.size, dtype=np.bool_),
+    )
+    if verdict.kind != "stable":
+        of_kind = [fits for fits in found if fits.kind == verdict.kind]
+        return replace(verdict, **locate(verdict.kind, series, of_kind))
+    return replace(verdict, **_improvement(series)) if rise > flat else verdict
+
+
+def _improvement(series: Series) -> dict[str, Any]:
+    """Locate what went up, as the decline of the series upside down."""
+    turned = replace(series, y=-series.y, sign=-series.sign, center=-series.center)
+    by_kind: dict[str, list[Fits]] = {}
+    for rho in RHO_PRIOR:
+        for fits in fit_shapes(turned, whiten(turned, rho)):
+            if fits.kind != "cyclical":  # which goes down as well
+                by_kind.setdefault(fits.kind, []).append(fits)
+    totals = {
+        kind: log_total(np.array([log_total(f.log_weight) for f in fits]))
+        for kind, fits in by_kind.items()
+    }
+    kind = max(totals, key=lambda name: totals[name])
+    found = locate(kind, turned, by_kind[kind])
+    return found | {"improved": True, "affected": np.zeros_like(found["affected"])}

@@ -1,0 +1,78 @@
+"""From the arrays of a result to one series per metric and segment."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from estimator.metric_series import MetricSeries, has_all_labels
+
+_COLUMNS = {field.name for field in fields(MetricSeries)} - {"segment"}
+
+
+def cut_series(
+    arrays: Mapping[str, NDArray[Any]],
+    all_metrics: tuple[str, ...],
+    metrics: Sequence[str],
+    segments: Sequence[str],
+    *,
+    level: float,
+    timezone: str | None,
+) -> dict[str, dict[str, MetricSeries]]:
+    """Return one series per segment and metric.
+
+    Parameters
+    ----------
+    arrays : mapping of str to ndarray
+        Columns of a `Performance`, by name.
+    all_metrics : tuple of str
+        Names of the columns of two-dimensional arrays.
+    metrics, segments : sequence of str
+        Those to return, which exist.
+    level : float
+        Coverage that the intervals claim, in (0, 1).
+    timezone : str or None
+        Time zone in which to show times.
+
+    Returns
+    -------
+    dict of str to dict of str to MetricSeries
+        By segment, then by metric.
+    """
+    n_rows, n_labels, value = arrays["n_rows"], arrays["n_labels"], arrays["value"]
+    labels_came = (arrays["period"] == "analysis") & (n_labels > 0)
+    moved = (value != arrays["estimated"]) & np.isfinite(value)
+    partly = (n_labels > 0) & ~has_all_labels(n_rows, n_labels)
+    shared: dict[str, Any] = {
+        "level": level,
+        "timezone": timezone,
+        "reconciled": bool(moved[labels_came].any()),
+        "partly_labeled": bool(partly.any()),
+    }
+    column_of = {metric: all_metrics.index(metric) for metric in metrics}
+    rows_of = pd.Series(arrays["segment"]).groupby(arrays["segment"]).indices
+    series: dict[str, dict[str, MetricSeries]] = {}
+    for segment in segments:
+        rows = rows_of[segment]
+        in_reference = arrays["period"][rows] == "reference"
+        rows = np.concatenate([rows[in_reference], rows[~in_reference]])
+        cut: dict[str, Any] = {
+            name: arrays[name][rows] for name in _COLUMNS & arrays.keys()
+        }
+        series[segment] = {
+            metric: MetricSeries(
+                metric=metric,
+                segment=segment,
+                n_reference=int(in_reference.sum()),
+                **shared,
+                **{
+                    name: column if column.ndim == 1 else column[:, k]
+                    for name, column in cut.items()
+                },
+            )
+            for metric, k in column_of.items()
+        }
+    return series
