@@ -61,7 +61,7 @@ def fit_logistic(
     The covariance is :math:`H^{-1} (G + \Lambda) H^{-1}` with :math:`H = \sum_i w_i p_i
     (1 - p_i) x_i x_i^T + \Lambda` and :math:`G = \sum_i w_i^2 p_i (1 - p_i) x_i
     x_i^T`: weights weigh, they do not count observations, and :math:`\Lambda` accounts
-    for what the penalty shrinks away.
+    for what the penalty shrinks away (method.md, equations 16 and 17).
 
     Parameters
     ----------

@@ -166,6 +166,7 @@ def estimate_density_ratio(
     for_each((0, 1), tell_apart)
     gain = gains.sum(axis=0)
     q = chance[:n_ours]
+    # method.md, equation 29
     weight = n_ours / n_theirs * q / np.maximum(CLIP, 1.0 - q)
     weight /= weight.mean()
     # q / (1 - q) = FAR * n_other / n_ref, without dividing by what may be 0.

@@ -314,7 +314,7 @@ class FeatureAwareCalibrator(BaseEstimator):  # type: ignore[misc]
         for booster in self.trees_:
             if booster is None:
                 probability += expit(alone)
-            else:
+            else:  # method.md, equation 28
                 probability += expit(of_trees + _raw(booster, X))
         probability /= len(self.trees_)
         return probability

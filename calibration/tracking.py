@@ -5,7 +5,8 @@ u the standardized log odds, is a state that moves from chunk to chunk. Each chu
 labels tell of its own shift, and through the motion of all others: labels of older
 chunks correct the newest, which has none. Nobody knows how the shift moves; so a small
 set of motions is averaged, each weighted by how well it would have predicted what was
-seen: where nothing moves, "still" wins, and the estimate stays where it was.
+seen: where nothing moves, "still" wins, and the estimate stays where it was. Method.md,
+equations 46 to 49.
 
 References: Harvey (1989), "Forecasting, Structural Time Series Models and the Kalman
 Filter" (random walk, damped trend, stochastic cycle); Hoeting et al. (1999), "Bayesian

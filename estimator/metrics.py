@@ -138,6 +138,7 @@ def _read_ratios(
     """Fill in the metrics of the confusion matrix, all their ratios at once.
 
     Axes are decisions, ratios, chunks; a row's influence depends on its decision only.
+    Method.md, equations 2 to 4, 12 and 13.
     """
     form = _ratio_form(metrics)
     if not form.columns.size:
@@ -460,7 +461,7 @@ def undefined_reasons(
     Undefined is a metric without its denominator, one that would be without it in more
     than ``MAX_CHANCE_UNDEFINED`` of the label draws, and one that no unknown label can
     move (recall, where nothing is predicted positive): its interval would have width
-    zero.
+    zero. Method.md, equation 11.
     """
     reasons = np.full(moments.value.shape, "", dtype=object)
     n, predicted = sums[:, 0] + sums[:, 1], sums[:, 1]

@@ -81,7 +81,7 @@ def waiting_spread(
 ) -> None:
     """Fill ``out`` (n, 2, 2) with each chunk's mean ``spread`` (n_ages, 2, 2) by age.
 
-    Of the rows with a score that wait; 0 where none does.
+    Of the rows with a score that wait; 0 where none does. Method.md, equation 45.
     """
     for c in range(offsets.size - 1):
         rows = aa = ab = bb = 0.0
@@ -109,7 +109,10 @@ def soften(
     shift: Floats,
     out: Floats,
 ) -> None:
-    """Fill ``out`` with the rows' soft labels, given each chunk's ``shift`` (n, 2)."""
+    """Fill ``out`` with the rows' soft labels, given each chunk's ``shift`` (n, 2).
+
+    Method.md, equation 41.
+    """
     for c in range(offsets.size - 1):
         a, b = shift[c, 0], shift[c, 1]
         for i in range(offsets[c], offsets[c + 1]):
@@ -145,7 +148,8 @@ def shift_information(
     information times estimate, taken at the mode under a weak prior, at most
     ``n_steps`` of Newton's method from no shift. ``completeness`` is this information
     over what it will be when all labels have come that are still to come; ``to_come``
-    (2, n_places) is the chance that a waiting row gets one.
+    (2, n_places) is the chance that a waiting row gets one. Method.md, equations 43 and
+    44.
     """
     for c in range(offsets.size - 1):
         a = b = 0.0

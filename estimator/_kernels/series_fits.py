@@ -27,7 +27,8 @@ _DENSITY = 1.0 / math.sqrt(2.0 * math.pi)
 def whiten(errors: Floats, gaps: Floats, rho: float, e: Floats, d: Floats) -> float:
     """Fill ``e`` and ``d``; return the log determinant of the whitening.
 
-    ``gaps[i]`` is the time since chunk ``i - 1``, in typical spacings.
+    ``gaps[i]`` is the time since chunk ``i - 1``, in typical spacings. Method.md,
+    equation 52.
     """
     e[0], d[0] = 1.0 / errors[0], 0.0
     log_determinant = math.log(e[0])
@@ -152,7 +153,7 @@ def one_amplitude(
     squares that is left plus the prior's, ``dof`` its degrees of freedom. The amplitude
     is normal with standard deviation ``scales`` times the errors' (averaged over
     these), on one side of zero; integrated over the errors' scale the evidence is a
-    Student t's.
+    Student t's (method.md, equation 56).
     """
     n_scales = scales.size
     log_common = np.empty(n_scales)
@@ -160,6 +161,7 @@ def one_amplitude(
     means, variances = np.empty(n_scales), np.empty(n_scales)
     for p in range(products.shape[0]):
         xo, xh = products[p, 2], shared * products[p, 3]
+        # method.md, equation 54
         A = products[p, 0] - (
             K[0, 0] * xo * xo + 2.0 * K[0, 1] * xo * xh + K[1, 1] * xh * xh
         )
@@ -177,7 +179,8 @@ def one_amplitude(
             x = abs(b) / math.sqrt(precision * phi)
             log_common[s] = 0.5 * (math.log(prior / precision) - dof * math.log(left))
             top = max(top, log_common[s])
-            # second moments, about zero, of N(x, 1) beyond and before it
+            # second moments, about zero, of N(x, 1) beyond and before it: the last
+            # factor of method.md, equation 56
             tail = 0.5 * math.erfc(x * _SQRT_HALF)
             ridge = x * math.exp(-0.5 * x * x) * _DENSITY
             shrunk = 2.0 * prior / precision
@@ -226,6 +229,7 @@ def two_steps(
     Each has an amplitude of its own, both on the same side of zero, with the product of
     two moment priors; sides are weighed as if the two were independent. Both steps come
     after the deployment. ``share`` is that of the first step in the whole amplitude.
+    Method.md, equations 57 and 58.
     """
     for p in range(first.size):
         a, b = first[p], last[p]
@@ -254,11 +258,11 @@ def two_steps(
             left = rest - (az * ma + bz * mb)
             phi = left / dof
             va, vb, c = pb / determinant, pa / determinant, -ab / determinant
-            # second moments, over phi, of the product of both amplitudes
+            # second moments, over phi, of the product of both amplitudes: equation 58
             xa, xb = ma * ma / phi, mb * mb / phi
             xab = ma * mb / phi
             moment = xa * xb + xa * vb + xb * va + 4.0 * xab * c + va * vb + 2.0 * c * c
-            common = (
+            common = (  # equation 57 without its sides
                 0.5 * math.log(prior * prior / determinant)
                 - 0.5 * dof * math.log(left)
                 + math.log(max(moment, 1e-300) * prior * prior)
@@ -328,7 +332,8 @@ def harmonics(
     One or two harmonics through the whole series, then one or two since deployment
     with a level of their own. ``coefficients`` (n_frequencies, 4, 5) are those of
     cosine, sine, cosine and sine of twice the frequency, level. Harmonics have half,
-    and second ones a quarter, of ``scales`` as prior standard deviations.
+    and second ones a quarter, of ``scales`` as prior standard deviations. Method.md,
+    equation 59.
     """
     n, width = z.size, 5
     # products of the columns with one another, with o, the deployment and z:
@@ -437,6 +442,7 @@ def harmonics(
                         explained += solved[j] * solved[j]
                         roots *= factor[j, j] * deviation
                     left = rest - explained
+                    # the three factors of method.md, equation 59, one by one
                     found = -math.log(roots) - 0.5 * dof * math.log(left)
                     if kind == 1:  # its level lies below the reference's
                         x = solved[m - 1] / math.sqrt(left / dof)
@@ -602,7 +608,8 @@ def step_e_process(
     The mixture over all past and coming places of a step down, each with the evidence
     of its one-sided normal amplitude for a known variance; weights over places are
     fixed beforehand, 1 / ((j + 1) (j + 2)) for the ``j``-th analysis chunk. So each
-    entry has expectation 1 as long as nothing changes, given the entries before it.
+    entry has expectation 1 as long as nothing changes, given the entries before it
+    (method.md, equation 62).
     """
     n = y.size
     # sums over the reference, then over all chunks so far

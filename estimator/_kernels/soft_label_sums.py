@@ -204,7 +204,7 @@ def _ranks(
 
     ROC AUC is concordant pairs over pairs, a row never paired with itself. Average
     precision is each block's precision weighted by its positives; E[y²] = z adds what a
-    row contributes to its own precision.
+    row contributes to its own precision (method.md, equations 6 and 9).
     """
     n = s.size
     positives, self_pairs = out[2] + out[3], out[4] + out[5]
@@ -254,7 +254,8 @@ def _influences(
 ) -> None:
     """Sum the squares of each label's influence (h) and of each row's (psi).
 
-    Influences are kept times their denominator, pairs or positives, until the end.
+    Influences are kept times their denominator, pairs or positives, until the end
+    (method.md, equations 7, 8, 10, 14 and 15).
     Times ``v`` they go by cell of the score into ``cells``, and by slot into ``reach``.
     """
     n = s.size
@@ -307,17 +308,18 @@ def _influences(
             spent += (block_1 * precision + own * per_rank) * per_rank
             # What a row wins as a positive (negatives below it, ties half) and loses
             # as a negative (positives above), each less AUC times its opponents: won
-            # + half z and lost - half z, for a row is not its own opponent.
+            # + half z and lost - half z, for a row is not its own opponent: w and l of
+            # method.md, equation 7.
             won = below_0 + 0.5 * block_0 - 0.5 - auc * (negatives - 1.0)
             lost = (positives - below_1) - 0.5 * block_1 - auc * positives
             ahead = precision + reached - ap
         soft, times = z[k], _times(w, k)
         v = soft - soft * soft
-        h = (won - lost) + 2.0 * half * soft
+        h = (won - lost) + 2.0 * half * soft  # method.md, equation 7; psi: 14
         psi = lost + soft * (h - half)
         auc_row += times * (psi * psi)
         squares += times * (v * v)
-        h_ap = ahead + per_rank - 2.0 * per_rank * soft
+        h_ap = ahead + per_rank - 2.0 * per_rank * soft  # equation 10; psi: 15
         psi = soft * ahead + v * per_rank - spent
         ap_psi += times * psi
         ap_row += times * (psi * psi)
@@ -365,7 +367,7 @@ def _influences(
             reach[slot, part, 3] *= per_positive
     if has_auc:
         # Second order: each label with itself, and the products of two labels that
-        # stand in both numerator and denominator.
+        # stand in both numerator and denominator (method.md, equation 8).
         both = (2.0 * auc - 1.0) * (self_pairs * self_pairs - squares)
         out[7] = (both - auc_shift) * per_pair * per_pair
         out[8] = auc_label * per_pair * per_pair
@@ -389,7 +391,8 @@ def project_segments(
 ) -> None:
     """Fill ``out``, each chunk's covariance of channels by the error of the shifts.
 
-    It is J C J^T with J the channels times what the common coefficients multiply, in
+    It is J C J^T (method.md, equation 27) with J the channels times what the common
+    coefficients multiply, in
     each cell, then the channels by slot. Coefficients that the chunk has no row of, or
     that are certain, are left out.
 

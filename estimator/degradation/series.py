@@ -163,7 +163,8 @@ def soften_outliers(y: Floats, errors: Floats) -> Floats:
 
     A value is compared with the medians of three before and of three after it; only one
     that is far from both stands alone, so a step is none. How far is far grows with
-    what is usual in the series, so the peaks of a fast cycle are none either.
+    what is usual in the series, so the peaks of a fast cycle are none either
+    (method.md, equation 50).
     """
     k = _NEIGHBOURS
     if y.size < 2 * k + 1:

@@ -68,7 +68,7 @@ class Whitened:
 
 
 def whiten(series: Series, rho: float) -> Whitened:
-    """Return the series under one autocorrelation."""
+    """Return the series under one autocorrelation: method.md, equations 52 to 55."""
     n, n_reference = series.y.size, series.n_reference
     e, d = np.empty(n), np.empty(n)
     log_determinant = kernels.whiten(series.errors, series.gaps, rho, e, d)

@@ -57,7 +57,10 @@ class DelayModel:
 
     @property
     def log_ratio(self) -> Floats:
-        """Log ratio of P(waiting | 1) to P(waiting | 0), flat over (stratum, age)."""
+        """Log ratio of P(waiting | 1) to P(waiting | 0), flat over (stratum, age).
+
+        Method.md, equation 36.
+        """
         ratio: Floats = (self.hazard[0] - self.hazard[1]).ravel()
         return ratio
 
@@ -86,6 +89,8 @@ def fit_delays(
     column: Hashable | None, bands: Floats, arrivals: Arrivals, waiting: Floats
 ) -> DelayModel:
     """Estimate the hazards from labels that came and rows that wait.
+
+    Method.md, equation 35.
 
     Parameters
     ----------

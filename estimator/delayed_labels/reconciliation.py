@@ -112,7 +112,10 @@ class Reconciliation:
     filtered: FilteredChunks
 
     def expected_labels(self) -> Floats:
-        """P(y = 1 | score, label has come by now), had the calibration not shifted."""
+        """P(y = 1 | score, label has come by now), had the calibration not shifted.
+
+        Method.md, equation 37.
+        """
         return _expit(self.log_odds + self.delays.arrived_log_ratio[self.place])
 
     def chance_of_label(self) -> Floats:

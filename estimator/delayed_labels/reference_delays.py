@@ -217,6 +217,8 @@ def measure_spread(
 ) -> Floats:
     """Estimate how much chunks differ in who is waiting, by age; (N_AGES, 2, 2).
 
+    Method.md, equation 45.
+
     Parameters
     ----------
     x, u : ndarray of shape (n_labels,)

@@ -52,7 +52,8 @@ def error_variances(
     Without, and for average precision if it is larger, the labels of each reference
     cell count as binomial: the density-ratio form. Where segments have shifts of the
     map, their error is added to either, but for average precision with a factor to
-    the first alone. V_shift is ``Jᵀ C J`` with the shift's covariance C.
+    the first alone. V_shift is ``Jᵀ C J`` with the shift's covariance C. Method.md,
+    equations 18 to 20, 27 and 49.
     """
     weights = moments.channels
     response = weights @ sums.jacobian
@@ -89,6 +90,8 @@ def error_variances(
 def unseen_drift(residual: Floats, variance: Floats, *, min_chunks: int = 5) -> float:
     """Estimate tau²: what cross-fitted reference chunks miss beyond known noise.
 
+    Method.md, equation 21.
+
     Parameters
     ----------
     residual : ndarray of shape (n_chunks,)
@@ -112,6 +115,8 @@ def interval(
     order_error: Floats | None = None,
 ) -> tuple[Floats, Floats]:
     """Return normal intervals around ``centre``, within the metrics' bounds.
+
+    Method.md, equation 22.
 
     Parameters
     ----------

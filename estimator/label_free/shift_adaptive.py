@@ -375,7 +375,8 @@ def measure_adapted(
     to fewer rows; the error of the way from that map's metric :math:`M_0` to the
     adapted :math:`M`, which grows with the way; and what is not known where the
     reference has hardly a row: with the share :math:`o` of such rows, a shift of the
-    log odds and of their slope by as much as they commonly differ from task to task.
+    log odds and of their slope by as much as they commonly differ from task to task
+    (method.md, equation 33).
 
     Parameters
     ----------
@@ -516,7 +517,10 @@ def _blend(
     found: _Weighted,
     n_reference: int,
 ) -> tuple[Floats, Floats]:
-    """Return soft labels and their inflation; a blend of probabilities is one."""
+    """Return soft labels and their inflation; a blend of probabilities is one.
+
+    Method.md, equations 30 and 34.
+    """
     worth = found.effective_sample_size
     spread = np.sqrt(n_reference / worth) if worth > 0.0 else 1.0
     if method == "pape":
@@ -535,7 +539,10 @@ def _learn_weight(
     decision: NDArray[np.bool_] | float,
     error_cells: ErrorCells,
 ) -> tuple[float, float]:
-    """Learn from blocks of time how much of the adaptation to believe; how surely."""
+    """Learn from blocks of time how much of the adaptation to believe; how surely.
+
+    Method.md, equations 31 to 33.
+    """
     n_blocks = int(np.clip(label.size // EVIDENCE_ROWS, *EVIDENCE_BLOCKS))
     ends = np.array([0, *(stop for _, stop in blocked_folds(label.size, n_blocks))])
     groups = Groups(
@@ -558,7 +565,7 @@ def _learn_weight(
     n_known = known.sum(axis=0)
     left = ((residual - way) ** 2 / variance).sum(axis=0) / n_known
     reliability = 1.0 / max(1.0, float(left.mean()))
-    prior = LEAST_WEIGHT + (1.0 - LEAST_WEIGHT) * reliability
+    prior = LEAST_WEIGHT + (1.0 - LEAST_WEIGHT) * reliability  # equation 31
     # Drift that neither sees is noise to the weight; metrics tell much the same twice.
     moved = np.where(known, residual**2 - variance, 0.0).sum(axis=0) / n_known
     worth = 1.0 / (variance + np.maximum(moved, 0.0)) / len(metrics)
