@@ -607,9 +607,9 @@ def step_e_process(
 
     The mixture over all past and coming places of a step down, each with the evidence
     of its one-sided normal amplitude for a known variance; weights over places are
-    fixed beforehand, 1 / ((j + 1) (j + 2)) for the ``j``-th analysis chunk. So each
-    entry has expectation 1 as long as nothing changes, given the entries before it
-    (method.md, equation 62).
+    fixed beforehand, 1 / ((j + 1) (j + 2)) for the ``j``-th analysis chunk. So the
+    entries are a martingale that begins at 1 as long as nothing changes (method.md,
+    equation 62).
     """
     n = y.size
     # sums over the reference, then over all chunks so far
