@@ -70,6 +70,15 @@ def test_equations_are_numbered_from_1_on():
     assert {int(n) for pair in inside for n in pair if n} <= set(TAGS)
 
 
+def test_no_line_of_an_equation_reads_as_markdown():
+    """A line that begins with a minus is a list to GitHub, also between $$ and $$."""
+    blocks = re.findall(r"^\$\$\n(.*?)^\$\$$", PAGE, re.DOTALL | re.MULTILINE)
+    assert len(blocks) == len(TAGS)
+    for block in blocks:
+        assert not re.search(r"^\s*([-+*#=>|]|\d+\.|$)", block.rstrip(), re.M), block
+        assert not re.search(r"\\[,!;{}\\]", block), block  # escapes of Markdown
+
+
 def test_the_code_cites_equations_that_exist():
     numbers = [n for source in SOURCES for n in cited(source.read_text("utf-8"))]
     assert len(numbers) > 20
