@@ -42,21 +42,31 @@ NUL, NUL_SHOWN = "\0", "\N{SYMBOL FOR NULL}"
 
 def number_sql(column: str) -> str:
     """Return SQL of a text column's numbers; a text that is none is an error."""
+    number = _one_sign_sql(column)
     return (
-        f"coalesce(nullif(TRY_CAST({column} AS DOUBLE), 'nan'::DOUBLE), "
+        f"coalesce(nullif(TRY_CAST({number} AS DOUBLE), 'nan'::DOUBLE), "
         f"CASE WHEN {_is_missing_sql(column)} THEN NULL "
         f"WHEN lower(trim({column})) = 'true' THEN 1.0 "
         f"WHEN lower(trim({column})) = 'false' THEN 0.0 "
-        f"ELSE CAST({column} AS DOUBLE) END)"
+        f"ELSE CAST({number} AS DOUBLE) END)"
     )
 
 
 def is_number_sql(column: str) -> str:
     """Return SQL of whether `number_sql` would read a cell."""
     return (
-        f"(TRY_CAST({column} AS DOUBLE) IS NOT NULL OR {_is_missing_sql(column)} "
+        f"(TRY_CAST({_one_sign_sql(column)} AS DOUBLE) IS NOT NULL "
+        f"OR {_is_missing_sql(column)} "
         f"OR coalesce(lower(trim({column})) IN ('true', 'false'), true))"
     )
+
+
+def _one_sign_sql(column: str) -> str:
+    """Return SQL of a text that is no number for DuckDB either if it has two signs.
+
+    DuckDB leaves out a leading plus, and reads "+-1" as -1.
+    """
+    return f"replace({column}, '+-', '+?-')"
 
 
 def whole_sql(column: str, name: str) -> str:
