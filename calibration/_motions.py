@@ -157,13 +157,18 @@ def cycles(n: int, *, any_at_all: bool) -> Cycles:
     """Return the undamped cycles worth considering for ``n`` chunks, or none at all."""
     frequency = _frequencies(n) if any_at_all else np.empty(0)
     deviation = [np.multiply(s, d) for s in _CYCLE_SIZES for d in _DIRECTIONS]
-    turn = 2.0 * np.pi * np.outer(frequency, np.arange(n))
-    columns = (np.ones_like(turn), np.cos(turn), np.sin(turn))
-    products = [a * b for i, a in enumerate(columns) for b in columns[i:]]
+    turn = 2.0 * np.pi * np.outer(np.arange(n), frequency)
+    cosine, sine = np.cos(turn), np.sin(turn)
+    products = np.empty((n, 6, frequency.size))
+    products[:, 0] = 1.0
+    products[:, 1], products[:, 2] = cosine, sine
+    np.multiply(cosine, cosine, out=products[:, 3])
+    np.multiply(cosine, sine, out=products[:, 4])
+    np.multiply(sine, sine, out=products[:, 5])
     return Cycles(
         frequency=frequency,
         deviation=np.array(deviation),
-        products=np.concatenate(products).T.copy(),
+        products=products.reshape(n, 6 * frequency.size),
     )
 
 

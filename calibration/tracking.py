@@ -214,8 +214,8 @@ def track_shift(
     weight = np.exp(log_weight - log_weight.max())
     weight /= weight.sum()
     share = np.bincount(np.concatenate(families), weight, len(FAMILIES))
-    best = np.argsort(-weight, kind="stable")[:_MAX_SMOOTHED]
-    best = best[weight[best] > _NEGLIGIBLE * weight[best[0]]]
+    best = np.flatnonzero(weight > _NEGLIGIBLE * weight.max())
+    best = best[np.argsort(-weight[best], kind="stable")][:_MAX_SMOOTHED]
     places = [np.arange(group.family.size) for group in steady]
     places += [np.flatnonzero(has) for has in members]
     begins = np.cumsum([0, *(models.size for models in places)])

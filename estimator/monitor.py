@@ -703,9 +703,13 @@ class Monitor:
                 left_alone[: known.serials.size] |= known.serials
             only = {*np.flatnonzero(~left_alone).tolist(), *(touched or ())}
         snapshot = take_snapshot(self._ledger, self._spec(), as_of, only)
-        horizon = self._ledger.horizon(as_of)
+        hours = self._ledger.hours_until(as_of)
+        horizon = self._ledger.horizon(hours, as_of)
         now = None if horizon is None else np.datetime64(horizon, "us")
-        calendar = self._calendar(as_of)
+        calendar = None
+        latest = self._ledger.latest if as_of is None else as_of
+        if latest is not None and self.estimator.timestamp is not None:
+            calendar = LabelCalendar(as_of=latest, hours=hours)
         by_epoch = []
         for i, (epoch, chunks, places) in enumerate(self._by_epoch(snapshot)):
             if chunks.start < chunks.stop:
@@ -718,9 +722,10 @@ class Monitor:
                     is_whole=not settled,
                 )
                 by_epoch.append((i, epoch, chunks, rows))
-        until = end_of_usual_labels([rows for *_, rows in by_epoch], now, calendar)
+        every = [rows for *_, rows in by_epoch]
+        until, reconciled = end_of_usual_labels(every, now, calendar)
         found = []
-        for i, epoch, chunks, rows in by_epoch:
+        for (i, epoch, chunks, rows), made in zip(by_epoch, reconciled, strict=True):
             wanted = None
             if touched is not None:
                 serial = snapshot.serial[chunks]
@@ -733,6 +738,7 @@ class Monitor:
                 wanted,
                 remarks=snapshot.remarks[chunks],
                 calendar=calendar,
+                reconciliation=made,
             )
             found.append((epoch, stock))
             if as_of is None:
@@ -747,13 +753,6 @@ class Monitor:
                 if after is not None:
                     self._settled[i] = after
         return found
-
-    def _calendar(self, as_of: int | None) -> LabelCalendar | None:
-        """Return when labels came, whether or not their chunks are complete."""
-        latest = self._ledger.latest if as_of is None else as_of
-        if latest is None or self.estimator.timestamp is None:
-            return None
-        return LabelCalendar(as_of=latest, hours=self._ledger.hours_until(latest))
 
     def _by_epoch(self, snapshot: Snapshot) -> list[tuple[Epoch, slice, slice]]:
         """Return each estimator with its chunks: in the snapshot, and among all."""

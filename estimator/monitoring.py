@@ -134,7 +134,7 @@ def end_of_usual_labels(
     scored: Sequence[ScoredRows],
     now: np.datetime64 | None,
     calendar: LabelCalendar | None,
-) -> np.datetime64 | None:
+) -> tuple[np.datetime64 | None, list[Reconciliation | None]]:
     """Return until when the rows without a label are known to have waited.
 
     If hardly any label has come since some time, though many were due, the feed has
@@ -148,30 +148,37 @@ def end_of_usual_labels(
         Until when labels have been looked for; None where nothing has a time.
     calendar : LabelCalendar or None
         When labels came; without, nobody can say whether they have stopped.
+
+    Returns
+    -------
+    moment : datetime64[us] or None
+    reconciled : list of Reconciliation or None
+        At that moment, for each of ``scored``; None where it was not needed.
     """
+    nothing: list[Reconciliation | None] = [None] * len(scored)
     if now is None or calendar is None:
-        return now
-    labeled = [rows for rows in scored if rows.has_labels]
-    learned = [rows.estimator.reference_.delays for rows in labeled]
+        return now, nothing
+    learned = [rows.estimator.reference_.delays for rows in scored if rows.has_labels]
     for usual in usual_deliveries(calendar):
         then = np.datetime64(usual, "us")
         if then >= now or not is_unusual(calendar, usual, learned):
             continue
-        waiting = []
-        for rows, known in zip(labeled, learned, strict=True):
-            made = rows.reconcile(then)
-            if made.delays.is_timed:
-                waiting.append(
-                    WaitingRows(
-                        columns=rows.columns,
-                        soft=made.soft,
-                        delays=made.delays,
-                        learned=known,
-                    )
-                )
+        reconciled = [
+            rows.reconcile(then) if rows.has_labels else None for rows in scored
+        ]
+        waiting = [
+            WaitingRows(
+                columns=rows.columns,
+                soft=made.soft,
+                delays=made.delays,
+                learned=rows.estimator.reference_.delays,
+            )
+            for rows, made in zip(scored, reconciled, strict=True)
+            if made is not None and made.delays.is_timed
+        ]
         if has_stopped(waiting, calendar, usual):
-            return then
-    return now
+            return then, reconciled
+    return now, nothing
 
 
 def take_stock(
@@ -181,6 +188,7 @@ def take_stock(
     *,
     remarks: Sequence[str] = (),
     calendar: LabelCalendar | None = None,
+    reconciliation: Reconciliation | None = None,
 ) -> Knowledge:
     """Evaluate chunks with all that is known ``now``.
 
@@ -196,12 +204,14 @@ def take_stock(
         What there is to say of each chunk's features.
     calendar : LabelCalendar, optional
         When labels came.
+    reconciliation : Reconciliation, optional
+        At that moment, if it has been made before.
     """
     estimator, columns, chunks = scored.estimator, scored.columns, scored.chunks
     fitted: Reference = estimator.reference_
     label = required(columns.label)
-    frame = shift_frame(error_cells_of(fitted, columns.segments))
-    reconciliation = scored.reconcile(now) if scored.has_labels else None
+    if reconciliation is None and scored.has_labels:
+        reconciliation = scored.reconcile(now)
     if wanted is not None:
         chunks = chunks.select(np.asarray(wanted, dtype=np.int64))
         remarks = [remarks[c] for c in wanted] if remarks else ()
@@ -222,7 +232,7 @@ def take_stock(
         reconciled = of_rows(
             groups=groups,
             soft=reconciliation.soft,
-            error_cells=frame.cells,
+            error_cells=reconciliation.frame.cells,
             shift=ShiftError(
                 covariance=reconciliation.shift.covariance[chunk],
                 slope=reconciliation.slope[chunk],

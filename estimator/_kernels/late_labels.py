@@ -155,6 +155,7 @@ def shift_information(
         a = b = 0.0
         is_near = False
         for step in range(n_steps + 1):
+            is_last = step == n_steps or is_near
             g_a = g_b = j_aa = j_ab = j_bb = awaited = 0.0
             for i in range(offsets[c], offsets[c + 1]):
                 if np.isnan(x[i]):  # no score
@@ -171,8 +172,10 @@ def shift_information(
                         z = 1.0 / (1.0 + np.exp(-eta - r))
                     missing = z * (1.0 - z)
                     spread -= missing
-                    comes = z * to_come[1, place[i]] + (1.0 - z) * to_come[0, place[i]]
-                    awaited += times * missing * comes
+                    if is_last:
+                        late = to_come[:, place[i]]
+                        comes = z * late[1] + (1.0 - z) * late[0]
+                        awaited += times * missing * comes
                 residual = times * (z - p)
                 spread *= times
                 g_a += residual
@@ -182,7 +185,7 @@ def shift_information(
                 j_bb += spread * u * u
             # The observed information of missing labels need not be positive.
             j_aa, j_ab, j_bb = _positive_part(j_aa, j_ab, j_bb)
-            if step == n_steps or is_near:
+            if is_last:
                 break
             h_aa, h_bb = j_aa + prior_precision, j_bb + prior_precision
             s_a, s_b = g_a - prior_precision * a, g_b - prior_precision * b

@@ -160,7 +160,6 @@ def _enter(ledger: Ledger, events: LabelEvents) -> tuple[Ledger, _Entered]:
                 chunks[s],
                 events=merged,
                 n_labeled=int((now >= 0).sum()),
-                last_arrival=int(merged.at.max(initial=ALWAYS)),
             )
             touched.append(s)
     entered = _Entered(n_new=n_new, n_restated=n_restated, touched=tuple(touched))

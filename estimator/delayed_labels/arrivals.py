@@ -171,14 +171,15 @@ def strata_of(
     bands: Floats,
     column: Hashable | None,
     values: tuple[str, ...],
+    rows: NDArray[np.int64] | slice = slice(None),
 ) -> NDArray[np.int16]:
-    """Return each row's stratum: segment value (after ``values``: any other), band."""
-    stratum = np.searchsorted(bands, columns.score).astype(np.int16)
+    """Return rows' strata: segment value (after ``values``: any other), band."""
+    stratum = np.searchsorted(bands, columns.score[rows]).astype(np.int16)
     if column is not None:
         segment = columns.segments[column]
         index = {value: i for i, value in enumerate(values)}
         code = [index.get(value, len(values)) for value in segment.values]
-        stratum += N_BANDS * np.array(code, dtype=np.int16)[segment.codes]
+        stratum += N_BANDS * np.array(code, dtype=np.int16)[segment.codes[rows]]
     return stratum
 
 
@@ -188,11 +189,23 @@ def places_of(
     column: Hashable | None,
     values: tuple[str, ...],
     now: np.datetime64,
+    rows: NDArray[np.int64] | slice = slice(None),
 ) -> NDArray[np.int32]:
-    """Return each row's flat index (stratum, age now) in the delay model's tables."""
-    stratum = strata_of(columns, bands, column, values)
+    """Return rows' flat indices (stratum, age now) in the delay model's tables.
+
+    Parameters
+    ----------
+    columns : Columns
+        With times.
+    bands, column, values
+        As the delay model has them.
+    now : datetime64
+    rows : ndarray of int64 or slice, default=slice(None)
+        Of which rows.
+    """
+    stratum = strata_of(columns, bands, column, values, rows)
     place = np.empty(stratum.size, dtype=np.int32)
-    start = required(columns.timestamp).astype("M8[us]").view(np.int64)
+    start = required(columns.timestamp)[rows].astype("M8[us]").view(np.int64)
     at = int(now.astype("M8[us]").astype(np.int64))
     find_places(start, at, stratum, STEPS_PER_DOUBLING, N_AGES, place)
     return place

@@ -48,8 +48,6 @@ class ChunkRows:
         Earliest and latest time of its rows.
     n_labeled : int
         Rows that have a label.
-    last_arrival : int
-        Latest arrival of a label, in microseconds since 1970; ``ALWAYS`` without one.
     calibrated, inflation, outside : ndarray of float64, or None
         As of `estimator.frames.Columns`: fixed when the row came, since its features
         are not kept. None if the first rows had none.
@@ -66,7 +64,6 @@ class ChunkRows:
     first: int | None = None
     last: int | None = None
     n_labeled: int = 0
-    last_arrival: int = ALWAYS
     calibrated: Floats | None = None
     inflation: Floats | None = None
     outside: Floats | None = None
@@ -145,32 +142,26 @@ class Ledger:
         """Labels that have come to rows of all chunks, restated ones included."""
         return sum(chunk.events.location.size for chunk in self.chunks)
 
-    def horizon(self, as_of: int | None = None) -> int | None:
+    def horizon(self, hours: LabelHours, as_of: int | None = None) -> int | None:
         """Return until when labels are known to have been looked for, by a moment.
 
         The latest arrival, or the ``now`` of a batch: a row without a label has been
         waiting until then. Who has not come since, nobody knows.
+
+        Parameters
+        ----------
+        hours : LabelHours
+            As `hours_until` returns them for ``as_of``.
+        as_of : int, optional
+            Microseconds since 1970; None: there is no limit.
         """
-        limit = np.iinfo(np.int64).max if as_of is None else as_of
-        found = [moment for moment in self.checked if moment <= limit]
-        arrival = self.latest_arrival(as_of)
-        return max([*found, *([] if arrival is None else [arrival])], default=None)
+        seen = [time for time in self.checked if as_of is None or time <= as_of]
+        return max([*seen, *hours.time[-1:].tolist()], default=None)
 
-    def latest_arrival(self, as_of: int | None = None) -> int | None:
-        """Return when the last label came, by a moment; None if none has a time."""
-        limit = np.iinfo(np.int64).max if as_of is None else as_of
-        latest = ALWAYS
-        for chunk in self.chunks:
-            if chunk.last_arrival <= limit:
-                latest = max(latest, chunk.last_arrival)
-            else:
-                at = chunk.events.at
-                latest = max(latest, int(at[at <= limit].max(initial=ALWAYS)))
-        return None if latest == ALWAYS else latest
-
-    def hours_until(self, as_of: int) -> LabelHours:
-        """Return by the hour how many labels had come by a moment."""
-        if not self.hours.time.size or self.hours.time[-1] <= as_of:
+    def hours_until(self, as_of: int | None = None) -> LabelHours:
+        """Return by the hour how many labels had come by a moment; None: all."""
+        time = self.hours.time
+        if as_of is None or not time.size or time[-1] <= as_of:
             return self.hours
         return hours_of(self.chunks, as_of)
 

@@ -11,7 +11,6 @@ from estimator.archive import check_array
 from estimator.chunking import check_chunk, make_chunks
 from estimator.delayed_labels.events import NAMES, LabelEvents, current_values
 from estimator.delayed_labels.ledger import (
-    ALWAYS,
     ROW_BITS,
     ChunkRows,
     Ledger,
@@ -118,7 +117,6 @@ def ledger_from_arrays(header: Mapping[str, Any], arrays: Arrays) -> Ledger:
                 first=None if time is None else int(time.min()),
                 last=None if time is None else int(time.max()),
                 n_labeled=int((current_values(events, score.size) >= 0).sum()),
-                last_arrival=int(events.at.max(initial=ALWAYS)),
                 remark=header["remarks"][c],
                 **adapted,
             )

@@ -8,6 +8,7 @@ stopped. Then waiting tells nothing of a row's class, and nothing of delays.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -112,15 +113,16 @@ def usual_deliveries(calendar: LabelCalendar) -> list[int]:
     time = calendar.hours.time
     if not time.size:
         return []
-    first, found = int(time[0]), {int(time[-1])}
+    first, found = int(time[0]), [int(time[-1])]
     begin, span = calendar.as_of, _SEASON
     while begin > first:
         begin = max(first, calendar.as_of - span)
         end = _end_of_deliveries(calendar, begin)
-        if end is not None:
-            found.add(end)
+        # Within a step it is the same one, which the shorter search has told better.
+        if end is not None and found[-1] - end > (calendar.as_of - begin) / _STEPS:
+            found.append(end)
         span *= 2
-    return sorted(found)
+    return found[::-1]
 
 
 def _end_of_deliveries(calendar: LabelCalendar, begin: int) -> int | None:
@@ -182,19 +184,20 @@ def due_labels(
     ndarray of shape (n_rows,)
         Probabilities; a row that stands for several counts as one here.
     """
-
-    def hazard(when: np.datetime64) -> Floats:
-        place = places_of(columns, delays.bands, delays.column, delays.values, when)
-        found: Floats = delays.hazard.reshape(2, -1)[:, place]
-        return found
-
-    more = hazard(moment)
-    if since is not None:
-        more = np.maximum(more - hazard(since), 0.0)
-    chance = -np.expm1(-more)
-    due: Floats = soft * chance[1] + (1.0 - soft) * chance[0]
     waits = np.isnan(required(columns.label)) & ~np.isnan(columns.score)
-    return np.where(waits, due, 0.0)
+    rows = np.flatnonzero(waits)
+    # What is not known of the others would only cost time.
+    place_at = partial(
+        places_of, columns, delays.bands, delays.column, delays.values, rows=rows
+    )
+    hazard = delays.hazard.reshape(2, -1)
+    more = hazard[:, place_at(moment)]
+    if since is not None:
+        more = np.maximum(more - hazard[:, place_at(since)], 0.0)
+    chance = -np.expm1(-more)
+    due = np.zeros(columns.n_rows)
+    due[rows] = soft[rows] * chance[1] + (1.0 - soft[rows]) * chance[0]
+    return due
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

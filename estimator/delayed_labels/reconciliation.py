@@ -99,6 +99,8 @@ class Reconciliation:
         What each chunk's labels say of its own shift.
     filtered : FilteredChunks
         What the chunks before the first of these say of every motion: a shortcut.
+    frame : ShiftFrame
+        In which the shift is measured.
     """
 
     soft: Floats
@@ -110,6 +112,7 @@ class Reconciliation:
     information: Floats
     vector: Floats
     filtered: FilteredChunks
+    frame: ShiftFrame
 
     def expected_labels(self) -> Floats:
         """P(y = 1 | score, label has come by now), had the calibration not shifted.
@@ -238,6 +241,7 @@ def reconcile(
         information=information,
         vector=vector,
         filtered=filtered,
+        frame=frame,
     )
 
 

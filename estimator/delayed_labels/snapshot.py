@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -77,11 +78,11 @@ def take_snapshot(
     columns = _flatten(ledger, order, kept, offsets, as_of)
     serial = np.array(order, dtype=np.int64)
     position = places = np.arange(len(ledger.chunks))
-    labels: Sequence[str | int] = [chunk.label for chunk in ledger.chunks]
+    labels: Sequence[str | int]
     if spec is None or isinstance(spec, int) or not order:
         asked = spec if isinstance(spec, int) else None
         chunks = _as_counted(ledger, columns, serial, offsets, asked)
-        position = serial
+        position, labels = serial, [chunk.label for chunk in ledger.chunks]
     else:
         chunks = make_chunks(columns.n_rows, spec, columns.timestamp, ledger.timezone)
         full = np.diff(chunks.offsets) > 0
@@ -106,8 +107,9 @@ def take_snapshot(
 
 def _all_labels(ledger: Ledger, spec: Period | Edges) -> list[str]:
     """Return the labels of all periods from the first row to the last."""
-    first = min(required(chunk.first) for chunk in ledger.chunks)
-    last = max(required(chunk.last) for chunk in ledger.chunks)
+    # Of a thousand chunks, at every call: without a step of Python for each.
+    first = min(map(attrgetter("first"), ledger.chunks))
+    last = max(map(attrgetter("last"), ledger.chunks))
     ends = np.array([first, last]).view("M8[us]")
     if isinstance(spec, Period):
         limit = np.iinfo(np.int64).max  # the rows have been cut into them already

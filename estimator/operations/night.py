@@ -365,10 +365,16 @@ def evaluate(
         )
         by_epoch.append((epoch, scored, laid.remarks))
     seen = None if now is None else np.datetime64(now, "us")
-    moment = end_of_usual_labels([rows for _, rows, _ in by_epoch], seen, calendar)
+    every = [rows for _, rows, _ in by_epoch]
+    moment, reconciled = end_of_usual_labels(every, seen, calendar)
     evaluated = [
-        (epoch, take_stock(rows, moment, remarks=remarks, calendar=calendar))
-        for epoch, rows, remarks in by_epoch
+        (
+            epoch,
+            take_stock(
+                rows, moment, remarks=remarks, calendar=calendar, reconciliation=made
+            ),
+        )
+        for (epoch, rows, remarks), made in zip(by_epoch, reconciled, strict=True)
     ]
     arrival = arrivals_of([(epoch.estimator, known) for epoch, known in evaluated])
     parts = [

@@ -207,7 +207,7 @@ def test_tables_say_what_the_rows_say(estimator, known):
         calendar = LabelCalendar(
             as_of=int(max(seen, came.max())), hours=count_by_hour(came)
         )
-        until = end_of_usual_labels([scored], until, calendar)
+        until, _ = end_of_usual_labels([scored], until, calendar)
     known_now = take_stock(scored, until)
     ours = performance_of(estimator, known_now).to_frame()
     theirs = theirs[theirs["period"] == "analysis"].reset_index(drop=True)
