@@ -98,13 +98,13 @@ def classify_degradation(
         shared_error=shared_error,
     )
     logs: dict[str, list[float]] = {kind: [] for kind in KINDS}
-    rises, found, whites = [], [], []
+    rises, shapes, whites = [], [], []
     for rho, prior in RHO_PRIOR.items():
         white = whiten(series, rho)
         whites.append(white)
         logs["stable"].append(float(np.log(STABLE_PRIOR * prior)) + white.log_stable)
         for fits in fit_shapes(series, white):
-            found.append(fits)
+            shapes.append(fits)
             weight = log_total(fits.log_weight)
             logs[fits.kind].append(weight + float(np.log(DECLINE_PRIOR)))
             rises.append(fits.log_rise + float(np.log(RISE_PRIOR)))
@@ -135,7 +135,7 @@ def classify_degradation(
         affected=np.zeros(series.places.size, dtype=np.bool_),
     )
     if verdict.kind != "stable":
-        of_kind = [fits for fits in found if fits.kind == verdict.kind]
+        of_kind = [fits for fits in shapes if fits.kind == verdict.kind]
         return replace(verdict, **locate(verdict.kind, series, of_kind))
     return replace(verdict, **_improvement(series)) if rise > flat else verdict
 
@@ -153,5 +153,6 @@ def _improvement(series: Series) -> dict[str, Any]:
         for kind, fits in by_kind.items()
     }
     kind = max(totals, key=lambda name: totals[name])
-    found = locate(kind, turned, by_kind[kind])
-    return found | {"improved": True, "affected": np.zeros_like(found["affected"])}
+    located = locate(kind, turned, by_kind[kind])
+    unaffected = np.zeros_like(located["affected"])
+    return located | {"improved": True, "affected": unaffected}

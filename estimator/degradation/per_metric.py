@@ -125,5 +125,5 @@ def _per_row(attribution: pd.DataFrame) -> pd.DataFrame:
 
 
 def _typical(errors: Floats) -> float:
-    known = errors[np.isfinite(errors)]
-    return float(np.median(known)) if known.size else 0.0
+    finite = errors[np.isfinite(errors)]
+    return float(np.median(finite)) if finite.size else 0.0

@@ -155,7 +155,7 @@ class Degradation:
         AnytimeAlarm
             Its ``chunk`` named as those of the verdict.
         """
-        found = anytime_alarm(
+        alarm = anytime_alarm(
             self.values,
             self.standard_errors,
             n_reference=self.n_reference,
@@ -163,9 +163,9 @@ class Degradation:
             shared_error=self.shared_error,
             alpha=alpha,
         )
-        if found.chunk is None:
-            return found
-        return replace(found, chunk=plain(self.chunks[found.chunk]))
+        if alarm.chunk is None:
+            return alarm
+        return replace(alarm, chunk=plain(self.chunks[alarm.chunk]))
 
     def plot(self, *, ax: "Axes | None" = None) -> "Axes":
         """Draw values, fitted shape and affected chunks; needs matplotlib.

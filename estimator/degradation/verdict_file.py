@@ -38,21 +38,21 @@ def to_json(verdict: Degradation) -> dict[str, Any]:
 
 def from_json(saved: dict[str, Any]) -> Degradation:
     """Return the verdict that `to_json` took apart."""
-    known = dict(saved)
-    # Files of version 0.1.0 said it in the name only.
-    known.setdefault("per_row", known["metric"].endswith(" per row"))
+    entries = dict(saved)
+    # What was saved before the field existed says it in the name alone.
+    entries.setdefault("per_row", entries["metric"].endswith(" per row"))
     for name, kind in _ARRAYS.items():
         # None is NaN in an array of floats.
-        known[name] = np.array(known[name], dtype=kind)
-    chunks = np.empty(len(known["chunks"]), dtype=object)
-    chunks[:] = known["chunks"]
-    known["chunks"] = chunks
+        entries[name] = np.array(entries[name], dtype=kind)
+    chunks = np.empty(len(entries["chunks"]), dtype=object)
+    chunks[:] = entries["chunks"]
+    entries["chunks"] = chunks
     for name in _PLACES:  # an open end stays None
-        known[name] = _built(known[name])
-    known["magnitude"] = _number(known["magnitude"])
-    low, high = map(_number, _built(known["magnitude_interval"]))
-    known["magnitude_interval"] = Interval(low, high)
-    return Degradation(**known)
+        entries[name] = _built(entries[name])
+    entries["magnitude"] = _number(entries["magnitude"])
+    low, high = map(_number, _built(entries["magnitude_interval"]))
+    entries["magnitude_interval"] = Interval(low, high)
+    return Degradation(**entries)
 
 
 def _plain(value: Any) -> Any:

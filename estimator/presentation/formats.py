@@ -11,6 +11,7 @@ from estimator.metric_series import MetricSeries
 
 MISSING: Final = "–"
 _MOST_DECIMALS: Final = 6
+_DAY_LETTERS: Final = len("2025-01-31")
 _DAY: Final = re.compile(r"\b\d{4}-\d{2}-\d{2}\b")
 
 
@@ -24,10 +25,10 @@ def decimals(standard_errors: NDArray[np.float64]) -> int:
     >>> decimals(np.array([41.0]))
     0
     """
-    known = standard_errors[np.isfinite(standard_errors) & (standard_errors > 0.0)]
-    if not known.size:
+    positive = standard_errors[np.isfinite(standard_errors) & (standard_errors > 0.0)]
+    if not positive.size:
         return 3
-    return int(np.clip(1 - np.floor(np.log10(np.median(known))), 0, _MOST_DECIMALS))
+    return int(np.clip(1 - np.floor(np.log10(np.median(positive))), 0, _MOST_DECIMALS))
 
 
 def number_text(number: float, digits: int) -> str:
@@ -42,8 +43,8 @@ def number_text(number: float, digits: int) -> str:
         return MISSING
     if np.isinf(number):
         return "∞" if number > 0 else "−∞"
-    told = f"{number + 0.0:,.{digits}f}"
-    return told.lstrip("-") if float(told.replace(",", "")) == 0 else _minus(told)
+    text = f"{number + 0.0:,.{digits}f}"
+    return text.lstrip("-") if float(text.replace(",", "")) == 0 else _minus(text)
 
 
 def interval_text(low: float, high: float, digits: int) -> str:
@@ -83,8 +84,8 @@ def name_html(name: str) -> str:
 def chunk_label(label: Any) -> str:
     """Return a chunk's label with a blank between day and time."""
     text = str(label)
-    at = 10
-    return f"{text[:at]} {text[at + 1 :]}" if text[at : at + 1] == "T" else text
+    day, rest = text[:_DAY_LETTERS], text[_DAY_LETTERS:]
+    return f"{day} {rest[1:]}" if rest.startswith("T") else text
 
 
 def percentage(share: float) -> str:
@@ -100,5 +101,5 @@ def percentage(share: float) -> str:
     return f"{share:.0%}".replace("%", " %")
 
 
-def _minus(told: str) -> str:
-    return told.replace("-", "−")
+def _minus(text: str) -> str:
+    return text.replace("-", "−")

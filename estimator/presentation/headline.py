@@ -55,8 +55,8 @@ def severity(verdict: Degradation) -> tuple[int, float]:
         return 0, 0.0
     error = verdict.standard_errors[np.isfinite(verdict.standard_errors)]
     typical = float(np.median(error)) if error.size else 0.0
-    known = np.isfinite(verdict.magnitude) and typical > 0.0
-    size = abs(verdict.magnitude) / typical if known else 0.0
+    has_size = np.isfinite(verdict.magnitude) and typical > 0.0
+    size = abs(verdict.magnitude) / typical if has_size else 0.0
     return 1 + bool(verdict.affected[-1]), float(size)
 
 
@@ -96,21 +96,23 @@ def compose_headline(performance: SeriesTable, verdicts: Verdicts) -> Headline:
     alarming = newest_alerts(performance)
     newest = f"the newest complete chunk, {chunk_label(newest_chunk(performance))}"
     alerts = f"Alert in {newest}: {_listed(alarming)}"
-    own = verdicts.get("", {})
-    if not own:
+    overall_verdicts = verdicts.get("", {})
+    if not overall_verdicts:
         if alarming:
             return Headline(tone="watch", text=alerts)
         return Headline(tone="none", text=f"No alert in {newest}")
-    metric, worst = max(own.items(), key=lambda item: severity(item[1]))
+    metric, worst = max(overall_verdicts.items(), key=lambda item: severity(item[1]))
     tone = tone_of(worst)
     details = []
     if tone == "good":
-        least = min(own.values(), key=lambda verdict: verdict.probability)
-        if len(own) == 1:
+        least = min(overall_verdicts.values(), key=lambda verdict: verdict.probability)
+        if len(overall_verdicts) == 1:
             text = event_text(least)
             details.append(certainty_text(least))
         else:
-            every = "Both" if len(own) == 2 else f"All {len(own)}"
+            every = (
+                "Both" if len(overall_verdicts) == 2 else f"All {len(overall_verdicts)}"
+            )
             text, metric = f"{every} metrics are stable", ""
             details.append(f"the least sure, {least.metric}: {certainty_text(least)}")
         if alarming:
@@ -128,15 +130,15 @@ def compose_headline(performance: SeriesTable, verdicts: Verdicts) -> Headline:
 
 def _worst_segment(verdicts: Verdicts) -> str:
     """Say the worst of the segments, "" if none is worse than it was."""
-    found = [
+    ranked = [
         (severity(verdict), segment, verdict)
-        for segment, own in verdicts.items()
-        for verdict in own.values()
+        for segment, by_metric in verdicts.items()
+        for verdict in by_metric.values()
         if segment
     ]
-    if not found:
+    if not ranked:
         return ""
-    (rank, _), segment, verdict = max(found, key=lambda item: item[0])
+    (rank, _), segment, verdict = max(ranked, key=lambda item: item[0])
     return f"worst segment, {segment}: {verdict}" if rank == 2 else ""
 
 

@@ -23,23 +23,18 @@ _STYLE = """<style>
 .deadreckon .reference {fill: currentColor; opacity: .07}
 .deadreckon .band {fill: #0072b2; opacity: .2}
 .deadreckon .reconciles .band {fill: #009e73}
-.deadreckon .estimated path {fill: none; stroke: #0072b2; stroke-width: 1.6}
-.deadreckon .estimated circle {fill: #0072b2}
-.deadreckon .before path {fill: none; stroke: #0072b2; stroke-dasharray: 4 2;
-  opacity: .75}
-.deadreckon .before circle {display: none}
-.deadreckon .reconciled path {fill: none; stroke: #009e73; stroke-width: 1.6}
-.deadreckon .reconciled circle {fill: #009e73}
+.deadreckon .estimated {fill: none; stroke: #0072b2; stroke-width: 1.6}
+.deadreckon .before {fill: none; stroke: #0072b2; stroke-dasharray: 4 2; opacity: .75}
+.deadreckon .reconciled {fill: none; stroke: #009e73; stroke-width: 1.6}
 .deadreckon .so-far {fill: none; stroke: #e69f00; opacity: .55}
 .deadreckon .labels {fill: #e69f00; opacity: .6}
-.deadreckon .realized path {fill: none; stroke: #e69f00; stroke-width: 1.2}
-.deadreckon .realized circle {fill: #e69f00}
+.deadreckon .realized {fill: none; stroke: #e69f00; stroke-width: 1.2}
 .deadreckon .threshold {fill: none; stroke: #d55e00; stroke-dasharray: 5 3}
 .deadreckon .alert {fill: none; stroke: #d55e00; stroke-width: 1.8}
 .deadreckon .affected {fill: #d55e00; opacity: .1}
-.deadreckon .fitted path {fill: none; stroke: currentColor; stroke-dasharray: 1 2;
+.deadreckon .fitted {fill: none; stroke: currentColor; stroke-dasharray: 1 2;
   stroke-width: 1.4; opacity: .8}
-.deadreckon .fitted circle {display: none}
+.deadreckon path.dots {stroke-width: 3.6; stroke-linecap: round}
 .deadreckon .verdict {margin: 0 0 10px 56px}
 .deadreckon .hover {fill: transparent}
 .deadreckon .hover:hover {fill: currentColor; fill-opacity: .08}

@@ -2,24 +2,63 @@
 
 from collections.abc import Mapping, Sequence
 from textwrap import fill
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from estimator._extras import install_hint
 from estimator.metric_series import MetricSeries, Overlay
-from estimator.presentation.panel import runs_of, value_range
+from estimator.presentation.panel import Line, Panel, Region, panel_of, regions_of
+from estimator.presentation.scale import axis_range
+from estimator.presentation.ticks import even_ticks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 
 # Colour-blind safe (Okabe & Ito 2008).
 ESTIMATED, REALIZED, ALERT = "#0072B2", "#E69F00", "#D55E00"
 RECONCILED = "#009E73"
 FITTED = "#333333"
+_LINES: Final[dict[str, dict[str, Any]]] = {
+    "realized": {"color": REALIZED, "lw": 1.2, "label": "realized"},
+    "estimated": {"color": ESTIMATED, "lw": 1.6, "label": "estimated"},
+    "before": {
+        "color": ESTIMATED,
+        "lw": 1.1,
+        "ls": (0, (4, 2)),
+        "alpha": 0.75,
+        "label": "estimated",
+    },
+    "reconciled": {"color": RECONCILED, "lw": 1.6, "label": "reconciled"},
+    "fitted": {"color": FITTED, "lw": 1.3, "ls": (0, (1, 1)), "label": "fitted shape"},
+}
+_ALERTS: Final[dict[str, Any]] = {
+    "color": ALERT,
+    "lw": 0,
+    "marker": "D",
+    "markersize": 7,
+    "markeredgewidth": 1.6,
+}
+_SO_FAR: Final[dict[str, Any]] = {"color": REALIZED, "lw": 0, "alpha": 0.6}
+# Numbers are carets, down and up, whose tip is on the value.
+_SO_FAR_MARKERS: Final[dict[str, Any]] = {"so-far": "o", "below": 7, "above": 6}
+# Order of the legend, after the interval.
+_KEY: Final = (
+    "realized",
+    "estimated",
+    "reconciled",
+    "threshold",
+    "alert",
+    "affected",
+    "fitted shape",
+    "realized so far",
+)
+_MARGIN = 0.05  # above and below the values, as a share of their range
+_FEW = 60  # chunks, up to which markers are of full size
 _STRIP = 0.22  # height of the strip of label coverage, in panels
 _MAX_TICKS = 9
 _LEGEND_COLUMNS = (
@@ -64,16 +103,21 @@ def plot_series(
     """
     n = len(several)
     strip = any(series.reconciled or series.partly_labeled for series in several)
+    panels = [
+        panel_of(series, overlays.get(series.metric), axis_range([series], _MARGIN))
+        for series in several
+    ]
     if ax is not None:
         if n > 1:
             msg = f"`ax` holds one metric, got {n}; name one in `metrics`."
             raise ValueError(msg)
-        _draw_panel(ax, several[0], overlays.get(several[0].metric))
+        _draw_panel(ax, panels[0])
         if strip:
             low, high = ax.get_ylim()
             ax.set_ylim(low - 0.12 * (high - low), high)  # room beneath the data
-            _draw_strip(ax.inset_axes((0.0, 0.0, 1.0, 0.07)), several[0])
-        ax.legend(loc="best", edgecolor="none", framealpha=0.8, fontsize="small")
+            _draw_strip(ax.inset_axes((0.0, 0.0, 1.0, 0.07)), panels[0])
+        style: dict[str, Any] = {"edgecolor": "none", "fontsize": "small"}
+        ax.legend(*_key(ax), loc="best", framealpha=0.8, **style)
         return ax
     figure, axes = _pyplot().subplots(
         n + strip,
@@ -84,15 +128,15 @@ def plot_series(
         height_ratios=[1.0] * n + [_STRIP] * strip,
         layout="constrained",
     )
-    for panel, series in zip(axes[:n, 0], several, strict=True):
-        _draw_panel(panel, series, overlays.get(series.metric))
+    for drawn, panel in zip(axes[:n, 0], panels, strict=True):
+        _draw_panel(drawn, panel)
     if strip:
-        _draw_strip(axes[-1, 0], several[0])
-        _label_chunks(axes[-1, 0], several[0])
+        _draw_strip(axes[-1, 0], panels[0])
+        _label_chunks(axes[-1, 0], panels[0].labels, _MAX_TICKS)
         axes = axes[:-1]
     # Room at the right for the last date, which is centred on the last chunk.
     figure.get_layout_engine().set(w_pad=0.15)
-    handles, labels = axes[0, 0].get_legend_handles_labels()
+    handles, labels = _key(axes[0, 0])
     figure.legend(
         handles,
         labels,
@@ -145,7 +189,8 @@ def plot_values(
     if ax is None:
         _, ax = _pyplot().subplots(figsize=(10, 3.2), layout="constrained")
     n = values.size
-    _mark_reference(ax, n_reference)
+    regions = regions_of(n_reference, overlay, np.arange(n))
+    _draw_regions(ax, regions)
     ax.errorbar(
         np.arange(n),
         values,
@@ -156,125 +201,110 @@ def plot_values(
         markersize=4.0 if n <= 60 else 2.0,
         label="value, 95 % interval",
     )
-    _draw_overlay(ax, overlay)
-    most = min(n, _MAX_TICKS, max(2, int(_inches(ax))))
-    ticks = np.unique(np.linspace(0, n - 1, most).astype(int))
-    ax.set_xticks(ticks, [chunks[i] for i in ticks], parse_math=False)
-    ax.set_xlim(-0.5, n - 0.5)
+    if np.isfinite(overlay.fitted).any():
+        fitted = Line(role="fitted", values=overlay.fitted, has_dots=False)
+        _draw_line(ax, np.arange(n), fitted)
+    _say(ax, overlay.sentence)
+    _label_chunks(ax, chunks, min(_MAX_TICKS, max(2, int(_inches(ax)))))
     ax.set_ylabel(name, parse_math=False)
     _quiet(ax)
     return ax
 
 
-def _draw_panel(ax: "Axes", series: MetricSeries, overlay: Overlay | None) -> None:
-    n = len(series)
-    x = np.arange(n, dtype=np.float64)
-    analysis = slice(series.n_reference, None)
-    _set_scale(ax, series)
-    _mark_reference(ax, series.n_reference)
-    marker: dict[str, Any] = {"marker": "o", "markersize": 4.0 if n <= 60 else 2.0}
-    band_x, lower, upper = _steps(
-        x[analysis], series.lower[analysis], series.upper[analysis]
+def _draw_panel(ax: "Axes", panel: Panel) -> None:
+    ax.set_ylim(panel.scale)
+    _draw_regions(ax, panel.regions)
+    x = panel.positions
+    analysis = slice(panel.n_reference, None)
+    edges, lower, upper = _steps(
+        x[analysis], panel.lower[analysis], panel.upper[analysis]
     )
     ax.fill_between(
-        band_x,
+        edges,
         lower,
         upper,
-        color=RECONCILED if series.reconciled else ESTIMATED,
+        color=RECONCILED if panel.reconciled else ESTIMATED,
         alpha=0.18,
         lw=0,
-        label=f"{series.level:.0%} prediction interval",
+        label=f"{panel.level:.0%} prediction interval",
     )
-    realized = series.final_realized
-    if np.isfinite(realized).any():
-        ax.plot(x, realized, color=REALIZED, lw=1.2, label="realized", **marker)
-    if series.reconciled:
-        estimate: dict[str, Any] = {"lw": 1.1, "ls": (0, (4, 2)), "alpha": 0.75}
-    else:
-        estimate = {"lw": 1.6, **marker}
-    ax.plot(x, series.estimated, color=ESTIMATED, label="estimated", **estimate)
-    if series.reconciled:
-        value = np.where(series.in_analysis, series.value, np.nan)
-        ax.plot(x, value, color=RECONCILED, lw=1.6, label="reconciled", **marker)
-    _draw_thresholds(ax, x, series)
-    alerts = np.flatnonzero(series.alert)
-    if alerts.size:
-        ax.plot(
-            x[alerts],
-            series.value[alerts],
-            color=ALERT,
-            lw=0,
-            marker="D",
-            markersize=7,
-            markerfacecolor="none",
-            markeredgewidth=1.6,
-            label="alert",
+    for values in panel.thresholds:
+        label = _once(ax, "threshold")
+        ax.plot(*_steps(x, values), color=ALERT, lw=1.0, ls=(0, (5, 3)), label=label)
+    for line in panel.lines:
+        _draw_line(ax, x, line)
+    for mark in panel.marks:
+        shown = np.isfinite(mark.values)
+        style = (
+            _ALERTS
+            if mark.role == "alert"
+            else _SO_FAR
+            | {
+                "marker": _SO_FAR_MARKERS[mark.role],
+                "markersize": 5.0 if x.size <= _FEW else 3.0,
+            }
         )
-    if overlay is not None:
-        _draw_overlay(ax, overlay)
-    _draw_so_far(ax, x, series.partial_realized)
-    _label_chunks(ax, series)
-    segment = f"\n{series.segment}" if series.segment else ""
-    ax.set_ylabel(f"{series.metric}{segment}", parse_math=False)
+        label = _once(ax, "alert" if mark.role == "alert" else "realized so far")
+        ax.plot(
+            x[shown], mark.values[shown], label=label, markerfacecolor="none", **style
+        )
+    if panel.sentence:
+        _say(ax, panel.sentence)
+    _label_chunks(ax, panel.labels, _MAX_TICKS)
+    segment = f"\n{panel.segment}" if panel.segment else ""
+    ax.set_ylabel(f"{panel.metric}{segment}", parse_math=False)
     _quiet(ax)
 
 
-def _draw_thresholds(ax: "Axes", x: Floats, series: MetricSeries) -> None:
-    """Draw thresholds in sight, each over the whole width of its chunk."""
-    label: str | None = "threshold"
-    for threshold in series.thresholds:
-        low, high = ax.get_ylim()
-        in_sight = (threshold >= low) & (threshold <= high)
-        line_x, line = _steps(x, np.where(in_sight, threshold, np.nan))
-        if np.isfinite(line).any():
-            ax.plot(line_x, line, color=ALERT, lw=1.0, ls=(0, (5, 3)), label=label)
-            label = None
+def _draw_line(ax: "Axes", x: Ints, line: Line) -> None:
+    style = dict(_LINES[line.role])
+    if line.has_dots:
+        style |= {"marker": "o", "markersize": 4.0 if x.size <= _FEW else 2.0}
+    ax.plot(x, line.values, **style)
 
 
-def _set_scale(ax: "Axes", series: MetricSeries) -> None:
-    """Leave room for all values, and for what chunks of usual size have around them."""
-    drawn = value_range([series])
-    if drawn is not None:
-        low, high = drawn
-        margin = 0.05 * (high - low) or 0.01 * max(abs(high), 1.0)
-        ax.set_ylim(low - margin, high + margin)
+def _draw_regions(ax: "Axes", regions: Sequence[Region]) -> None:
+    """Shade affected chunks and the reference, and say on which side that is."""
+    for region in regions:
+        begin, stop = region.begin - 0.5, region.stop - 0.5
+        if region.role == "affected":
+            label = _once(ax, "affected")
+            ax.axvspan(begin, stop, color=ALERT, alpha=0.1, lw=0, label=label, zorder=0)
+            continue
+        ax.axvspan(begin, stop, color="0.5", alpha=0.1, lw=0)
+        ax.axvline(stop, color="0.6", lw=0.8)
+        for text, points, side in (
+            ("◂ reference", -5, "right"),
+            ("analysis ▸", 5, "left"),
+        ):
+            ax.annotate(
+                text,
+                (stop, 1.0),
+                xytext=(points, 2),
+                textcoords="offset points",
+                ha=side,
+                va="bottom",
+                xycoords=ax.get_xaxis_transform(),
+                color="0.4",
+                fontsize="small",
+            )
 
 
-def _mark_reference(ax: "Axes", n_reference: int) -> None:
-    """Shade the reference, draw where it ends, and say on which side it is."""
-    if not n_reference:
-        return
-    ax.axvspan(-0.5, n_reference - 0.5, color="0.5", alpha=0.1, lw=0)
-    ax.axvline(n_reference - 0.5, color="0.6", lw=0.8)
-    for text, points, side in (("◂ reference", -5, "right"), ("analysis ▸", 5, "left")):
-        ax.annotate(
-            text,
-            (n_reference - 0.5, 1.0),
-            xytext=(points, 2),
-            textcoords="offset points",
-            ha=side,
-            va="bottom",
-            xycoords=ax.get_xaxis_transform(),
-            color="0.4",
-            fontsize="small",
-        )
+def _key(ax: "Axes") -> tuple[list[Any], list[str]]:
+    """Return what the legend shows: the values first, then what qualifies them."""
+    entries = list(zip(*ax.get_legend_handles_labels(), strict=True))
+    entries.sort(key=lambda entry: _KEY.index(entry[1]) if entry[1] in _KEY else -1)
+    return [handle for handle, _ in entries], [label for _, label in entries]
 
 
-def _draw_overlay(ax: "Axes", overlay: Overlay) -> None:
-    """Shade the affected chunks, draw the fitted shape, and say it in words above."""
-    label: str | None = "affected"
-    for begin, stop in runs_of(overlay.affected):
-        ax.axvspan(
-            begin - 0.5, stop - 0.5, color=ALERT, alpha=0.1, lw=0, label=label, zorder=0
-        )
-        label = None
-    if np.isfinite(overlay.fitted).any():
-        x = np.arange(overlay.fitted.size)
-        dotted = (0, (1, 1))
-        ax.plot(
-            x, overlay.fitted, color=FITTED, lw=1.3, ls=dotted, label="fitted shape"
-        )
-    text = fill(overlay.sentence, max(int(_LETTERS * _inches(ax)), 40))
+def _once(ax: "Axes", label: str) -> str | None:
+    """Return a label unless the legend has it."""
+    return None if label in ax.get_legend_handles_labels()[1] else label
+
+
+def _say(ax: "Axes", sentence: str) -> None:
+    """Say the verdict above the axes."""
+    text = fill(sentence, max(int(_LETTERS * _inches(ax)), 40))
     ax.set_title(text, loc="left", fontsize="small", pad=16, parse_math=False)
 
 
@@ -291,42 +321,12 @@ def _quiet(ax: "Axes") -> None:
     ax.spines[["top", "right"]].set_visible(False)
 
 
-def _draw_so_far(ax: "Axes", x: Floats, realized: Floats) -> None:
-    """Draw unfinished realized values faint, and arrows to those out of sight.
-
-    Labels that come first are a selection: such values may be far off, and must not
-    squeeze what is known into a line.
-    """
-    known = np.isfinite(realized)
-    if not known.any():
-        return
-    low, high = ax.get_ylim()
-    style: dict[str, Any] = {
-        "color": REALIZED,
-        "alpha": 0.6,
-        "lw": 0,
-        "markerfacecolor": "none",
-        "markersize": 5.0 if x.size <= 60 else 3.0,
-    }
-    label: str | None = "realized so far"
-    for where, y, marker in (
-        (known & (realized >= low) & (realized <= high), realized, "o"),
-        (known & (realized < low), np.full(x.size, low), 7),  # caret down, its tip at y
-        (known & (realized > high), np.full(x.size, high), 6),
-    ):
-        if where.any():
-            ax.plot(x[where], y[where], marker=marker, label=label, **style)
-            label = None
-    ax.set_ylim(low, high)
-
-
-def _draw_strip(ax: "Axes", series: MetricSeries) -> None:
+def _draw_strip(ax: "Axes", panel: Panel) -> None:
     """Draw the share of labels of each chunk as a bar."""
-    n = len(series)
-    x = np.arange(n)
-    ax.bar(x, np.ones(n), width=1.0, color="0.93", lw=0)
-    ax.bar(x, series.coverage, width=1.0, color=REALIZED, alpha=0.6, lw=0)
-    ax.set_xlim(-0.5, n - 0.5)
+    x = panel.positions
+    ax.bar(x, np.ones(x.size), width=1.0, color="0.93", lw=0)
+    ax.bar(x, panel.coverage, width=1.0, color=REALIZED, alpha=0.6, lw=0)
+    ax.set_xlim(-0.5, x.size - 0.5)
     ax.set_ylim(0.0, 1.0)
     ax.set_yticks([])
     ax.set_xticks([])
@@ -334,14 +334,17 @@ def _draw_strip(ax: "Axes", series: MetricSeries) -> None:
     ax.spines[:].set_visible(False)
 
 
-def _label_chunks(ax: "Axes", series: MetricSeries) -> None:
-    n = len(series)
-    ticks = np.unique(np.linspace(0, n - 1, min(n, _MAX_TICKS)).astype(int))
-    ax.set_xticks(ticks, [str(series.chunk[i]) for i in ticks], parse_math=False)
-    ax.set_xlim(-0.5, n - 0.5)
+def _label_chunks(ax: "Axes", labels: Sequence[Any], most: int) -> None:
+    ticks = even_ticks(labels, most)
+    ax.set_xticks(
+        [tick.position for tick in ticks],
+        [tick.text for tick in ticks],
+        parse_math=False,
+    )
+    ax.set_xlim(-0.5, len(labels) - 0.5)
 
 
-def _steps(x: Floats, *columns: Floats) -> tuple[Floats, ...]:
+def _steps(x: Ints, *columns: Floats) -> tuple[Floats, ...]:
     """Let each value hold for the whole width of its chunk."""
     edges = np.stack([x - 0.5, x + 0.5], axis=1).ravel()
     return (edges, *(np.repeat(column, 2) for column in columns))

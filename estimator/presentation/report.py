@@ -124,15 +124,15 @@ def report_html(report: Report) -> str:
     performance = report.performance
     numbers = read_numbers(performance)
     headline = _headline_of(report)
-    own = report.verdicts.get("", {})
-    charts = figures_html(numbers, own, headline.metric or performance.metrics[0])
+    overall = report.verdicts.get("", {})
+    charts = figures_html(numbers, overall, headline.metric or performance.metrics[0])
     segments = _segments(numbers, report)
-    known = "" if report.as_of is None else f"as known at {report.as_of}"
+    as_of = "" if report.as_of is None else f"as known at {report.as_of}"
     body = (
         f"{SYMBOLS}<header>"
         f'<div class="top"><h1>{escape(report.title)}</h1>'
-        f'<p class="muted">{escape(known)}</p></div>{_headline(headline)}'
-        f"{_glance(numbers, own)}{_remarks(report.remarks)}</header>"
+        f'<p class="muted">{escape(as_of)}</p></div>{_headline(headline)}'
+        f"{_glance(numbers, overall)}{_remarks(report.remarks)}</header>"
         f"<section><h2>Over time</h2>{key_html(charts + segments, performance.level)}"
         f'<div class="charts">{charts}</div></section>{segments}'
         f"<section>{table_html(numbers)}{notes_html(numbers)}</section>"
@@ -189,11 +189,13 @@ def index_html(entries: Sequence[tuple[Report, str]]) -> str:
         for tone in reversed(TONES)
         if tone in tones
     )
-    told = f"{len(ordered)} models: {counts}" if ordered else "No model reported yet"
+    summary = f"{len(ordered)} models: {counts}" if ordered else "No model reported yet"
     if len(ordered) == 1:
-        told = told.replace("models", "model")
+        summary = summary.replace("models", "model")
     title = "Performance of models"
-    body = f'<header class="index"><h1>{title}</h1><p class="muted">{told}</p></header>'
+    body = (
+        f'<header class="index"><h1>{title}</h1><p class="muted">{summary}</p></header>'
+    )
     return page_html(title, f'{body}<ul class="models">{models}</ul>')
 
 
@@ -300,8 +302,8 @@ def _urgency(report: Report) -> tuple[int, float, int]:
     """Rank reports: by tone, then by the size of the worst decline, then by alerts."""
     sizes = [
         severity(verdict)[1]
-        for own in report.verdicts.values()
-        for verdict in own.values()
+        for by_metric in report.verdicts.values()
+        for verdict in by_metric.values()
     ]
     tone = TONES.index(_headline_of(report).tone)
     return tone, max(sizes, default=0.0), len(newest_alerts(report.performance))
@@ -324,14 +326,14 @@ def _model(report: Report, link: str) -> str:
     newest = newest_chunk(performance)
     where = "" if newest is None else f", {chunk_label(newest)}"
     alerts = alerts if alarming else "no alert"
-    known = [*report.remarks, f"{alerts} in the newest complete chunk{where}"]
+    remarks = [*report.remarks, f"{alerts} in the newest complete chunk{where}"]
     if report.as_of is not None:
-        known.append(f"as known at {report.as_of}")
+        remarks.append(f"as known at {report.as_of}")
     return (
         f'<li class="{headline.tone}"><div><h2><a href="{escape(link)}">'
         f'{escape(report.title)}</a></h2><p class="what">'
         f'<b class="mark">{MARKS[headline.tone]} {TONE_WORDS[headline.tone]}</b> '
         f"{prose_html(headline.text)}</p>"
-        f'<p class="muted">{prose_html("; ".join(known))}</p></div>'
+        f'<p class="muted">{prose_html("; ".join(remarks))}</p></div>'
         f'<ul class="values">{"".join(items)}</ul></li>'
     )

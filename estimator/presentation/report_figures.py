@@ -5,15 +5,16 @@ from html import escape
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from estimator.degradation.verdict import Degradation, overlay_of
-from estimator.metric_series import MetricSeries, SeriesTable
+from estimator.metric_series import MetricSeries, Overlay, SeriesTable
 from estimator.metrics import METRICS
 from estimator.presentation.formats import MISSING, interval_text, number_text
 from estimator.presentation.headline import Verdicts, tone_of
-from estimator.presentation.report_chart import axis_range, chart_svg
+from estimator.presentation.panel import panel_of
+from estimator.presentation.report_chart import MARGIN, chart_svg
 from estimator.presentation.report_table import Numbers, about_chunk, cells
+from estimator.presentation.scale import axis_range
 
 MARKS: Final = {"bad": "▼", "watch": "◆", "good": "●", "none": "○"}
 _TALL, _NORMAL, _SMALL = 230, 160, 86
@@ -89,12 +90,12 @@ def multiples_html(
     have few rows) that the lines of the others would be flat: these say so.
     """
     drawn = {name: numbers.by_segment[name][metric] for name in segments}
-    ranges = {name: axis_range([series]) for name, series in drawn.items()}
+    ranges = {name: axis_range([series], MARGIN) for name, series in drawn.items()}
     usual = float(np.median([high - low for low, high in ranges.values()]))
     alike = [
         name for name, (low, high) in ranges.items() if high - low <= _WIDE * usual
     ]
-    common = axis_range([drawn[name] for name in alike])
+    common = axis_range([drawn[name] for name in alike], MARGIN)
     figures = "".join(
         _multiple(
             numbers,
@@ -112,16 +113,11 @@ def _figure(
     numbers: Numbers, metric: str, verdict: Degradation | None, height: int
 ) -> str:
     performance, series = numbers.performance, numbers.series[metric]
-    k, n = performance.metrics.index(metric), len(series)
+    k = performance.metrics.index(metric)
     svg = chart_svg(
-        series,
-        name=f"{metric} over {n} chunks",
-        overlay=None if verdict is None else overlay_of(verdict, series.n_rows),
+        panel_of(series, _overlay(verdict, series), axis_range([series], MARGIN)),
+        name=f"{metric} over {len(series)} chunks",
         height=height,
-        scale=axis_range([series]),
-        places=np.arange(n),
-        labels=series.chunk.tolist(),
-        n_reference=series.n_reference,
         strip=_has_labels(series),
     )
     name = ' class="reconciles"' if series.reconciled else ""
@@ -141,8 +137,8 @@ def _has_labels(series: MetricSeries) -> bool:
 
 
 def _direction(metric: str) -> str:
-    found = METRICS.get(metric)
-    if found is None or found.higher_is_better is not False:
+    registered = METRICS.get(metric)
+    if registered is None or registered.higher_is_better is not False:
         return ""
     return "<small>lower is better</small>"
 
@@ -151,17 +147,17 @@ def _readout(numbers: Numbers, metric: str) -> str:
     """Say the newest complete chunk's numbers; the script puts others there."""
     i = numbers.newest
     label, about = about_chunk(numbers, i)
-    told = (
+    entries = (
         f'<div class="wide"><dt>chunk</dt><dd><b>{label}</b></dd><dd>{about}</dd></div>'
     )
-    told += "".join(
+    entries += "".join(
         f'<div class="{"wide" if column == "note" else "slot"}"><dt>{column}</dt>'
         f'<dd class="{name}">{html}</dd></div>'
         for column, (html, name) in zip(
             numbers.columns, cells(numbers, metric, i), strict=True
         )
     )
-    return f'<dl class="readout" aria-live="polite">{told}</dl>'
+    return f'<dl class="readout" aria-live="polite">{entries}</dl>'
 
 
 def _multiple(
@@ -173,19 +169,14 @@ def _multiple(
 ) -> str:
     metric, segment = series.metric, series.segment
     axis, digits = numbers.series[metric], numbers.digits[metric]
-    places = _places(axis, series)
+    panel = panel_of(series, _overlay(verdict, series), scale, axis)
     said = [""] * len(axis)
-    for i, place in enumerate(places.tolist()):
-        said[place] = _value_text(series, i, digits)
+    for i, position in enumerate(panel.positions.tolist()):
+        said[position] = _value_text(series, i, digits)
     svg = chart_svg(
-        series,
+        panel,
         name=f"{metric} of {segment} over {len(series)} chunks",
-        overlay=None if verdict is None else overlay_of(verdict, series.n_rows),
         height=_SMALL,
-        scale=scale,
-        places=places,
-        labels=axis.chunk.tolist(),
-        n_reference=axis.n_reference,
         strip=_has_labels(axis),
         small=True,
     )
@@ -209,13 +200,9 @@ def _multiple(
 def _value_text(series: MetricSeries, i: int, digits: int) -> str:
     value = number_text(float(series.value[i]), digits)
     interval = interval_text(float(series.lower[i]), float(series.upper[i]), digits)
-    told = value if interval in (value, MISSING) else f"{value} ({interval})"
-    return f"{told}, alert" if series.alert[i] else told
+    text = value if interval in (value, MISSING) else f"{value} ({interval})"
+    return f"{text}, alert" if series.alert[i] else text
 
 
-def _places(axis: MetricSeries, series: MetricSeries) -> NDArray[np.int64]:
-    """Return where a segment's chunks stand among all: it may lack some."""
-    keys = zip(axis.in_analysis.tolist(), axis.chunk.tolist(), strict=True)
-    place_of = {key: i for i, key in enumerate(keys)}
-    keys = zip(series.in_analysis.tolist(), series.chunk.tolist(), strict=True)
-    return np.array([place_of[key] for key in keys], dtype=np.int64)
+def _overlay(verdict: Degradation | None, series: MetricSeries) -> Overlay | None:
+    return None if verdict is None else overlay_of(verdict, series.n_rows)

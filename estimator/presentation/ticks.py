@@ -20,7 +20,7 @@ class Tick:
 
     Attributes
     ----------
-    place : int
+    position : int
         Position of the chunk.
     text : str
         Beside the tick.
@@ -28,7 +28,7 @@ class Tick:
         What the texts from here on have in common, such as the year; "" if unchanged.
     """
 
-    place: int
+    position: int
     text: str
     below: str = ""
 
@@ -59,12 +59,12 @@ def value_ticks(low: float, high: float, most: int) -> list[tuple[float, str]]:
         if last - first < most:
             break
     largest = max(abs(first), abs(last)) * step
-    _, scale, unit = next(found for found in _UNITS if largest >= found[0])
+    _, scale, unit = next(entry for entry in _UNITS if largest >= entry[0])
     digits = max(0, -floor(log10(step / scale) + 1e-9))
 
     def text(i: int) -> str:
-        told = f"{i * step / scale:.{digits}f}".replace("-", _MINUS)
-        return f"{told}{unit if i else ''}"
+        digits_text = f"{i * step / scale:.{digits}f}".replace("-", _MINUS)
+        return f"{digits_text}{unit if i else ''}"
 
     return [(i * step, text(i)) for i in range(first, last + 1)]
 
@@ -85,7 +85,7 @@ def chunk_ticks(labels: Sequence[Any], n_reference: int, most: int) -> list[Tick
     >>> weeks = ["2025-12-15", "2025-12-22", "2025-12-29", "2026-01-05", "2026-01-12"]
     >>> [(tick.text, tick.below) for tick in chunk_ticks(weeks, 0, 3)]
     [('Dec', '2025'), ('Jan', '2026')]
-    >>> [(tick.place, tick.text) for tick in chunk_ticks([0, 1, 0, 1, 2, 3], 2, 3)]
+    >>> [(tick.position, tick.text) for tick in chunk_ticks([0, 1, 0, 1, 2, 3], 2, 3)]
     [(0, '0'), (2, '0'), (4, '2')]
     """
     dates = _dates(labels)
@@ -99,16 +99,37 @@ def chunk_ticks(labels: Sequence[Any], n_reference: int, most: int) -> list[Tick
         ]
         if len(starts) <= most:
             break
-    places = _spaced(starts, len(labels) / (most + 1))
+    positions = _spaced(starts, len(labels) / (most + 1))
     ticks: list[Tick] = []
     shown = ""
-    for i in places:
+    for i in positions:
         below = common(dates[i])
         ticks.append(
-            Tick(place=i, text=text(dates[i]), below="" if below == shown else below)
+            Tick(position=i, text=text(dates[i]), below="" if below == shown else below)
         )
         shown = below
     return ticks
+
+
+def even_ticks(labels: Sequence[Any], most: int) -> list[Tick]:
+    """Return ticks for chunks at even distances, from the first to the last.
+
+    Parameters
+    ----------
+    labels : sequence
+        Labels of all chunks.
+    most : int
+        Number of ticks that find room, at least 2.
+
+    Examples
+    --------
+    >>> [tick.text for tick in even_ticks(["a", "b", "c", "d", "e"], 3)]
+    ['a', 'c', 'e']
+    """
+    last, n_ticks = len(labels) - 1, min(len(labels), most)
+    steps = range(n_ticks)
+    positions = sorted({last * i // max(n_ticks - 1, 1) for i in steps})
+    return [Tick(position=i, text=str(labels[i])) for i in positions]
 
 
 def _dates(labels: Sequence[Any]) -> list[datetime] | None:
@@ -128,22 +149,22 @@ def _count(labels: Sequence[Any], n_reference: int, most: int) -> list[Tick]:
         return []
     power = 10 ** max(0, floor(log10(n / most)))
     step = next(m * power for m in (1, 2, 5, 10, 20) if m * power * most >= n)
-    places = [*range(0, n_reference, step), *range(n_reference, n, step)]
+    positions = [*range(0, n_reference, step), *range(n_reference, n, step)]
     return [
-        Tick(place=i, text=_short(str(labels[i])))
-        for i in _spaced(places, n / (most + 1))
+        Tick(position=i, text=_short(str(labels[i])))
+        for i in _spaced(positions, n / (most + 1))
     ]
 
 
-def _spaced(places: list[int], least: float) -> list[int]:
+def _spaced(positions: list[int], least: float) -> list[int]:
     """Leave out what would overlap; of the first two the second begins a unit."""
     kept: list[int] = []
-    for place in places:
-        if kept and place - kept[-1] < least:
+    for position in positions:
+        if kept and position - kept[-1] < least:
             if len(kept) > 1:
                 continue
             kept.pop()
-        kept.append(place)
+        kept.append(position)
     return kept
 
 

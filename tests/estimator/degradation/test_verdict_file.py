@@ -59,7 +59,7 @@ def test_there_and_back(kind, dated):
 
 
 def test_a_verdict_from_before_its_unit_was_saved():
-    """Files of the first version say in the name alone that values are per row."""
+    """Before the field existed, the name alone said that values are per row."""
     verdict = replace(verdict_on("sudden", dated=True), metric="business_value per row")
     for metric, per_row in (("business_value per row", True), ("accuracy", False)):
         saved = verdict_file.to_json(replace(verdict, metric=metric))

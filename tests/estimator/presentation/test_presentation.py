@@ -12,7 +12,7 @@ from numpy.testing import assert_array_equal
 from estimator import Monitor, PerformanceEstimator
 from estimator.degradation.per_metric import judge_series
 from estimator.degradation.verdict import overlay_of
-from estimator.presentation.panel import value_range
+from estimator.presentation.scale import value_range
 from estimator.presentation.svg import series_svg
 from tests.estimator.conftest import simulate
 from tests.estimator.presentation.pages import parse

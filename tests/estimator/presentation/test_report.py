@@ -599,7 +599,7 @@ def test_ticks_of_values_are_round_and_lie_between_the_ends(low, width, most):
 def test_ticks_of_chunks_leave_room_and_name_their_chunk(n, n_reference, most):
     labels = [*range(min(n_reference, n)), *range(max(n - n_reference, 0))]
     ticks = chunk_ticks(labels, min(n_reference, n), most)
-    places = [tick.place for tick in ticks]
+    places = [tick.position for tick in ticks]
     assert ticks
     assert places == sorted(set(places))
     assert all(b - a >= n / (most + 1) for a, b in pairwise(places))
@@ -617,7 +617,7 @@ def test_ticks_of_dates_stand_where_a_unit_begins(step, n):
     below = ""
     for tick in ticks:
         below = tick.below or below
-        date = dates[tick.place]
+        date = dates[tick.position]
         told = f"{tick.text} {below}"
         for form in ("%H:%M %d %b", "%d %b %Y", "%b %Y", "%Y"):
             expected = date.strftime(form).replace(" 0", " ").strip()
