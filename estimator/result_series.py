@@ -53,7 +53,12 @@ def cut_series(
         "partly_labeled": bool(partly.any()),
     }
     column_of = {metric: all_metrics.index(metric) for metric in metrics}
-    rows_of = pd.Series(arrays["segment"]).groupby(arrays["segment"]).indices
+    if len(segments) == 1:
+        rows_of: Mapping[Any, Any] = {
+            segments[0]: np.flatnonzero(arrays["segment"] == segments[0])
+        }
+    else:  # of many, all in one pass
+        rows_of = pd.Series(arrays["segment"]).groupby(arrays["segment"]).indices
     series: dict[str, dict[str, MetricSeries]] = {}
     for segment in segments:
         rows = rows_of[segment]

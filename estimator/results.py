@@ -322,7 +322,8 @@ class Performance:
         OSError
             If the file cannot be written.
         """
-        from estimator.presentation.report import Report, write_report  # only here
+        from estimator.degradation.per_metric import judge_series  # slow to import
+        from estimator.presentation.report import Report, write_report
 
         if not self.segments:
             msg = (
@@ -334,12 +335,10 @@ class Performance:
         if first:  # a page is about all rows: the first segment stands in their place
             overall = np.where(self.segment == first, "", self.segment)
             shown, title = replace(self, segment=overall), f"{title}: {first}"
-        judged = (shown.period == "analysis").any()
-        verdicts = {
-            segment: shown.degradation(segment=segment)
-            for segment in shown.segments
-            if judged
-        }
+        verdicts = {}
+        if (shown.period == "analysis").any():
+            series = shown.metric_series()
+            verdicts = {name: judge_series(series[name]) for name in series}
         report = Report(title=title, performance=shown, verdicts=verdicts, as_of=None)
         write_report(report, path)
 
