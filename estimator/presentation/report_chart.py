@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from estimator.metric_series import MetricSeries
 from estimator.presentation.panel import Marks, Panel, panel_of
 from estimator.presentation.scale import axis_range
-from estimator.presentation.svg_paths import PlotArea, short
+from estimator.presentation.svg_paths import PlotArea, path_element, short
 from estimator.presentation.ticks import chunk_ticks, value_ticks
 
 Floats = NDArray[np.float64]
@@ -75,14 +75,14 @@ def chart_svg(
     )
     shapes = [
         *_regions(panel, height),
-        _path("grid", grid),
-        _path("band", band),
-        *(_path("threshold", area.steps(values)) for values in panel.thresholds),
+        path_element("grid", grid),
+        path_element("band", band),
+        *(path_element("threshold", area.steps(values)) for values in panel.thresholds),
     ]
     for line in panel.lines:
-        shapes.append(_path(line.role, area.line(line.values)))
+        shapes.append(path_element(line.role, area.line(line.values)))
         if line.has_dots and n <= _DOT_ROOM * height:
-            shapes.append(_path(f"{line.role} dots", area.dots(line.values)))
+            shapes.append(path_element(f"{line.role} dots", area.dots(line.values)))
     bottom = _TOP + height
     outside = [_marks(area, mark, small=small) for mark in panel.marks]
     outside += [
@@ -110,10 +110,10 @@ def sparkline_svg(series: MetricSeries, height: int = 36) -> str:
     area = PlotArea(panel=panel, unit=_UNIT, height=height)
     shapes = [
         *_regions(panel, height),
-        *(_path("threshold", area.steps(values)) for values in panel.thresholds),
-        _path("estimated", area.line(series.value)),
+        *(path_element("threshold", area.steps(values)) for values in panel.thresholds),
+        path_element("estimated", area.line(series.value)),
         *(
-            _path("alarm dots", area.dots(mark.values))
+            path_element("alarm dots", area.dots(mark.values))
             for mark in panel.marks
             if mark.role == "alert"
         ),
@@ -123,10 +123,6 @@ def sparkline_svg(series: MetricSeries, height: int = 36) -> str:
         f'viewBox="0 0 {_UNIT * max(len(series), 1)} {height}" '
         f'preserveAspectRatio="none">{"".join(shapes)}</svg>'
     )
-
-
-def _path(name: str, path: str) -> str:
-    return f'<path class="{name}" d="{path}"/>' if path else ""
 
 
 def _regions(panel: Panel, height: int) -> list[str]:
@@ -144,15 +140,11 @@ def _marks(area: PlotArea, marks: Marks, *, small: bool) -> str:
         if marks.role != "alert":
             return ""
         symbol = "speck"
-    n, shown = len(area.panel.labels), np.isfinite(marks.values)
+    n = len(area.panel.labels)
     return "".join(
         f'<use href="#{symbol}" class="{name}" x="{_percent(position + 0.5, n)}" '
         f'y="{short(area.y(value) + _TOP)}"/>'
-        for position, value in zip(
-            area.panel.positions[shown].tolist(),
-            marks.values[shown].tolist(),
-            strict=True,
-        )
+        for position, value in area.shown(marks.values)
     )
 
 

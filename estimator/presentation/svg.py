@@ -8,7 +8,7 @@ import numpy as np
 from estimator.metric_series import MetricSeries, Overlay
 from estimator.presentation.panel import Marks, panel_of
 from estimator.presentation.scale import axis_range, value_range
-from estimator.presentation.svg_paths import PlotArea, short
+from estimator.presentation.svg_paths import PlotArea, path_element, short
 
 _WIDTH, _HEIGHT = 640, 150
 _LEFT, _RIGHT, _TOP, _BOTTOM = 56, 8, 18, 22
@@ -54,12 +54,12 @@ def series_svg(series: MetricSeries, overlay: Overlay | None = None) -> str:
             f'width="{short(unit)}" height="{short(tall)}"/>'
             for position, y, tall in area.band()
         ),
-        *(_path("threshold", area.steps(values)) for values in panel.thresholds),
+        *(path_element("threshold", area.steps(values)) for values in panel.thresholds),
     ]
     for line in panel.lines:
-        parts.append(_path(line.role, area.line(line.values)))
+        parts.append(path_element(line.role, area.line(line.values)))
         if line.has_dots:
-            parts.append(_path(f"{line.role} dots", area.dots(line.values)))
+            parts.append(path_element(f"{line.role} dots", area.dots(line.values)))
     parts += [_marks(area, mark) for mark in panel.marks]
     if panel.reconciled:
         parts += _strip(area)
@@ -84,16 +84,9 @@ def _box(area: PlotArea, name: str, begin: int, stop: int, end: str = "/>") -> s
     )
 
 
-def _path(name: str, path: str) -> str:
-    return f'<path class="{name}" d="{path}"/>' if path else ""
-
-
 def _marks(area: PlotArea, marks: Marks) -> str:
-    shown = np.isfinite(marks.values)
     drawn = ""
-    for position, value in zip(
-        area.panel.positions[shown].tolist(), marks.values[shown].tolist(), strict=True
-    ):
+    for position, value in area.shown(marks.values):
         x, y = short(area.x(position + 0.5)), short(area.y(value))
         if marks.role in _ARROWS:
             drawn += f'<path class="so-far" d="M{x} {y}{_ARROWS[marks.role]}"/>'

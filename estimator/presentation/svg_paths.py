@@ -44,7 +44,7 @@ class PlotArea:
     def line(self, values: Floats) -> str:
         """Return the path from the middle of one chunk to that of the next."""
         path, last = "", -2
-        for position, value in self._finite(values):
+        for position, value in self.shown(values):
             point = self._point(position, value)
             # A line of no length is a dot: round caps. Alone, it must not vanish.
             path += f" {point}" if position == last + 1 else f"M{point}h0L{point}"
@@ -53,18 +53,17 @@ class PlotArea:
 
     def dots(self, values: Floats) -> str:
         """Return the path of lines of no length, which round caps make dots."""
-        points = [self._point(*value) for value in self._finite(values)]
+        points = [self._point(*value) for value in self.shown(values)]
         return "".join(f"M{point}h0" for point in points)
 
     def steps(self, values: Floats) -> str:
         """Return the path of values that hold over the whole width of their chunk."""
-        path, last, width = "", -2, short(self.unit)
-        for position, value in self._finite(values):
-            y = short(self.y(value))
+        path, last = "", -2
+        for position, value in self.shown(values):
+            y, end = short(self.y(value)), short(self.x(position + 1))
             # One line through neighbours, or the dashes would begin anew at each.
             joins = position == last + 1
-            path += f"V{y}" if joins else f"M{short(self.x(position))} {y}"
-            path += f"h{width}"
+            path += f"V{y}H{end}" if joins else f"M{short(self.x(position))} {y}H{end}"
             last = position
         return path
 
@@ -82,13 +81,19 @@ class PlotArea:
                 boxes.append((position, y, round(self.y(bottom), 1) - y))
         return boxes
 
-    def _point(self, position: int, value: float) -> str:
-        return f"{short(self.x(position + 0.5))} {short(self.y(value))}"
-
-    def _finite(self, values: Floats) -> list[tuple[int, float]]:
+    def shown(self, values: Floats) -> list[tuple[int, float]]:
+        """Return position and value of each chunk that has a value."""
         finite = np.isfinite(values)
         positions = self.panel.positions[finite].tolist()
         return list(zip(positions, values[finite].tolist(), strict=True))
+
+    def _point(self, position: int, value: float) -> str:
+        return f"{short(self.x(position + 0.5))} {short(self.y(value))}"
+
+
+def path_element(name: str, path: str) -> str:
+    """Return a path of a class, "" if there is nothing to draw."""
+    return f'<path class="{name}" d="{path}"/>' if path else ""
 
 
 def short(number: float) -> str:

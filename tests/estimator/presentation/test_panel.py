@@ -16,6 +16,7 @@ from estimator.presentation.plots import plot_series
 from estimator.presentation.report_chart import chart_svg
 from estimator.presentation.scale import axis_range
 from estimator.presentation.svg import series_svg
+from estimator.presentation.svg_paths import PlotArea
 from tests.estimator.presentation.pages import monitored
 
 mpl.use("Agg")
@@ -147,3 +148,17 @@ def test_page_notebook_and_plot_draw_the_same(series, overlay):
                 values, expected[list(pixels)], atol=0.06 * (high - low) / height
             )
     plt.close("all")
+
+
+@pytest.mark.parametrize("unit", [10, 576 / 300])
+def test_steps_end_where_their_chunk_does_however_many_there_are(series, unit):
+    """Relative steps of a rounded width would drift away from their chunks."""
+    n = 300
+    panel = replace(
+        panel_of(series, None, (0.0, 1.0)),
+        positions=np.arange(n),
+        labels=list(range(n)),
+    )
+    path = PlotArea(panel=panel, unit=unit, height=100).steps(np.full(n, 0.5))
+    ends = [float(x) for x in re.findall(r"H([\d.]+)", path)]
+    assert_allclose(ends, unit * np.arange(1, n + 1), atol=0.051)
