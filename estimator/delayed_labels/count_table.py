@@ -25,6 +25,7 @@ from estimator.delayed_labels.arrivals import (
     age_step,
 )
 from estimator.delayed_labels.label_frame import NO_TIME, microseconds
+from estimator.delayed_labels.label_hours import count_by_hour
 from estimator.delayed_labels.score_cells import (
     EXACT,
     EXACT_SCORES,
@@ -84,6 +85,8 @@ class CountTable:
     arrivals : dict of ndarray
         How long labels took: ``place/<i>`` of the cells of `Arrivals.count` that are
         not 0, and ``count/<i>``; 0 is over all rows, ``i + 1`` by segment column ``i``.
+        ``hour`` and ``came``: `LabelHours` of all that have a time, also of rows
+        without a usable score.
     remark : str
         What there is to say of its features.
     """
@@ -207,8 +210,10 @@ def _count_chunk(
         at = microseconds(columns.labeled_at[rows])
         came = np.flatnonzero((outcome != UNLABELED) & (at != NO_TIME))
         latest = int(at[came].max()) if came.size else None
+        hours = count_by_hour(at[came])
         came = came[~np.isnan(score[came])]
-        arrivals = _count_arrivals(
+        arrivals = {"hour": hours.time, "came": hours.count.astype(np.int64)}
+        arrivals |= _count_arrivals(
             outcome[came],
             np.searchsorted(bands, score[came]),
             np.maximum(at[came] - time[came], 0) * 1e-6,

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from estimator.delayed_labels.count_table import CountTable
 
-VERSION = 2
+VERSION = 3
 _LEVEL = 1  # of compression: half the size already, at a tenth of the time of 9
 _HEADER = ("label", "first", "last", "latest_label", "remark")
 _PARTS = ("scores", "cells", "arrivals")

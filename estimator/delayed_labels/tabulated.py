@@ -20,6 +20,7 @@ from estimator.delayed_labels.count_table import (
     count_rows,
     without_slots,
 )
+from estimator.delayed_labels.label_hours import LabelHours, count_by_hour, no_hours
 from estimator.delayed_labels.reconciliation import Evidence
 from estimator.frames import Columns, SegmentCodes, required
 from estimator.groups import Groups, group_rows
@@ -170,6 +171,17 @@ def measure_counted(
         score=counted.score,
         soft=label,
         decision=required(counted.decision),
+    )
+
+
+def add_up_hours(tables: Sequence[CountTable]) -> LabelHours:
+    """Return the hours in which labels of any of the chunks came."""
+    timed = [table.arrivals for table in tables if "hour" in table.arrivals]
+    if not timed:
+        return no_hours()
+    return count_by_hour(
+        np.concatenate([arrivals["hour"] for arrivals in timed]).astype(np.int64),
+        np.concatenate([arrivals["came"] for arrivals in timed]).astype(np.float64),
     )
 
 

@@ -438,9 +438,16 @@ def check_join(predictions: Feed, labels: Feed) -> None:
 
 
 def scan(
-    feed: Feed, pieces: Collection[str] | None = None, *, with_files: bool = False
+    feed: Feed,
+    pieces: Collection[str] | None = None,
+    *,
+    where: str = "true",
+    with_files: bool = False,
 ) -> str:
-    """Return SQL of the feed's rows, or of those in some of its files."""
+    """Return SQL of the feed's rows, or of those in some of its files.
+
+    ``where`` is a condition in SQL on columns as the files have them.
+    """
     parts = [f"{_typed(feed, role)} AS {quoted(role)}" for role in feed.roles]
     parts += [_passed_on(feed, column) for column in feed.others]
     files = feed.pieces if pieces is None else pieces
@@ -448,7 +455,7 @@ def scan(
     relation = rows_sql(
         files, feed.table, feed.csv_kinds, hive=feed.hive, with_files=with_files
     )
-    return f"(SELECT {', '.join(parts)} FROM {relation})"
+    return f"(SELECT {', '.join(parts)} FROM {relation} WHERE {where})"
 
 
 def _typed(feed: Feed, role: str) -> str:

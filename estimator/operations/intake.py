@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import narwhals as nw
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from estimator._columns import read_binary
-from estimator.delayed_labels.label_hours import LabelHours
 from estimator.operations.errors import DataError
 from estimator.operations.feed import (
     AT,
@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _SHOWN = 5  # ids in an error message
+# Nanoseconds become microseconds; years that nanoseconds can count.
+_ROUNDED, _NS_YEARS = pd.Timedelta(1, "us"), range(1700, 2200)
+
+Spans = Sequence[tuple[Any, Any]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -58,6 +62,7 @@ def count_hours(
     predictions: Feed,
     *,
     pieces: Collection[str] | None = None,
+    spans: Spans | None = None,
     after: Any = None,
     until: Any = None,
 ) -> Hours:
@@ -67,6 +72,8 @@ def count_hours(
     ----------
     pieces : collection of str, optional
         Only of these files.
+    spans : sequence of (datetime, datetime or None), optional
+        Only of these times: [begin, end), or open.
     after, until : datetime, optional
         Only of times in (after, until].
 
@@ -77,13 +84,16 @@ def count_hours(
     """
     time, identity = quoted(TIME), quoted(ID)
     condition = between(TIME, after, until, or_missing=True)
+    if spans is not None:
+        condition += f" AND {_inside(quoted(TIME), spans)}"
     found = _numpy(
         engine,
         predictions,
         f"""SELECT date_trunc('hour', {time}) AS "hour", count(*) AS "rows",
             count(*) - count({identity}) AS "without id",
             min({time}) AS "first", max({time}) AS "last"
-            FROM {scan(predictions, pieces)} WHERE {condition}
+            FROM {scan(predictions, pieces, where=_about(predictions, spans))}
+            WHERE {condition}
             GROUP BY 1 ORDER BY 1""",
     )
     hour = _filled(found["hour"])
@@ -142,50 +152,12 @@ def count_labeled_hours(
     return hours, int(n_labels[0])
 
 
-def count_arrivals(
-    engine: "duckdb.DuckDBPyConnection",
-    predictions: Feed,
-    labels: Feed,
-    until: Any = None,
-) -> LabelHours:
-    """Count labels by the hour in which they came; those without a time are left out.
-
-    Parameters
-    ----------
-    predictions : Feed
-        Only their labels count: one table may hold the labels of several models.
-    labels : Feed
-        With arrival times.
-    until : datetime, optional
-        Only labels that came up to then.
-
-    Raises
-    ------
-    DataError
-        If something cannot be read.
-    """
-    at = quoted(AT)
-    found = _numpy(
-        engine,
-        labels,
-        f"""SELECT max({at}) AS "last", count(*) AS "rows"
-            FROM {scan(labels)} WHERE {at} IS NOT NULL AND {between(AT, None, until)}
-            AND {quoted(LABEL)} IS NOT NULL
-            AND {quoted(ID)} IN (SELECT {quoted(ID)} FROM {scan(predictions)})
-            GROUP BY date_trunc('hour', {at}) ORDER BY 1""",
-    )
-    return LabelHours(
-        time=_filled(found["last"]).view(np.int64),
-        count=found["rows"].astype(np.float64),
-    )
-
-
 def read_rows(
     engine: "duckdb.DuckDBPyConnection",
     predictions: Feed,
     labels: Feed | None,
     *,
-    spans: Sequence[tuple[Any, Any]],
+    spans: Spans,
     until: Any = None,
 ) -> "pa.Table":
     """Read the predictions of some times, each with its label.
@@ -212,14 +184,13 @@ def read_rows(
     """
     identity, time = quoted(ID), quoted(TIME)
     others = [quoted(column) for column in predictions.others]
-    inside = " OR ".join(_span(time, begin, end) for begin, end in spans)
     with readable(predictions.name, predictions.where):
         # Without labels of their own: a row delivered again may bring one.
         engine.execute(
             f"""CREATE OR REPLACE TEMP TABLE "#rows" AS
                 SELECT {", ".join([identity, time, *others])}
-                FROM {scan(predictions)}
-                WHERE ({inside}) AND {between(TIME, None, until)}"""
+                FROM {scan(predictions, where=_about(predictions, spans))}
+                WHERE {_inside(time, spans)} AND {between(TIME, None, until)}"""
         )
         n_rows, n_ids = engine.execute(
             f'SELECT count(*), count(DISTINCT {identity}) FROM "#rows"'
@@ -245,7 +216,7 @@ def read_rows(
 def _drop_repeats(
     engine: "duckdb.DuckDBPyConnection",
     predictions: Feed,
-    spans: Sequence[tuple[Any, Any]],
+    spans: Spans,
 ) -> None:
     """Keep one of rows that are the same; refuse those that differ within a span.
 
@@ -344,9 +315,38 @@ def between(role: str, after: Any, until: Any, *, or_missing: bool = False) -> s
     return f"({inside} OR {name} IS NULL)" if or_missing else f"({inside})"
 
 
-def _span(name: str, begin: Any, end: Any) -> str:
-    before = "" if end is None else f" AND {name} < {_moment(end)}"
-    return f"({name} >= {_moment(begin)}{before})"
+def _inside(name: str, spans: Spans) -> str:
+    """Return SQL of whether a time lies in one of some spans, of which some adjoin."""
+    joined: list[tuple[Any, Any]] = []
+    for begin, end in spans:
+        if joined and joined[-1][1] == begin:
+            joined[-1] = joined[-1][0], end
+        else:
+            joined.append((begin, end))
+    parts = []
+    for begin, end in joined:
+        after = f"{name} >= {_moment(begin)}"
+        before = "" if end is None else f" AND {name} < {_moment(end)}"
+        parts.append(f"({after}{before})")
+    return f"({' OR '.join(parts)})"
+
+
+def _about(predictions: Feed, spans: Spans | None) -> str:
+    """Return SQL that is true of all rows in some spans, and of few others.
+
+    Files say between which times the rows of their parts lie. DuckDB looks there if
+    the column itself is asked for, but not if it is first rounded from nanoseconds.
+    """
+    column = predictions.roles[TIME]
+    if spans is None or predictions.types[column] != "TIMESTAMP_NS":
+        return "true"
+    wider = [
+        (pd.Timestamp(a) - _ROUNDED, None if b is None else pd.Timestamp(b) + _ROUNDED)
+        for a, b in spans
+    ]
+    if any(t is not None and t.year not in _NS_YEARS for span in wider for t in span):
+        return "true"
+    return _inside(quoted(column), wider)
 
 
 def _filled(values: Any) -> NDArray[np.datetime64]:

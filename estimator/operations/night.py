@@ -26,10 +26,9 @@ from estimator.degradation.series import plain
 from estimator.degradation.verdict import Degradation
 from estimator.delayed_labels.count_table import CountTable
 from estimator.delayed_labels.count_table_file import table_from_bytes
-from estimator.delayed_labels.label_hours import LabelHours, no_hours
 from estimator.delayed_labels.overdue import LabelCalendar, OverdueLabels
 from estimator.delayed_labels.reference_delays import model_of_reference
-from estimator.delayed_labels.tabulated import lay_out
+from estimator.delayed_labels.tabulated import add_up_hours, lay_out
 from estimator.monitor import Epoch
 from estimator.monitoring import (
     ScoredRows,
@@ -46,7 +45,6 @@ from estimator.operations.epochs import REFERENCE, fit_epochs, numeric_features
 from estimator.operations.errors import ConfigurationError
 from estimator.operations.feed import AT, open_engine
 from estimator.operations.file_versions import versions_as_before
-from estimator.operations.intake import count_arrivals
 from estimator.operations.model_sources import (
     Feeds,
     as_datetime,
@@ -161,7 +159,7 @@ def run_night(
             if not everything:
                 hours, remarks = touched_hours(engine, feeds, state, until)
         with progress.stage("reading and counting"):
-            spans = find_spans(engine, feeds, epochs, hours, since, until)
+            spans = find_spans(engine, feeds, epochs, hours, since, until, known)
             if spans:
                 check_row_ids(engine, feeds, state, until, everything=everything)
             touched, lost = count_touched(
@@ -169,9 +167,7 @@ def run_night(
             )
             _check_stale(stale - set(touched), settings.name)
             is_new = bool(touched) or changed
-            came = None
-            if is_new or _wait_longer(state, until):
-                came = label_hours(engine, feeds, until)
+            is_timed = _says_when_labels_came(feeds)
     pieces = {**feeds.pieces, REFERENCE: versions}
     remarks += mistakes + lost + _remarks_on_missing(feeds, epochs[-1])
     night = Night(
@@ -185,7 +181,7 @@ def run_night(
     if not is_new:
         # Nothing is written that says nothing new.
         night = replace(night, pieces=versions_as_before(pieces, state.pieces))
-        if came is None:
+        if not (is_timed and _wait_longer(state, until)):
             return Findings(night=night, n_touched=0, remarks=tuple(remarks))
     with progress.stage("estimating"):
         # Those just counted are read back as well: so every night has the same.
@@ -204,7 +200,8 @@ def run_night(
         )
         as_of = max(as_of, night.until or as_of)
         calendar = None
-        if came is not None:
+        if is_timed:
+            came = add_up_hours(list(tables.values()))
             calendar = LabelCalendar(as_of=as_of, hours=came.until(as_of))
         found = evaluate(epochs, list(tables.values()), calendar)
         if found.overdue is not None:
@@ -391,15 +388,11 @@ def evaluate(
     )
 
 
-def label_hours(engine: Any, feeds: Feeds, until: Any) -> LabelHours | None:
-    """Return when labels came, None if nobody says or none are to come."""
+def _says_when_labels_came(feeds: Feeds) -> bool:
+    """Return whether labels have a time, or are to come; else none can be overdue."""
     if feeds.labels is None:
-        if feeds.missing is None:
-            return None
-        return no_hours()
-    if AT not in feeds.labels.roles:
-        return None
-    return count_arrivals(engine, feeds.predictions, feeds.labels, until)
+        return feeds.missing is not None
+    return AT in feeds.labels.roles
 
 
 def judge(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from estimator._edges import Edges
 from estimator._periods import Period
@@ -66,43 +67,67 @@ def find_spans(
     engine: "duckdb.DuckDBPyConnection",
     feeds: Feeds,
     epochs: Sequence[Epoch],
-    hours: Any,
+    hours: NDArray[np.datetime64] | None,
     since: pd.Timestamp | None,
     until: pd.Timestamp | None,
+    known: Mapping[str, Counted],
 ) -> list[Span]:
-    """Return the chunks that rows of these hours (None: of all) belong to."""
-    if hours is not None and not hours.size:
-        return []
-    every = count_hours(engine, feeds.predictions, until=until)
-    if not every.n_rows:
+    """Return the chunks that rows of some hours belong to.
+
+    Parameters
+    ----------
+    hours : ndarray of datetime64[us], or None
+        In any order; None: all that have rows.
+    since, until : Timestamp, optional
+        Only chunks that begin at the first or later, and rows up to the second.
+    known : dict of Counted
+        By chunk, what is stored of it and still holds: its rows are not counted again.
+    """
+    predictions = feeds.predictions
+    every = None
+    if hours is None:
+        every = count_hours(engine, predictions, until=until)
+        hours = every.hour
+    if not hours.size:
         return []
     if until is None:
-        _check_clock(every.last, "predictions", feeds.predictions)
+        newest = hours.max() if every is None else every.last
+        _check_clock(newest, "predictions", predictions)
     spec = periods_of(epochs[-1].estimator)
     timezone = epochs[-1].estimator.reference_.performance.timezone
-    first, last = every.hour[0], every.hour[-1] + _HOUR
+    first, last = hours.min(), hours.max() + _HOUR
     if isinstance(spec, Period):
-        limit = max(10_000, every.n_rows)
-        begin, labels = spec.between(first, last, timezone, limit)
+        n_rows = sum(chunk.n_rows for chunk in known.values())
+        n_rows += hours.size if every is None else every.n_rows
+        begin, labels = spec.between(first, last, timezone, max(10_000, n_rows))
     else:
-        begin, labels = spec.between(every.first, last, timezone)
-        if labels and every.first < begin[0]:
-            msg = (
-                f"predictions ({feeds.predictions.where}): rows must not lie before "
-                f"the first of the edges in `chunk` ({begin[0]}), but some do. "
-                "Name an earlier edge."
-            )
-            raise DataError(msg)
+        first = first if every is None else every.first
+        begin, labels = spec.between(first, last, timezone)
+        if first < begin[0]:
+            # An hour may begin before the first edge without having rows there.
+            edge = begin[0].astype("M8[us]")
+            before = every or count_hours(engine, predictions, spans=[(first, edge)])
+            if before.n_rows:
+                msg = (
+                    f"predictions ({predictions.where}): rows must not lie before the "
+                    f"first of the edges in `chunk` ({begin[0]}), but some do. Name an "
+                    "earlier edge."
+                )
+                raise DataError(msg)
+            begin, labels = begin[1:], labels[1:]
     begin = begin.astype("M8[us]")
     end = [*begin[1:].tolist(), None]
     wanted = np.zeros(begin.size, dtype=np.bool_)
-    hours = every.hour if hours is None else hours
     low = np.searchsorted(begin, hours, side="right") - 1
     high = np.searchsorted(begin, hours + _HOUR, side="right") - 1
     for a, b in zip(low.clip(0).tolist(), high.tolist(), strict=True):
         wanted[a : b + 1] = True
     if since is not None:
         wanted &= begin >= since.to_datetime64()
+    if every is None:
+        chosen = np.flatnonzero(wanted).tolist()
+        spans = [(pd.Timestamp(begin[c]), end[c]) for c in chosen]
+        every = count_hours(engine, predictions, spans=spans, until=until)
     total = np.concatenate([[0], np.cumsum(every.count)])
     at = np.append(np.searchsorted(every.hour, begin), every.hour.size)
     return [

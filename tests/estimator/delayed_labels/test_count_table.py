@@ -16,7 +16,7 @@ from estimator.delayed_labels.count_table_file import table_from_bytes, table_to
 from estimator.delayed_labels.label_frame import microseconds
 from estimator.delayed_labels.label_hours import count_by_hour
 from estimator.delayed_labels.overdue import LabelCalendar
-from estimator.delayed_labels.tabulated import lay_out
+from estimator.delayed_labels.tabulated import add_up_hours, lay_out
 from estimator.monitoring import (
     ScoredRows,
     end_of_usual_labels,
@@ -83,6 +83,22 @@ def test_arrivals_count_every_usable_label_once_by_all_and_by_segment(estimator)
     tables = tables_of(estimator, rows)
     for i in (0, 1):
         assert sum(t.arrivals[f"count/{i}"].sum() for t in tables) == usable.sum()
+
+
+def test_hours_of_arrivals_are_those_of_the_labels(estimator):
+    rows = rows_of()
+    rows.loc[rows.index[::7], "labeled_at"] = pd.NaT
+    assert rows.loc[rows["y_pred_proba"].isna(), "labeled_at"].notna().any()
+    hours = add_up_hours(tables_of(estimator, rows))
+    came = rows["labeled_at"].dropna()
+    truth = came.groupby(came.dt.floor("h")).agg(["max", "size"])
+    assert pd.to_datetime(hours.time, unit="us").tolist() == truth["max"].tolist()
+    assert hours.count.tolist() == truth["size"].tolist()
+
+
+def test_without_times_of_labels_there_are_no_hours(estimator):
+    hours = add_up_hours(tables_of(estimator, rows_of().assign(labeled_at=pd.NaT)))
+    assert (hours.time.size, hours.count.size) == (0, 0)
 
 
 def test_the_order_of_the_rows_leaves_no_trace(estimator):
@@ -152,7 +168,7 @@ def test_bytes_of_a_later_version(estimator):
     import zlib
 
     data = zlib.decompress(table_to_bytes(tables_of(estimator, rows_of())[0]))
-    later = zlib.compress(data.replace(b'"version": 2', b'"version": 9', 1))
+    later = zlib.compress(data.replace(b'"version": 3', b'"version": 9', 1))
     with pytest.raises(ValueError, match="version 9"):
         table_from_bytes(later)
 

@@ -16,12 +16,7 @@ from estimator.operations.feed import (
     open_engine,
     open_feed,
 )
-from estimator.operations.intake import (
-    count_arrivals,
-    count_hours,
-    count_labeled_hours,
-    read_rows,
-)
+from estimator.operations.intake import count_hours, count_labeled_hours, read_rows
 from tests.estimator.operations.nightly import START, simulate_days
 
 
@@ -151,26 +146,6 @@ def test_hours_of_rows_that_have_new_labels(engine, tmp_path):
         hour.to_datetime64(): n for hour, n in truth.items()
     }
     assert n_labels == len(new) + (stray["labeled_at"] > after).sum()
-
-
-def test_arrivals_by_hour_are_of_the_models_own_rows(engine, tmp_path):
-    """One table of labels may serve several models: only one's feed has stopped."""
-    rows, labels = split()
-    others = labels.assign(
-        id=-1 - labels["id"], labeled_at=labels["labeled_at"] + pd.Timedelta(days=30)
-    )
-    odd = labels[:2].copy()
-    odd["labeled_at"] = odd["labeled_at"].where(odd.index != odd.index[0])
-    odd["y_true"] = odd["y_true"].where(odd.index != odd.index[1])
-    every = pd.concat([odd, labels[2:], others])
-    predictions, known = feeds(engine, tmp_path, rows, every)
-    for until in (None, START + pd.Timedelta(days=2)):
-        found = count_arrivals(engine, predictions, known, until)
-        came = labels["labeled_at"][2:]
-        came = came if until is None else came[came <= until]
-        truth = came.groupby(came.dt.floor("h")).agg(["max", "size"])
-        assert found.time.tolist() == truth["max"].astype("i8").floordiv(1_000).tolist()
-        assert found.count.tolist() == truth["size"].tolist()
 
 
 def test_labels_of_no_row_that_is_read(engine, tmp_path):

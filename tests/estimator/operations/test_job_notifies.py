@@ -228,6 +228,21 @@ def test_labels_that_stop_are_told_once_and_shown_everywhere(calm, hook):
     assert figures(calm)["deadreckon_labels_overdue", None, None] == 0
 
 
+def test_labels_of_another_model_are_no_sign_of_life(calm, hook):
+    """One table of labels may serve several models: only one's feed has stopped."""
+    for day in range(calm.n_days):
+        calm.arrive(day)
+    for file in sorted((calm.folder / "labels").glob("*.parquet"))[5:]:
+        labels = pd.read_parquet(file)
+        labels.assign(id=-1 - labels["id"]).to_parquet(file)
+    calm.run()
+    overdue = load_overview_of(calm).overdue
+    assert pd.Timestamp(overdue.since, unit="us").floor("D") == pd.Timestamp(
+        "2026-01-09"
+    )
+    assert overdue.n_since == 0
+
+
 def test_labels_that_never_come_are_missed_when_they_are_due(calm, hook, caplog):
     file = calm.folder / "reference.csv"
     reference = pd.read_csv(file, parse_dates=["labeled_at"])
