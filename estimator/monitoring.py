@@ -351,7 +351,8 @@ class LabelArrival:
     Attributes
     ----------
     by_chunk : DataFrame
-        As `Monitor.label_arrival` gives it.
+        As `Monitor.label_arrival` gives it; empty if only overdue labels were asked
+        for and there are none.
     overdue : OverdueLabels or None
         None if no label is, or nobody can know.
     is_known : bool
@@ -364,7 +365,10 @@ class LabelArrival:
 
 
 def arrivals_of(
-    evaluated: Sequence[tuple[PerformanceEstimator, Knowledge]], *, share: float = 0.95
+    evaluated: Sequence[tuple[PerformanceEstimator, Knowledge]],
+    *,
+    share: float = 0.95,
+    only_overdue: bool = False,
 ) -> LabelArrival:
     """Say how many labels of each chunk have come, and when to expect the others.
 
@@ -378,9 +382,14 @@ def arrivals_of(
     share : float, default=0.95
         Of the labels that come at all: at ``mature_at`` a chunk's last row has had its
         label with this chance.
+    only_overdue : bool, default=False
+        Whether chunks matter only if any lacks labels that are overdue.
     """
     waiting = [_waiting_rows(estimator, known) for estimator, known in evaluated]
     stopped = _find_stopped([known for _, known in evaluated], waiting)
+    is_known = any(rows is not None for rows in waiting)
+    if only_overdue and not any(stopped):
+        return LabelArrival(by_chunk=pd.DataFrame(), overdue=None, is_known=is_known)
     tables = [
         _arrivals_by_chunk(known, rows, share=share, is_dead=dead)
         for (_, known), rows, dead in zip(evaluated, waiting, stopped, strict=True)
@@ -388,7 +397,7 @@ def arrivals_of(
     return LabelArrival(
         by_chunk=pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(),
         overdue=_sum_up([known for _, known in evaluated], tables),
-        is_known=any(rows is not None for rows in waiting),
+        is_known=is_known,
     )
 
 

@@ -8,7 +8,7 @@ tied, and never ranked. Cells hold whole numbers and means of fixed-point sums, 
 table does not depend on the order in which its rows were read.
 """
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -48,7 +48,8 @@ N_SLOTS = 8
 UNLABELED = 2
 # Losses are kept in units of 2^-30: the mean of rounded ones is off by 5e-10 at most.
 LOSS_UNIT = 2.0**-30
-LOSSES = ("brier_score/0", "brier_score/1", "log_loss/0", "log_loss/1")
+SUMMED = ("brier_score", "log_loss")  # the metrics that are sums of losses
+LOSSES = tuple(f"{name}/{label}" for name in SUMMED for label in (0, 1))
 _MEANS = ("seconds", "calibrated", "inflation", "outside")
 _CLIP = 1e-9
 # Of a float64, less room for values up to 256. Sums of such numbers know no order.
@@ -79,9 +80,9 @@ class CountTable:
         2 for none; ``seconds`` from ``first``, mean; ``begins``, whether more than time
         tells the cell from the one before; ``code/<i>`` of segment column ``i``; with
         features ``calibrated``, ``inflation``, ``outside``, means. ``brier_score/<y>``
-        and ``log_loss/<y>``: sum over the rows of the loss if their label is ``y``,
-        less the loss at the score of their cell, in units of LOSS_UNIT; 0 of rows
-        whose label is another.
+        and ``log_loss/<y>``, if asked for: sum over the rows of the loss if their label
+        is ``y``, less the loss at the score of their cell, in units of LOSS_UNIT; 0 of
+        rows whose label is another.
     arrivals : dict of ndarray
         How long labels took: ``place/<i>`` of the cells of `Arrivals.count` that are
         not 0, and ``count/<i>``; 0 is over all rows, ``i + 1`` by segment column ``i``.
@@ -125,6 +126,7 @@ def count_rows(
     *,
     decision: NDArray[np.bool_] | float,
     bands: Floats,
+    metrics: Collection[str] = SUMMED,
     remarks: Sequence[str] = (),
 ) -> list[CountTable]:
     """Count the rows of each chunk that has any.
@@ -137,6 +139,9 @@ def count_rows(
         Decision of each row, or the score from which it is positive.
     bands : ndarray of shape (N_BANDS - 1,)
         Scores between the bands by which delays may differ.
+    metrics : collection of str
+        Those asked for; sums of losses that none of them needs are left out. Default:
+        all.
     remarks : sequence of str
         What there is to say of each chunk's features.
     """
@@ -150,6 +155,7 @@ def count_rows(
             label=str(chunks.label[c]),
             decision=decision,
             bands=bands,
+            metrics=metrics,
             remark=remarks[c] if remarks else "",
         )
 
@@ -165,6 +171,7 @@ def _count_chunk(
     label: str,
     decision: NDArray[np.bool_] | float,
     bands: Floats,
+    metrics: Collection[str],
     remark: str,
 ) -> CountTable:
     score = np.asarray(columns.score[rows], dtype=np.float64)
@@ -202,7 +209,8 @@ def _count_chunk(
     }
     for name, of_rows in means.items():
         cells[name] = _mean(of_rows, cell, count, _MEAN_BITS)
-    cells |= _sum_losses(score, scores, outcome, cell, row.size)
+    summed = [name for name in SUMMED if name in metrics]
+    cells |= _sum_losses(summed, score, scores, outcome, cell, row.size)
     for i, code in enumerate(codes):
         cells[f"code/{i}"] = code[row].astype(np.int16)
     latest, arrivals = None, {}
@@ -258,32 +266,37 @@ def _divide(score: Floats, outcome: Integers, codes: Sequence[Integers]) -> Scor
 
 
 def _sum_losses(
-    score: Floats, scores: ScoreCells, outcome: Integers, cell: Integers, n_cells: int
+    names: Sequence[str],
+    score: Floats,
+    scores: ScoreCells,
+    outcome: Integers,
+    cell: Integers,
+    n_cells: int,
 ) -> Cells:
     """Sum what rows lose, less what they would at the score of their cell."""
-    sums: Cells = {name: np.zeros(n_cells, dtype=np.int64) for name in LOSSES}
+    sums: Cells = {}
     rows = np.flatnonzero(scores.spread[scores.cell])
-    if not rows.size:
-        return sums
-    exact, about = score[rows], scores.score[scores.cell[rows]]
     for label in (0, 1):
-        asked = outcome[rows] != 1 - label
-        losses = _losses(exact[asked], label), _losses(about[asked], label)
-        for name, of_rows, of_cells in zip(
-            ("brier_score", "log_loss"), *losses, strict=True
-        ):
-            whole = np.rint((of_rows - of_cells) / LOSS_UNIT)
+        asked = rows[outcome[rows] != 1 - label]
+        at, own = scores.cell[asked], cell[asked]
+        for name in names:
+            of_rows = _losses(name, score[asked], label)
+            of_cells = _losses(name, scores.score, label)
+            whole = np.rint((of_rows - of_cells[at]) / LOSS_UNIT)
             # Sums of whole numbers below 2^53: exact, so their order does not matter.
-            total = np.bincount(cell[rows[asked]], whole, n_cells)
+            total = np.bincount(own, whole, n_cells)
             sums[f"{name}/{label}"] = total.astype(np.int64)
     return sums
 
 
-def _losses(score: Floats, label: int) -> tuple[Floats, Floats]:
-    """Return Brier score and log loss, as scikit-learn has them, of each score."""
+def _losses(name: str, score: Floats, label: int) -> Floats:
+    """Return Brier score or log loss, as scikit-learn has them, of each score."""
+    if name == "brier_score":
+        squared: Floats = (score - label) ** 2
+        return squared
     clipped = np.clip(score, LOG_LOSS_CLIP, 1.0 - LOG_LOSS_CLIP)
-    log = np.log(clipped) if label else np.log1p(-clipped)
-    return (score - label) ** 2, -log
+    log: Floats = np.log(clipped) if label else np.log1p(-clipped)
+    return -log
 
 
 def _count_arrivals(
@@ -341,7 +354,10 @@ def _distinct(keys: list[tuple[NDArray[Any], int]]) -> tuple[Integers, Integers]
             found, joined = np.unique(joined, return_inverse=True)
             radix = found.size
         joined, radix = joined * n + key, radix * n
-    _, row, place = np.unique(joined, return_index=True, return_inverse=True)
+    # Any row of a combination stands for it: to look for the first costs a slower sort.
+    distinct, place = np.unique(joined, return_inverse=True)
+    row = np.empty(distinct.size, dtype=np.int64)
+    row[place] = np.arange(place.size)
     return row, place
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from calibration._threads import for_each
 from estimator._datetimes import TimeZone
 from estimator._edges import Edges
 from estimator._periods import Period
@@ -15,6 +16,7 @@ from estimator.chunking import Chunks
 from estimator.delayed_labels.arrivals import MAX_VALUES, N_AGES, N_BANDS, Arrivals
 from estimator.delayed_labels.count_table import (
     LOSS_UNIT,
+    SUMMED,
     UNLABELED,
     CountTable,
     count_rows,
@@ -58,7 +60,7 @@ def lay_out(
     spec: Period | Edges,
     timezone: TimeZone,
     now: int | None = None,
-    metrics: Collection[str] = ("brier_score", "log_loss"),
+    metrics: Collection[str] = SUMMED,
 ) -> Tabulated:
     """Lay out at least one table; none of them may be of the same chunk.
 
@@ -73,10 +75,11 @@ def lay_out(
     now : int, optional
         Until when labels have been looked for, in microseconds since 1970.
     metrics : collection of str, optional
-        Those asked for; of others nothing is laid out. Default: all.
+        Those asked for, as when the rows were counted; of others nothing is laid out.
+        Default: all.
     """
     tables = sorted(tables, key=lambda table: table.first)
-    tables = [without_slots(t) if _is_old(t, now) else t for t in tables]
+    tables = _without_slots(tables, now)
     chunks = _chunks(tables, spec, timezone)
 
     def cells(name: str) -> NDArray[Any]:
@@ -158,7 +161,11 @@ def measure_counted(
     names = [metric.name for metric in metrics]
     no_arrivals = replace(columns, labeled_at=None)
     tables = count_rows(
-        no_arrivals, chunks, decision=decision, bands=np.empty(0, dtype=np.float64)
+        no_arrivals,
+        chunks,
+        decision=decision,
+        bands=np.empty(0, dtype=np.float64),
+        metrics=names,
     )
     laid = lay_out(tables, spec, columns.timezone, metrics=names)
     counted, label = laid.columns, required(laid.columns.label)
@@ -194,6 +201,17 @@ def _mean_losses(
         np.multiply(np.concatenate(sums), LOSS_UNIT, out=mean[label])
     mean /= weight
     return mean
+
+
+def _without_slots(tables: Sequence[CountTable], now: int | None) -> list[CountTable]:
+    """Forget when, within their chunk, the rows of old ones were predicted."""
+    laid = list(tables)
+
+    def forget(i: int) -> None:
+        laid[i] = without_slots(laid[i])
+
+    for_each([i for i, table in enumerate(laid) if _is_old(table, now)], forget)
+    return laid
 
 
 def _is_old(table: CountTable, now: int | None) -> bool:

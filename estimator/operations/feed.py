@@ -87,6 +87,12 @@ class Feed:
     hive: bool = False
 
     @property
+    def ids_are_int64(self) -> bool:
+        """Whether its ids are 64-bit whole numbers, as `scan` gives them."""
+        kind = self.types[self.roles[ID]]
+        return kind not in _WIDE and kind.removeprefix("U") in _WHOLE
+
+    @property
     def is_zoned(self) -> bool:
         """Whether its times have a time zone."""
         times = [
@@ -464,8 +470,7 @@ def _typed(feed: Feed, role: str) -> str:
     if role == ID:
         if kind in _WIDE:
             return f"CAST({name} AS HUGEINT)"
-        whole = kind.removeprefix("U") in _WHOLE
-        return f"CAST({name} AS {'BIGINT' if whole else 'VARCHAR'})"
+        return f"CAST({name} AS {'BIGINT' if feed.ids_are_int64 else 'VARCHAR'})"
     if role in (TIME, AT) and kind in _ZONED:
         return f"(CAST({name} AS TIMESTAMPTZ) AT TIME ZONE 'UTC')"
     if role in (TIME, AT):

@@ -192,10 +192,7 @@ def read_rows(
                 FROM {scan(predictions, where=_about(predictions, spans))}
                 WHERE {_inside(time, spans)} AND {between(TIME, None, until)}"""
         )
-        n_rows, n_ids = engine.execute(
-            f'SELECT count(*), count(DISTINCT {identity}) FROM "#rows"'
-        ).fetchall()[0]
-        if n_ids < n_rows:
+        if _is_repeated(engine, predictions, "#rows"):
             _drop_repeats(engine, predictions, spans)
     columns = [f"r.{time} AS {quoted(predictions.roles[TIME])}"]
     columns += [f"r.{column}" for column in others]
@@ -211,6 +208,19 @@ def read_rows(
     with readable(predictions.name, predictions.where):
         query = f"SELECT {', '.join(columns)} FROM {joined}"
         return engine.sql(query).to_arrow_table()
+
+
+def _is_repeated(engine: "duckdb.DuckDBPyConnection", feed: Feed, table: str) -> bool:
+    """Return whether rows of a temporary table have the same id."""
+    identity = quoted(ID)
+    if feed.ids_are_int64:  # sorting them takes a tenth of the time
+        ids = engine.execute(f"SELECT {identity} FROM {quoted(table)}").fetchnumpy()
+        ids_in_order = np.sort(ids[ID])
+        return bool((ids_in_order[1:] == ids_in_order[:-1]).any())
+    n_rows, n_ids = engine.execute(
+        f"SELECT count(*), count(DISTINCT {identity}) FROM {quoted(table)}"
+    ).fetchall()[0]
+    return bool(n_ids < n_rows)
 
 
 def _drop_repeats(
@@ -268,10 +278,7 @@ def _pick_labels(engine: "duckdb.DuckDBPyConnection", labels: Feed, until: Any) 
             f'SELECT {label} AS {quoted(labels.roles[LABEL])} FROM "#labels"'
         ).to_arrow_table()
         _check_labels(labels, values)
-        n_labels, n_ids = engine.execute(
-            f'SELECT count(*), count(DISTINCT {identity}) FROM "#labels"'
-        ).fetchall()[0]
-        if n_ids < n_labels:
+        if _is_repeated(engine, labels, "#labels"):
             order = f"{at} DESC NULLS LAST, " if timed else ""
             engine.execute(
                 f"""CREATE OR REPLACE TEMP TABLE "#once" AS

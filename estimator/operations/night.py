@@ -373,7 +373,9 @@ def evaluate(
         )
         for (epoch, rows, remarks), made in zip(by_epoch, reconciled, strict=True)
     ]
-    arrival = arrivals_of([(epoch.estimator, known) for epoch, known in evaluated])
+    arrival = arrivals_of(
+        [(epoch.estimator, known) for epoch, known in evaluated], only_overdue=True
+    )
     parts = [
         performance_of(epoch.estimator, known, earlier=epoch is not epochs[-1])
         for epoch, known in evaluated

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from calibration._threads import for_each
 from estimator._edges import Edges
 from estimator._periods import Period
 from estimator.chunking import check_chunk, make_chunks
@@ -187,8 +188,10 @@ def count_touched(
         )
         if not rows.num_rows:
             continue
-        for table in _count(rows, epochs, feeds):
-            data = table_to_bytes(table)
+        tables = _count(rows, epochs, feeds)
+        content = _as_bytes(tables)
+        for table in tables:
+            data = content[table.label]
             if counts.get(table.label) == data:
                 continue
             if until is None and table.latest_label is not None:
@@ -201,6 +204,16 @@ def count_touched(
             if before is None or not _is_much_lost(table, before):
                 touched[table.label] = data
     return touched, remarks
+
+
+def _as_bytes(tables: Sequence[CountTable]) -> dict[str, bytes]:
+    content: dict[str, bytes] = {}
+
+    def write(table: CountTable) -> None:
+        content[table.label] = table_to_bytes(table)
+
+    for_each(tables, write)
+    return content
 
 
 def _what_is_lost(table: CountTable, before: Counted | None) -> str:
@@ -266,6 +279,7 @@ def _count(
             of_epoch,
             decision=estimator.decisions(columns),
             bands=fitted.delays.bands,
+            metrics=fitted.performance.metrics,
             remarks=remarks,
         )
     for table in tables:

@@ -139,6 +139,27 @@ def test_nor_does_it_where_features_are_read(method):
         assert count(rows.sample(frac=1, random_state=seed)) == first
 
 
+@pytest.mark.parametrize("metrics", [(), ("roc_auc", "log_loss"), ("brier_score",)])
+def test_losses_of_metrics_that_are_not_asked_for_are_left_out(estimator, metrics):
+    rows = rows_of(per_day=20_000)  # so many that cells hold several scores
+    columns = estimator.read_production(rows, with_arrivals=True)
+    chunks = make_chunks(columns.n_rows, "D", columns.timestamp)
+    every = tables_of(estimator, rows)
+    some = count_rows(
+        columns,
+        chunks,
+        decision=estimator.decisions(columns),
+        bands=estimator.reference_.delays.bands,
+        metrics=metrics,
+    )
+    for table, less in zip(every, some, strict=True):
+        assert table.scores["spread"].any()
+        left = [name for name in LOSSES if name.partition("/")[0] not in metrics]
+        assert set(table.cells) - set(less.cells) == set(left)
+        for name, values in less.cells.items():
+            np.testing.assert_array_equal(values, table.cells[name])
+
+
 def test_bytes_and_back(estimator):
     for table in tables_of(estimator, rows_of()):
         again = table_from_bytes(table_to_bytes(table))

@@ -7,9 +7,11 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 
-from estimator.delayed_labels.count_table import count_rows
+from estimator import monitoring
+from estimator.delayed_labels.count_table import LOSSES, count_rows
 from estimator.operations import epochs, file_versions, night, touched
 from estimator.operations.exit_codes import RAN
+from estimator.operations.store import load_counts, open_store
 from tests.estimator.operations.nightly import World
 
 N_DAYS, PER_DAY = 40, 300
@@ -111,11 +113,22 @@ def test_what_is_new_is_hashed_and_what_it_touches_is_counted(world, monkeypatch
     monkeypatch.setattr(touched, "count_rows", counting)
     monkeypatch.setattr(night, "table_from_bytes", reading)
     monkeypatch.setattr(epochs, "_fit", None)
+    # Labels are counted by chunk only where some are overdue.
+    monkeypatch.setattr(monitoring, "_arrivals_by_chunk", None)
     assert world.run() == RAN
     new = {f"{kind}/{N_DAYS - 1:03d}.parquet" for kind in ("predictions", "labels")}
     assert {"/".join(str(name).split("/")[-2:]) for name in hashed} == new
     assert len(counted) == len(set(counted)) == N_TOUCHED
     assert len(read) == N_DAYS
+
+
+def test_tables_hold_what_the_metrics_need(world):
+    """Losses are half of a table: they are kept for the metrics that are asked for."""
+    with open_store(world.config.job.store) as store:
+        content = load_counts(store, "credit")
+    tables = [night.table_from_bytes(data) for data in content.values()]
+    assert len(tables) == N_DAYS - 1
+    assert not any(set(LOSSES) & set(table.cells) for table in tables)
 
 
 def test_a_night_leaves_what_a_single_run_leaves(world, tmp_path):
