@@ -37,6 +37,7 @@ from scipy.special import expit
 from sklearn.exceptions import ConvergenceWarning
 
 from calibration._kernels.positive_definite import invert_positive_definite
+from calibration._kernels.segment_shift import shift_log_odds
 from calibration._logistic import LEARNED_PENALTIES, clipped_logit
 from calibration.spline import (
     BLOCK,
@@ -134,6 +135,53 @@ class SegmentShifts:
         return np.column_stack(
             [np.ones(u.size), u, _evaluate(u, self.knots, self.bends)]
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ShiftTables:
+    """Shifts in the form in which rows are moved fastest.
+
+    Attributes
+    ----------
+    centre, scale, bounds, knots
+        As of `SegmentShifts`.
+    origins : ndarray of shape (n_knots + 1,)
+        Values of u from which the segments of ``common`` count.
+    common : ndarray of shape (n_knots + 1, 4)
+        Shift that all rows have in common, in log odds: a cubic for each segment.
+    level, slope : ndarray of shape (n_shifts,)
+        Intercept and slope of each value.
+    """
+
+    centre: float
+    scale: float
+    bounds: Floats
+    knots: Floats
+    origins: Floats
+    common: Floats
+    level: Floats
+    slope: Floats
+
+    def apply(self, probability: Floats, slots: Slots) -> Floats:
+        """Return the probabilities of rows, as `apply_segment_shifts` does."""
+        x = clipped_logit(probability, CERTAIN)
+        lowest, highest = self.bounds.tolist()
+        shift_log_odds(
+            x,
+            np.ascontiguousarray(slots.T, dtype=np.int32),
+            self.centre,
+            self.scale,
+            lowest,
+            highest,
+            self.knots,
+            self.origins,
+            self.common,
+            self.level,
+            self.slope,
+        )
+        np.exp(x, out=x)
+        x += 1.0
+        return np.reciprocal(x, out=x)
 
 
 def fit_segment_shifts(
@@ -236,22 +284,27 @@ def apply_segment_shifts(
     slots : ndarray of int of shape (n_rows, n_columns)
         As in `fit_segment_shifts`; ``n_shifts`` and more: no shift.
     """
-    x = clipped_logit(probability, CERTAIN)
-    u = shifts.standardize(x)
+    return tabulate_shifts(shifts).apply(probability, slots)
+
+
+def tabulate_shifts(shifts: SegmentShifts) -> ShiftTables:
+    """Prepare shifts for many calls of `ShiftTables.apply`."""
     common = shifts.coefficients[: shifts.n_common]
-    level, slope = np.full(u.size, common[0]), np.full(u.size, common[1])
-    known = np.append(shifts.shifts, [[0.0, 0.0]], axis=0)
-    has_slope = bool(shifts.variance[:, 1].any())
-    for column in slots.T:
-        slot = np.minimum(column, len(known) - 1)
-        level += known[slot, 0]
-        if has_slope:
-            slope += known[slot, 1]
-    x += level
-    x += slope * u
-    if common[2:].any():
-        x += _evaluate(u, shifts.knots, shifts.bends @ common[2:, None])[:, 0]
-    return np.asarray(expit(x))
+    origins = np.concatenate([shifts.knots[:1], shifts.knots])
+    table = cardinal_segments(shifts.knots) @ (shifts.bends @ common[2:])
+    table[:, 0] += common[0] + common[1] * origins
+    table[:, 1] += common[1]
+    level, slope = shifts.shifts.T.copy()
+    return ShiftTables(
+        centre=float(shifts.centre),
+        scale=float(shifts.scale),
+        bounds=shifts.bounds,
+        knots=shifts.knots,
+        origins=origins,
+        common=table,
+        level=level,
+        slope=slope,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

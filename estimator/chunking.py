@@ -1,6 +1,6 @@
 """Chunks: consecutive groups of rows, once, as `(rows, offsets)`."""
 
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any
@@ -190,14 +190,16 @@ def by_segment(
         Value of each row of the frame, in 0 … n_values - 1.
     """
     rows, bounds = chunks.rows, chunks.offsets
-    value = codes[: bounds[-1]] if rows is None else codes[rows]
+    value = codes[: bounds[-1]] if rows is None else codes.take(rows)
+    if n_values <= np.iinfo(np.uint16).max:  # NumPy sorts these by radix
+        value = value.astype(np.uint16)
     order = np.argsort(value, kind="stable")  # by value; chunks are contiguous already
     counts = np.empty((n_values, len(chunks)), dtype=np.int64)
     for c in range(len(chunks)):
         part = value[bounds[c] : bounds[c + 1]]
         counts[:, c] = np.bincount(part, minlength=n_values)
     offsets = np.concatenate([[0], np.cumsum(counts)])
-    return order if rows is None else rows[order], offsets
+    return order if rows is None else rows.take(order), offsets
 
 
 def keep_rows(
@@ -311,3 +313,44 @@ def _objects(values: Iterable[Any]) -> NDArray[Any]:
     out = np.empty(len(values), dtype=object)
     out[:] = values
     return out
+
+
+def is_ascending(values: NDArray[np.float64], offsets: NDArray[np.int64]) -> bool:
+    """Whether each chunk is sorted already, as a table of counts is."""
+    falls = np.append(values[1:] < values[:-1], False)
+    ends = offsets[1:][offsets[1:] > 0] - 1
+    falls[ends] = False  # from one chunk to the next
+    return not falls.any()
+
+
+def ascending_order(
+    values: NDArray[np.float64], offsets: NDArray[np.int64]
+) -> NDArray[np.intp]:
+    """Return what sorts each chunk by value."""
+    order = np.empty(values.size, dtype=np.intp)
+    first = 0
+    for chunks in rectangles(values, offsets):
+        last = first + chunks.size
+        starts = np.arange(first, last, chunks.shape[1])[:, None]
+        in_order = order[first:last].reshape(chunks.shape)
+        np.add(np.argsort(chunks, axis=1), starts, out=in_order)
+        first = last
+    return order
+
+
+def rectangles(
+    values: NDArray[np.float64], offsets: NDArray[np.int64]
+) -> Iterator[NDArray[np.float64]]:
+    """Yield views of consecutive chunks of equal size, one row of the view a chunk.
+
+    Sorting a rectangle is one call; a call for each of many small chunks would take
+    longer than the sort.
+    """
+    sizes = np.diff(offsets)
+    ends = np.flatnonzero(np.diff(sizes, append=-1)) + 1
+    begin = 0
+    for end in ends.tolist():
+        if sizes[begin]:
+            inside = values[offsets[begin] : offsets[end]]
+            yield inside.reshape(end - begin, sizes[begin])
+        begin = end

@@ -66,8 +66,7 @@ from estimator.performance_estimator import PerformanceEstimator
 from estimator.reference import Reference
 from estimator.result_names import check_names
 from estimator.results import Performance
-from estimator.segment_calibration import segment_rows
-from estimator.unlabelled import adapt_scores, features_of
+from estimator.unlabelled import ScoreMap, adapt_scores, features_of, score_map
 
 MONITOR_FORMAT = "deadreckon monitor"
 MONITOR_VERSION = 4
@@ -631,7 +630,7 @@ class Monitor:
         A chunk's rows are read as its own estimator wants them, as late rows of a time
         before the last rebase.
         """
-        read: dict[int, NDArray[np.float64]] = {}
+        read: dict[int, tuple[NDArray[np.float64], ScoreMap]] = {}
 
         def adapt(rows: NDArray[np.int64], label: str | int) -> AdaptedRows | None:
             i = max(
@@ -643,10 +642,18 @@ class Monitor:
             if fitted.adapter is None:
                 return None
             if i not in read:
-                read[i] = features_of(fitted, frame, name="production")
-            segments = segment_rows(columns.segments, rows)
-            score, features = columns.score[rows], read[i][rows]
-            return adapt_scores(fitted, score, segments, features, [slice(None)])
+                read[i] = (
+                    features_of(fitted, frame, name="production"),
+                    score_map(fitted, columns.segments),
+                )
+            features, plain = read[i]
+            return adapt_scores(
+                fitted,
+                columns.score[rows],
+                plain.take(rows),
+                features[rows],
+                [slice(None)],
+            )
 
         return adapt
 

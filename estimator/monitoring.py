@@ -41,7 +41,7 @@ from estimator.label_free.intervals import ShiftError
 from estimator.performance_estimator import PerformanceEstimator
 from estimator.reference import Reference
 from estimator.results import Performance
-from estimator.unlabelled import error_cells_of, estimate_groups, soft_labels_of
+from estimator.unlabelled import estimate_groups, score_map, soft_labels_of
 
 Floats = NDArray[np.float64]
 
@@ -117,12 +117,13 @@ class ScoredRows:
     def reconcile(self, now: np.datetime64 | None) -> Reconciliation:
         """Give every row its soft label, given all labels that have come by ``now``."""
         fitted: Reference = self.estimator.reference_
+        plain = score_map(fitted, self.columns.segments)
         return reconcile(
             self.columns,
             self.chunks,
             now=now,
-            unlabelled=soft_labels_of(fitted, self.columns),
-            frame=shift_frame(error_cells_of(fitted, self.columns.segments)),
+            unlabelled=soft_labels_of(fitted, self.columns, plain),
+            frame=shift_frame(plain.error_cells),
             learned=fitted.delays,
             others=self.others,
             position=self.position,
@@ -215,7 +216,12 @@ def take_stock(
     if wanted is not None:
         chunks = chunks.select(np.asarray(wanted, dtype=np.int64))
         remarks = [remarks[c] for c in wanted] if remarks else ()
-    delivered = group_rows(columns, chunks, fitted.performance.segments)
+    delivered = group_rows(
+        columns,
+        chunks,
+        fitted.performance.segments,
+        by_score=fitted.segments is not None,
+    )
     unusable = columns.missing_score + columns.missing_decision > 0
     groups = delivered.keep(~np.isnan(columns.score)) if unusable else delivered
     labeled = groups.keep(~np.isnan(label))
@@ -245,7 +251,11 @@ def take_stock(
         groups=groups,
         n_labels=labeled.n_rows,
         estimated=estimate_groups(
-            fitted, columns, groups, estimator.decisions(columns)
+            fitted,
+            columns,
+            score_map(fitted, columns.segments),
+            groups,
+            estimator.decisions(columns),
         ),
         reconciled=reconciled,
         realized=of_rows(groups=labeled, soft=label),
@@ -306,7 +316,7 @@ def attribution_of(estimator: PerformanceEstimator, known: Knowledge) -> pd.Data
             score=known.columns.score,
             soft=known.reconciliation.expected_labels(),
             decision=estimator.decisions(known.columns),
-            error_cells=error_cells_of(fitted, known.columns.segments),
+            error_cells=score_map(fitted, known.columns.segments).error_cells,
         )
         expected[0] = found.value
         expected[1] = found.label_variance + found.calibration_variance
@@ -430,7 +440,8 @@ def _waiting_rows(
     fitted: Reference = estimator.reference_
     columns, made = known.columns, known.reconciliation
     if made is None:
-        unlabelled = soft_labels_of(fitted, columns)
+        plain = score_map(fitted, columns.segments)
+        unlabelled = soft_labels_of(fitted, columns, plain)
         log_odds = log_odds_of(unlabelled, np.asarray(columns.score, dtype=np.float64))
         delays, soft = model_of_reference(fitted.delays), expit(log_odds)
     else:

@@ -47,7 +47,12 @@ from estimator.reference import N_STEPS, Features, Reference, learn_reference
 from estimator.reference_arrays import reference_from_arrays, reference_to_arrays
 from estimator.results import Performance
 from estimator.row_order import order_by_time, take_chunks
-from estimator.unlabelled import adapt_columns, estimate_groups, features_of
+from estimator.unlabelled import (
+    adapt_columns,
+    estimate_groups,
+    features_of,
+    score_map,
+)
 
 
 class _AsFitted:
@@ -307,10 +312,16 @@ class PerformanceEstimator(BaseEstimator):  # type: ignore[misc]
         if is_reference_again(columns, fitted.rows):
             warn_of([_REFERENCE_AGAIN], stacklevel=2)
         chunks = self._chunks(columns, chunk)
-        delivered = group_rows(columns, chunks, fitted.performance.segments)
+        delivered = group_rows(
+            columns,
+            chunks,
+            fitted.performance.segments,
+            by_score=fitted.segments is not None,
+        )
         unusable = columns.missing_score + columns.missing_decision > 0
         groups = delivered.keep(~np.isnan(columns.score)) if unusable else delivered
         decision = self.decisions(columns)
+        plain = score_map(fitted, columns.segments)
         features = features_of(fitted, production, name="production")
         adapter = fitted.adapter
         total = int(groups.n_rows.sum())
@@ -319,10 +330,15 @@ class PerformanceEstimator(BaseEstimator):  # type: ignore[misc]
             total = 2 * total + work_of(adapter, usable)
         with self._progress(total) as progress, progress.stage("estimating"):
             columns, adapted = adapt_columns(
-                fitted, columns, features, chunks.row_sets(), advance=progress.advance
+                fitted,
+                columns,
+                plain,
+                features,
+                chunks.row_sets(),
+                advance=progress.advance,
             )
             estimated = estimate_groups(
-                fitted, columns, groups, decision, advance=progress.advance
+                fitted, columns, plain, groups, decision, advance=progress.advance
             )
         realized, n_labels = None, np.zeros_like(groups.n_rows)
         if columns.label is not None:

@@ -16,8 +16,10 @@ from calibration.base import Calibrator
 from calibration.cross_fitting import CrossFit
 from calibration.segment_shifts import (
     SegmentShifts,
+    ShiftTables,
     apply_segment_shifts,
     fit_segment_shifts,
+    tabulate_shifts,
 )
 from estimator.calibration_shift import shift_frame
 from estimator.frames import SegmentCodes
@@ -140,33 +142,44 @@ def find_slots(values: Mapping[Hashable, tuple[str, ...]], segments: Segments) -
 
     Values without a shift are numbered after those with one.
     """
-    begin, new = 0, sum(len(of_column) for of_column in values.values())
-    n_rows = next(iter(segments.values())).codes.size
-    slots = np.empty((n_rows, len(values)), dtype=np.int32)
-    for i, (column, of_column) in enumerate(values.items()):
-        found = segments[column]
-        number = {value: begin + k for k, value in enumerate(of_column)}
-        table = np.empty(len(found.values), dtype=np.int32)
-        for k, value in enumerate(found.values):
-            if value in number:
-                table[k] = number[value]
-            else:
-                table[k], new = new, new + 1
-        slots[:, i] = table[found.codes]
-        begin += len(of_column)
-    return slots
+    return _number_rows(values, segments)[0]
 
 
 def shift_rows(calibration: SegmentCalibration, segments: Segments) -> RowShifts:
     """Find the shift of each row of a frame, and the variance of those not known."""
-    missing = [
-        len(set(segments[column].values).difference(of_column))
-        for column, of_column in calibration.values.items()
-    ]
+    slots, n_new = _number_rows(calibration.values, segments)
     return RowShifts(
-        slots=find_slots(calibration.values, segments),
-        new_variance=np.repeat(calibration.shifts.variance, missing, axis=0),
+        slots=slots,
+        new_variance=np.repeat(calibration.shifts.variance, n_new, axis=0),
     )
+
+
+def _number_rows(
+    values: Mapping[Hashable, tuple[str, ...]], segments: Segments
+) -> tuple[Slots, list[int]]:
+    """Return the number of each row's shift, and how many new values columns have.
+
+    A frame can have as many values as rows: nothing loops over them in Python.
+    """
+    begin, new = 0, sum(len(of_column) for of_column in values.values())
+    n_rows = next(iter(segments.values())).codes.size
+    slots = np.empty((n_rows, len(values)), dtype=np.int32, order="F")
+    n_new = []
+    for i, (column, of_column) in enumerate(values.items()):
+        found = segments[column]
+        n_values = len(found.values)
+        code = dict(zip(found.values, range(n_values), strict=True))
+        table = np.full(n_values, -1, dtype=np.int32)
+        for k, value in enumerate(of_column):
+            if value in code:
+                table[code[value]] = begin + k
+        is_new = table < 0
+        n_new.append(int(np.count_nonzero(is_new)))
+        table[is_new] = new + np.arange(n_new[-1])
+        slots[:, i] = table.take(found.codes)
+        begin += len(of_column)
+        new += n_new[-1]
+    return slots, n_new
 
 
 def shifted_soft_label(
@@ -174,7 +187,8 @@ def shifted_soft_label(
 ) -> ShiftedSoftLabel:
     """Return what gives the rows of a frame their soft labels."""
     return ShiftedSoftLabel(
-        of_rows=partial(_soften, calibrator, calibration.shifts), slots=slots
+        of_rows=partial(_soften, calibrator, tabulate_shifts(calibration.shifts)),
+        slots=slots,
     )
 
 
@@ -205,11 +219,11 @@ def with_segment_errors(
 
 
 def _soften(
-    calibrator: Calibrator, shifts: SegmentShifts, score: Floats, slots: Slots
+    calibrator: Calibrator, tables: ShiftTables, score: Floats, slots: Slots
 ) -> Floats:
     if not score.size:  # a map wants at least one row
         return np.empty(0)
-    return apply_segment_shifts(shifts, calibrator.predict(score), slots)
+    return tables.apply(calibrator.predict(score), slots)
 
 
 def _frequent(found: SegmentCodes) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ and small, whatever the size of the frame.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,7 @@ from estimator._kernels.soft_label_sums import (
     soft_label_sums,
 )
 from estimator.cell_contents import CellContents
+from estimator.chunking import ascending_order, is_ascending, rectangles
 
 Floats = NDArray[np.float64]
 SoftLabel = Callable[[Floats], Floats]
@@ -33,6 +35,8 @@ Order = NDArray[np.intp] | slice
 _EMPTY = np.empty(0)
 # Chunks whose influences by cell are held at a time: at most 0.8 MB with 64 cells.
 _CHUNKS_AT_ONCE = 256
+# Rows softened at a time: 256 kB a column stay in a core's cache.
+_ROWS_AT_ONCE = 32_768
 # Chunks times values without a shift of which influences are held at a time: at most
 # 12 MB, however many values there are.
 _NEW_AT_ONCE = 1 << 17
@@ -47,7 +51,8 @@ class SegmentErrors:
     Attributes
     ----------
     slots : ndarray of int32 of shape (n_rows, n_columns)
-        Number of each row's shift, by segment column; of new values the last ones.
+        Number of each row's shift, by segment column; of new values the last ones. One
+        column after the other is read: Fortran's order is faster.
     u : ndarray of shape (n_cells,)
         Standardized log odds of the map in the middle of each cell of the score.
     common : ndarray of shape (n_common, n_cells)
@@ -169,6 +174,41 @@ def soft_labels_at(
     return soft(np.asarray(score[rows], dtype=np.float64))
 
 
+def soft_labels_by_row(
+    soft: ShiftedSoftLabel,
+    score: NDArray[np.floating],
+    rows: NDArray[np.int64] | None,
+    n_rows: int,
+) -> Floats:
+    """Return soft labels by row of the frame, NaN in rows that are not asked for.
+
+    Parameters
+    ----------
+    soft : ShiftedSoftLabel
+    score : ndarray of shape (n_frame,)
+        Without NaN in the rows that are asked for.
+    rows : ndarray of shape (n_rows,), or None
+        Rows that are asked for; None: the first ``n_rows``.
+    n_rows : int
+    """
+    out = np.empty(score.size)
+    if n_rows == score.size:  # all: as they lie is fastest
+        rows = None
+    else:
+        out.fill(np.nan)
+    bounds = np.append(np.arange(0, n_rows, _ROWS_AT_ONCE), n_rows)
+
+    def work(block: slice) -> None:
+        for begin, stop in pairwise(bounds[block.start : block.stop + 1].tolist()):
+            taken = slice(begin, stop) if rows is None else rows[begin:stop]
+            out[taken] = soft.of_rows(
+                np.asarray(score[taken], dtype=np.float64), soft.slots[taken]
+            )
+
+    share_out(bounds, work)
+    return out
+
+
 NO_ERROR = ErrorCells(
     edges=_EMPTY,
     log_odds=np.zeros(1),
@@ -285,30 +325,33 @@ def sum_soft_labels(
         begin, stop = bounds[0], bounds[-1]
         inner = bounds - begin
         taken = slice(begin, stop) if rows is None else rows[begin:stop]
-        block_score = np.array(score[taken], dtype=np.float64)
+        # A copy of its own: it is sorted in place.
+        block_score = score[taken].astype(np.float64, copy=rows is None)
         block_weight = block_slots = None
+        fixed_slots = np.empty((bounds.size - 1, 0), dtype=np.int32)
         if (
             of_score is not None
             and not isinstance(decision, np.ndarray)
             and weight is None
         ):
             # All that the kernel needs is a function of the score: sort only that.
-            for chunks in _rectangles(block_score, inner):
+            for chunks in rectangles(block_score, inner):
                 chunks.sort(axis=1)
             block_soft = of_score(block_score) if block_score.size else _EMPTY
             block_decision = block_score >= decision
         else:
             order: Order = slice(None)
-            if contents is None or not _is_ascending(block_score, inner):
-                order = _ascending(block_score, inner)
-            block_score = block_score[order]
+            if not is_ascending(block_score, inner):
+                order = ascending_order(block_score, inner)
+                block_score = block_score[order]
             if segments is not None:
-                block_slots = segments.slots[taken][order]
+                columns = [column[taken] for column in segments.slots.T]
+                fixed_slots, others = _split_slots(columns, inner)
+                block_slots = np.array(
+                    [column[order] for column in others], dtype=np.int32
+                ).reshape(len(others), block_score.size)
             if isinstance(soft, ShiftedSoftLabel):
-                its_slots = block_slots
-                if its_slots is None:
-                    its_slots = soft.slots[taken][order]
-                block_soft = soft.of_rows(block_score, its_slots)
+                block_soft = soft.of_rows(block_score, soft.slots[taken][order])
             elif isinstance(soft, np.ndarray):
                 block_soft = soft[taken][order]
             else:  # a map wants at least one row
@@ -330,16 +373,21 @@ def sum_soft_labels(
         block_soft = np.ascontiguousarray(block_soft, dtype=np.float64)
         sums = out.sums[block]
         lowest, highest = error_cells.score_range.tolist()
-        for chunks_here in _chunks_at_once(inner, block_slots, segments):
+        for chunks_here in _chunks_at_once(inner, block_slots, fixed_slots, segments):
             bounds_here = inner[chunks_here.start : chunks_here.stop + 1]
             n_here, n_cells = bounds_here.size - 1, error_cells.variance.size
             cells = np.zeros((n_here, N_CHANNELS, n_cells))
             n_slots, slots_here, new_variance = 0, block_slots, _EMPTY
+            fixed_here = fixed_slots[chunks_here]
             if segments is not None and block_slots is not None:
                 rows_here = slice(bounds_here[0], bounds_here[-1])
-                slots_here, occurring = _renumber(block_slots, rows_here, segments)
+                slots_here, fixed_here, occurring = _renumber(
+                    block_slots, fixed_here, rows_here, segments
+                )
                 new_variance = segments.new_variance[occurring]
                 n_slots = segments.n_shifts + occurring.size
+                if not slots_here.size:
+                    slots_here = None  # all columns are fixed
             reach = np.zeros((n_here, n_slots, 2, N_CHANNELS))
             soft_label_sums(
                 block_score,
@@ -358,6 +406,10 @@ def sum_soft_labels(
                 reach,
             )
             if segments is not None and out.by_segment is not None:
+                level, slope = cells.sum(axis=2), np.matmul(cells, segments.u)
+                for slot in fixed_here.T:
+                    reach[np.arange(n_here), slot, 0] += level
+                    reach[np.arange(n_here), slot, 1] += slope
                 project_segments(
                     cells,
                     reach,
@@ -402,8 +454,41 @@ def sum_soft_labels(
     return out
 
 
+def _split_slots(
+    columns: list[Slots], offsets: NDArray[np.int64]
+) -> tuple[Slots, list[Slots]]:
+    """Separate the columns in which all rows of each chunk have the same slot.
+
+    A chunk of one segment's rows has it: sums by slot are there sums over all rows.
+
+    Returns
+    -------
+    fixed : ndarray of shape (n_chunks, n_fixed)
+        The slot of each chunk, 0 where it has no rows.
+    others : list of ndarray of shape (n_rows,)
+        The other columns.
+    """
+    sizes = np.diff(offsets)
+    is_full = sizes > 0
+    first, last = offsets[:-1][is_full], offsets[1:][is_full] - 1
+    fixed, others = [], []
+    for column in columns:
+        slot = column[first]
+        is_fixed = (slot == column[last]).all()  # most columns that are not end here
+        if is_fixed and (column == np.repeat(slot, sizes[is_full])).all():
+            of_chunks = np.zeros(sizes.size, dtype=np.int32)
+            of_chunks[is_full] = slot
+            fixed.append(of_chunks)
+        else:
+            others.append(column)
+    return np.array(fixed, dtype=np.int32).reshape(-1, sizes.size).T, others
+
+
 def _chunks_at_once(
-    offsets: NDArray[np.int64], slots: Slots | None, segments: SegmentErrors | None
+    offsets: NDArray[np.int64],
+    slots: Slots | None,
+    fixed: Slots,
+    segments: SegmentErrors | None,
 ) -> Iterator[slice]:
     """Yield runs of chunks whose influences are held at a time.
 
@@ -413,8 +498,10 @@ def _chunks_at_once(
     n_chunks = offsets.size - 1
     n_new = np.zeros(offsets.size, dtype=np.int64)  # rows before each bound
     if slots is not None and segments is not None and len(segments.new_variance):
-        of_rows = np.count_nonzero(slots >= segments.n_shifts, axis=1)
+        of_rows = np.count_nonzero(slots >= segments.n_shifts, axis=0)
         n_new = np.append(0, np.cumsum(of_rows))[offsets]
+        of_chunks = np.count_nonzero(fixed >= segments.n_shifts, axis=1)
+        n_new[1:] += np.cumsum(of_chunks)
     first = 0
     while first < n_chunks:
         n_here = min(_CHUNKS_AT_ONCE, n_chunks - first)
@@ -426,25 +513,34 @@ def _chunks_at_once(
 
 
 def _renumber(
-    slots: Slots, rows: slice, segments: SegmentErrors
-) -> tuple[Slots, NDArray[np.int32]]:
+    slots: Slots, fixed: Slots, rows: slice, segments: SegmentErrors
+) -> tuple[Slots, Slots, NDArray[np.int32]]:
     """Give values without a shift the numbers after the shifts, if some rows have them.
 
     Returns
     -------
-    slots : ndarray of int32 of shape (n_rows, n_columns)
+    slots : ndarray of int32 of shape (n_columns, n_rows)
         Renumbered in ``rows``.
+    fixed : ndarray of int32 of shape (n_chunks, n_fixed)
+        Renumbered.
     occurring : ndarray of int32 of shape (n_new,)
         Rising places of these values in ``segments.new_variance``.
     """
-    is_new = slots[rows] >= segments.n_shifts
-    if not is_new.any():
-        return slots, np.empty(0, dtype=np.int32)
+    n_shifts = segments.n_shifts
+    if not len(segments.new_variance):
+        return slots, fixed, np.empty(0, dtype=np.int32)
+    new = [part[part >= n_shifts] for part in (slots[:, rows], fixed)]
+    occurring = np.unique(np.concatenate(new))
+    if not occurring.size:
+        return slots, fixed, occurring
+
+    def renumbered(part: Slots) -> Slots:
+        number = n_shifts + np.searchsorted(occurring, part)
+        return np.where(part < n_shifts, part, number).astype(np.int32)
+
     out = slots.copy()
-    here = out[rows]
-    occurring, number = np.unique(here[is_new], return_inverse=True)
-    here[is_new] = segments.n_shifts + number
-    return out, occurring - np.int32(segments.n_shifts)
+    out[:, rows] = renumbered(slots[:, rows])
+    return out, renumbered(fixed), occurring - np.int32(n_shifts)
 
 
 def _project(
@@ -458,40 +554,3 @@ def _project(
     np.matmul(cells, error_cells.factor.T, out=jacobian)
     np.matmul(cells * cells, error_cells.variance, out=scatter[:, :-1])
     np.matmul(cells[:, :1] * cells[:, 1:2], error_cells.variance, out=scatter[:, -1:])
-
-
-def _is_ascending(values: Floats, offsets: NDArray[np.int64]) -> bool:
-    """Whether each chunk is sorted already, as a table of counts is."""
-    falls = np.append(values[1:] < values[:-1], False)
-    ends = offsets[1:][offsets[1:] > 0] - 1
-    falls[ends] = False  # from one chunk to the next
-    return not falls.any()
-
-
-def _ascending(values: Floats, offsets: NDArray[np.int64]) -> NDArray[np.intp]:
-    """Return what sorts each chunk by value."""
-    order = np.empty(values.size, dtype=np.intp)
-    first = 0
-    for chunks in _rectangles(values, offsets):
-        last = first + chunks.size
-        starts = np.arange(first, last, chunks.shape[1])[:, None]
-        in_order = order[first:last].reshape(chunks.shape)
-        np.add(np.argsort(chunks, axis=1), starts, out=in_order)
-        first = last
-    return order
-
-
-def _rectangles(values: Floats, offsets: NDArray[np.int64]) -> Iterator[Floats]:
-    """Yield views of consecutive chunks of equal size, one row of the view a chunk.
-
-    Sorting a rectangle is one call; a call for each of many small chunks would take
-    longer than the sort.
-    """
-    sizes = np.diff(offsets)
-    ends = np.flatnonzero(np.diff(sizes, append=-1)) + 1
-    begin = 0
-    for end in ends.tolist():
-        if sizes[begin]:
-            inside = values[offsets[begin] : offsets[end]]
-            yield inside.reshape(end - begin, sizes[begin])
-        begin = end

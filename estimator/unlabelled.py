@@ -4,7 +4,7 @@ What `PerformanceEstimator.estimate` and `Monitor` share.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -40,9 +40,43 @@ from estimator.soft_labels import (
 Floats = NDArray[np.float64]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ScoreMap:
+    """The map of the score, and of its shifts by segment, for the rows of one frame.
+
+    Attributes
+    ----------
+    soft : callable or ShiftedSoftLabel
+        What gives rows their soft labels if no feature is read.
+    error_cells : ErrorCells
+        The map's error.
+    """
+
+    soft: SoftLabel | ShiftedSoftLabel
+    error_cells: ErrorCells
+
+    def take(self, rows: NDArray[np.int64]) -> "ScoreMap":
+        """Return what gives some of the rows their soft labels."""
+        if not isinstance(self.soft, ShiftedSoftLabel):
+            return self
+        return replace(self, soft=replace(self.soft, slots=self.soft.slots[rows]))
+
+
+def score_map(fitted: Reference, segments: Segments) -> ScoreMap:
+    """Find which shift of the map each row of a frame has."""
+    if fitted.segments is None:
+        return ScoreMap(soft=fitted.calibrator.predict, error_cells=fitted.error_cells)
+    rows = shift_rows(fitted.segments, segments)
+    return ScoreMap(
+        soft=shifted_soft_label(fitted.calibrator, fitted.segments, rows.slots),
+        error_cells=with_segment_errors(fitted.error_cells, fitted.segments, rows),
+    )
+
+
 def adapt_columns(
     fitted: Reference,
     columns: Columns,
+    plain: ScoreMap,
     features: Floats,
     chunks: Sequence[Rows],
     *,
@@ -59,7 +93,7 @@ def adapt_columns(
     if fitted.adapter is None:
         return columns, ("",) * len(chunks)
     found = adapt_scores(
-        fitted, columns.score, columns.segments, features, chunks, advance=advance
+        fitted, columns.score, plain, features, chunks, advance=advance
     )
     known = replace(
         columns,
@@ -73,7 +107,7 @@ def adapt_columns(
 def adapt_scores(
     fitted: Reference,
     score: NDArray[np.floating],
-    segments: Segments,
+    plain: ScoreMap,
     features: Floats,
     chunks: Sequence[Rows],
     *,
@@ -90,28 +124,9 @@ def adapt_scores(
         usable = ~np.isnan(score)
         shifted = np.full(score.size, np.nan)
         if usable.any():
-            plain = map_of_scores(fitted, segments)
-            shifted[usable] = soft_labels_at(plain, score, usable)
+            shifted[usable] = soft_labels_at(plain.soft, score, usable)
         score, calibrator = shifted, IdentityCalibrator()
     return adapt_rows(adapter, calibrator, score, features, chunks, advance=advance)
-
-
-def map_of_scores(
-    fitted: Reference, segments: Segments
-) -> SoftLabel | ShiftedSoftLabel:
-    """Return what gives rows their soft labels if no feature is read."""
-    if fitted.segments is None:
-        return fitted.calibrator.predict
-    rows = shift_rows(fitted.segments, segments)
-    return shifted_soft_label(fitted.calibrator, fitted.segments, rows.slots)
-
-
-def error_cells_of(fitted: Reference, segments: Segments) -> ErrorCells:
-    """Return the error of the map of the score, and of its shifts by segment."""
-    if fitted.segments is None:
-        return fitted.error_cells
-    rows = shift_rows(fitted.segments, segments)
-    return with_segment_errors(fitted.error_cells, fitted.segments, rows)
 
 
 def features_of(fitted: Reference, frame: Any, *, name: str) -> Floats:
@@ -122,32 +137,30 @@ def features_of(fitted: Reference, frame: Any, *, name: str) -> Floats:
 
 
 def soft_labels_of(
-    fitted: Reference, columns: Columns
+    fitted: Reference, columns: Columns, plain: ScoreMap
 ) -> SoftLabel | ShiftedSoftLabel | Floats:
     """Return P(y = 1) of rows without a label: by features, else by the score."""
     if fitted.adapter is None or columns.calibrated is None:
-        return map_of_scores(fitted, columns.segments)
+        return plain.soft
     unread = np.isnan(columns.calibrated) & ~np.isnan(columns.score)
     if not unread.any():
         return columns.calibrated
     filled = columns.calibrated.copy()
-    filled[unread] = soft_labels_at(
-        map_of_scores(fitted, columns.segments), columns.score, unread
-    )
+    filled[unread] = soft_labels_at(plain.soft, columns.score, unread)
     return filled
 
 
 def estimate_groups(
     fitted: Reference,
     columns: Columns,
+    plain: ScoreMap,
     groups: Groups,
     decision: NDArray[np.bool_] | float,
     *,
     advance: Advance | None = None,
 ) -> Measurement:
     """Estimate the metrics of each group as if no label had come."""
-    soft = soft_labels_of(fitted, columns)
-    error_cells = error_cells_of(fitted, columns.segments)
+    soft = soft_labels_of(fitted, columns, plain)
     if not isinstance(soft, np.ndarray) or fitted.adapter is None:
         return measure(
             fitted.metrics,
@@ -155,7 +168,7 @@ def estimate_groups(
             score=columns.score,
             soft=soft,
             decision=decision,
-            error_cells=error_cells,
+            error_cells=plain.error_cells,
             advance=advance,
         )
     return measure_adapted(
@@ -168,10 +181,10 @@ def estimate_groups(
             outside=required(columns.outside),
             remarks=(),
         ),
-        plain=map_of_scores(fitted, columns.segments),
+        plain=plain.soft,
         relative_error=fitted.adapter.relative_error,
         decision=decision,
-        error_cells=error_cells,
-        frame=shift_frame(error_cells),
+        error_cells=plain.error_cells,
+        frame=shift_frame(plain.error_cells),
         advance=advance,
     )

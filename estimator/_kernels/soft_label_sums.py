@@ -67,7 +67,7 @@ def soft_label_sums(
     ``(cell_edges[b - 1], cell_edges[b]]``. Scores from ``lowest`` to ``highest`` are
     inside the reference. ``log_odds`` is logit(s) of the clipped score, or empty where
     log loss is not wanted. ``reach[c]`` (n_slots, 2, N_CHANNELS), zeros, has the
-    channels by slot: ``slots`` (n_rows, n_columns), and ``cell_u`` (n_cells) is u.
+    channels by slot: ``slots`` (n_columns, n_rows), and ``cell_u`` (n_cells) is u.
     """
     for c in range(offsets.size - 1):
         own = slice(offsets[c], offsets[c + 1])
@@ -81,10 +81,9 @@ def soft_label_sums(
         if s.size > 0:
             out[22] = _outside(s, w, lowest, highest)
             _ranks(s, z, w, negatives, out)
-            slot = None if slots is None else slots[own]
             _influences(
-                s, z, d, w, odds, negatives, cell_edges, slot, cell_u, cells[c],
-                reach[c], out,
+                s, z, d, w, odds, negatives, cell_edges, slots, offsets[c], cell_u,
+                cells[c], reach[c], out,
             )  # fmt: skip
 
 
@@ -247,6 +246,7 @@ def _influences(
     negatives: float,
     cell_edges: Floats,
     slots: NDArray[np.int32] | None,
+    first: int,
     cell_u: Floats,
     cells: Floats,
     reach: Floats,
@@ -256,7 +256,8 @@ def _influences(
 
     Influences are kept times their denominator, pairs or positives, until the end
     (method.md, equations 7, 8, 10, 14 and 15).
-    Times ``v`` they go by cell of the score into ``cells``, and by slot into ``reach``.
+    Times ``v`` they go by cell of the score into ``cells``, and by slot into ``reach``;
+    the rows' slots begin at ``first``.
     """
     n = s.size
     positives, self_pairs = out[2] + out[3], out[4] + out[5]
@@ -340,9 +341,9 @@ def _influences(
             u = cell_u[cell]
             of_brier = v * (1.0 - 2.0 * score)
             of_loss = -v * log_odds[k] if with_log_loss else 0.0
-            for column in range(slots.shape[1]):
-                level = reach[slots[k, column], 0]
-                slope = reach[slots[k, column], 1]
+            for column in range(slots.shape[0]):
+                level = reach[slots[column, first + k], 0]
+                slope = reach[slots[column, first + k], 1]
                 level[0] += v * (1.0 - one)
                 level[1] += v * one
                 level[2] += v * h

@@ -16,6 +16,7 @@ from estimator.soft_labels import (
     ShiftedSoftLabel,
     SoftLabel,
     SoftLabelSums,
+    soft_labels_by_row,
     sum_soft_labels,
 )
 
@@ -74,6 +75,10 @@ def measure(
        Without Labels", arXiv:2401.08348.
     """
     with_log_loss = any(metric.name == "log_loss" for metric in metrics)
+    if isinstance(soft, ShiftedSoftLabel) and len(groups.parts) > 1:
+        # Each part has the rows of the first: once is enough.
+        rows, offsets = groups.parts[0]
+        soft = soft_labels_by_row(soft, score, rows, int(offsets[-1]))
     found = [
         sum_soft_labels(
             score,

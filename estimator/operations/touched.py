@@ -22,7 +22,7 @@ from estimator.operations.intake import count_hours, read_rows
 from estimator.operations.model_sources import Feeds
 from estimator.operations.store import Counted
 from estimator.performance_estimator import PerformanceEstimator
-from estimator.unlabelled import adapt_columns, features_of
+from estimator.unlabelled import adapt_columns, features_of, score_map
 
 if TYPE_CHECKING:
     import duckdb
@@ -273,7 +273,10 @@ def _count(
         fitted = epochs[i].estimator.reference_
         of_epoch = chunks.select(np.flatnonzero(own == i))
         features = features_of(fitted, rows, name="production")
-        adapted, remarks = adapt_columns(fitted, columns, features, of_epoch.row_sets())
+        plain = score_map(fitted, columns.segments)
+        adapted, remarks = adapt_columns(
+            fitted, columns, plain, features, of_epoch.row_sets()
+        )
         tables += count_rows(
             adapted,
             of_epoch,

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import hypothesis.extra.numpy as hnp
 import numpy as np
 import pandas as pd
@@ -6,7 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
-from estimator.chunking import Chunks, by_segment, check_chunk, keep_rows, make_chunks
+from estimator.chunking import (
+    Chunks,
+    ascending_order,
+    by_segment,
+    check_chunk,
+    is_ascending,
+    keep_rows,
+    make_chunks,
+)
 
 BERLIN = "Europe/Berlin"
 ALIASES = ["h", "15min", "6h", "7h", "90s", "D", "3D", "W", "2W", "W-WED", "MS", "ME"]
@@ -431,6 +441,29 @@ def test_segments_split_every_chunk(ts, seed, n_values):
             truth = part[keep[part] & (codes[part] == v)]  # stable, by the definition
             g = v * len(chunks) + c
             assert grouped[bounds[g] : bounds[g + 1]].tolist() == truth.tolist()
+
+
+@pytest.mark.parametrize("n_values", [3, 1 << 16, 1 << 17])
+def test_segments_of_any_number_are_grouped_alike(n_values):
+    """Few values are sorted in another way than many."""
+    codes = np.random.default_rng(0).integers(0, n_values, 500)
+    codes[::50] = n_values - 1
+    rows, offsets = by_segment(make_chunks(500, 200), codes, n_values)
+    expected = np.lexsort((np.arange(500) // 200, codes))
+    assert_array_equal(rows, expected)
+    key = 3 * codes + np.arange(500) // 200
+    assert_array_equal(np.diff(offsets), np.bincount(key, minlength=3 * n_values))
+
+
+def test_each_chunk_is_sorted_by_itself():
+    values = np.random.default_rng(0).integers(0, 50, 100) / 50.0
+    offsets = np.array([0, 0, 30, 60, 60, 61, 100])
+    order = ascending_order(values, offsets)
+    for start, stop in pairwise(offsets):
+        assert_array_equal(np.sort(order[start:stop]), np.arange(start, stop))
+        assert (np.diff(values[order[start:stop]]) >= 0.0).all()
+    assert not is_ascending(values, offsets)
+    assert is_ascending(values[order], offsets)
 
 
 def test_keeping_all_rows_copies_nothing():

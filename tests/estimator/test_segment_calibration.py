@@ -301,6 +301,63 @@ def test_new_values_err_alike_however_many_chunks_are_held(at_once, monkeypatch)
             assert_allclose(together[c], alone, rtol=1e-9, atol=1e-15)
 
 
+@pytest.mark.parametrize("name", ["first", "second"])
+def test_a_chunk_of_one_value_sums_as_any_other(name, monkeypatch):
+    """Where all rows have one slot, sums by slot are sums over all: by row and so."""
+    score, label, segments = frame_of_cells()
+    calibrator = SplineCalibrator().fit(score, label)
+    calibration = learn_segment_calibration(calibrator, score, label, segments)
+    # One value of the first column has no shift.
+    segments["first"] = SegmentCodes(
+        codes=segments["first"].codes, values=["p", "new", "r"]
+    )
+    shifts = shift_rows(calibration, segments)
+    plain = measure_error_cells(calibrator, score, calibrator.predict(score))
+    codes = segments[name].codes
+    rows = np.argsort(codes, kind="stable")
+    offsets = np.append(0, np.cumsum(np.bincount(codes)))
+    offsets = np.insert(offsets, 1, offsets[1])  # one chunk has no rows
+    sums = partial(
+        sum_soft_labels,
+        score,
+        shifted_soft_label(calibrator, calibration, shifts.slots),
+        rows=rows,
+        offsets=offsets,
+        decision=0.5,
+        error_cells=with_segment_errors(plain, calibration, shifts),
+    )
+    found = sums().by_segment
+    assert (found[:, 0, 0] > 0.0).sum() >= 2
+    monkeypatch.setattr(
+        "estimator.soft_labels._split_slots",
+        lambda columns, bounds: (np.empty((bounds.size - 1, 0), np.int32), columns),
+    )
+    assert_allclose(found, sums().by_segment, rtol=1e-9, atol=1e-18)
+
+
+@pytest.mark.parametrize("options", [{}, {"features": ["seg"]}])
+def test_shifts_of_rows_are_found_once(options, monkeypatch):
+    estimator = fit(segments=["seg", "other"], **options)
+    calls = []
+    monkeypatch.setattr(
+        "estimator.unlabelled.shift_rows",
+        lambda *arguments: calls.append(1) or shift_rows(*arguments),
+    )
+    estimator.estimate(SAME[:3_000])
+    assert len(calls) == 1
+
+
+def test_scores_that_are_missing_change_nothing_for_the_others():
+    """Rows are softened once for all groups: those without a score are left out."""
+    estimator = fit(chunk=None)
+    holes = SAME.copy()
+    holes.loc[::3, "y_pred_proba"] = np.nan
+    found = analysis(estimator.estimate(holes))
+    expected = analysis(estimator.estimate(SAME[SAME.index % 3 != 0]))
+    for column in ("value", "lower", "upper", "expected_lower", "expected_upper"):
+        assert_allclose(found[column], expected[column], rtol=1e-12)
+
+
 @pytest.mark.parametrize("options", [{}, {"features": ["seg"]}, {"y_pred": "y_pred"}])
 def test_a_monitor_says_the_same_and_ends_at_the_realized_value(options, tmp_path):
     estimator = fit(**options)
