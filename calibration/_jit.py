@@ -86,6 +86,39 @@ def kernel_part(function: Function) -> Function:
     return cast("Function", njit(**options)(function))
 
 
+def inlined_part(function: Function) -> Function:
+    """Name some lines of a kernel of the same module, which numba puts back into it.
+
+    The kernel is compiled as if the lines stood there: results are the same to the last
+    bit, as they need not be with `kernel_part` (sums are regrouped within a function),
+    and there is no more to compile. Arrays to work in come from the caller, lest each
+    call allocate them.
+
+    Parameters
+    ----------
+    function : callable
+        As for `kernel`.
+
+    Returns
+    -------
+    callable
+        The function for numba, with the same signature.
+
+    Examples
+    --------
+    >>> @inlined_part
+    ... def double(value):
+    ...     return 2 * value
+    >>> @kernel
+    ... def twice_as_much(value):
+    ...     return double(value)
+    >>> twice_as_much(3)
+    6
+    """
+    options: dict[str, Any] = {"no_cpython_wrapper": True, **_OPTIONS}
+    return cast("Function", njit(inline="always", **options)(function))
+
+
 def n_cores() -> int:
     """Return the cores we may use; NUMBA_NUM_THREADS in the environment sets fewer."""
     return int(numba.config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]

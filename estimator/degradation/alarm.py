@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from estimator._kernels.series_fits import step_e_process
+from estimator._kernels.e_process import step_e_process
 from estimator.degradation.series import plain, read_series
 
 Floats = NDArray[np.float64]

@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from estimator._kernels import series_fits as kernels
+from estimator._kernels import step_fits
 from estimator.degradation.fits import Fits, Form, log_prior
 from estimator.degradation.lattice import Lattice
 from estimator.degradation.series import Series
@@ -24,7 +24,7 @@ def fit_steps(
 ) -> Fits:
     """Fit steps: 1 from a place on."""
     products = np.empty((at.size, 4))
-    kernels.step_products(
+    step_fits.step_products(
         at, white.z, white.o, white.e, white.sums, series.n_reference, products
     )
     return _weigh(series, white, kind, "step", at, at, prior, products)
@@ -41,8 +41,8 @@ def fit_pairs(
 ) -> Fits:
     """Fit windows (1 between two places) or ramps (from 0 to 1 between them)."""
     products = np.empty((first.size, 4))
-    kernels.pair_products(
-        kernels.RAMP if form == "ramp" else kernels.WINDOW,
+    step_fits.pair_products(
+        step_fits.RAMP if form == "ramp" else step_fits.WINDOW,
         first,
         last,
         white.z,
@@ -62,7 +62,7 @@ def fit_staircases(
 ) -> Fits:
     """Fit staircases of two steps, each of a height of its own."""
     decline, rise, amplitude, variance, share = (np.empty(first.size) for _ in range(5))
-    kernels.two_steps(
+    step_fits.two_steps(
         first,
         last,
         white.z,
@@ -87,7 +87,7 @@ def fit_staircases(
         form="staircase",
         white=white,
         log_weight=decline + log_priors,
-        log_rise=kernels.log_total(rise + log_priors),
+        log_rise=step_fits.log_total(rise + log_priors),
         first=first,
         last=last,
         amplitude=amplitude,
@@ -146,7 +146,7 @@ def _weigh(
 ) -> Fits:
     n = first.size
     decline, rise, amplitude, variance = (np.empty(n) for _ in range(4))
-    kernels.one_amplitude(
+    step_fits.one_amplitude(
         products,
         white.K,
         white.xz,
@@ -165,7 +165,7 @@ def _weigh(
         form=form,
         white=white,
         log_weight=decline + log_priors,
-        log_rise=kernels.log_total(rise + log_priors),
+        log_rise=step_fits.log_total(rise + log_priors),
         first=first,
         last=last,
         amplitude=amplitude,

@@ -6,7 +6,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import ArrayLike
 
-from estimator._kernels.series_fits import log_total
+from estimator._kernels.step_fits import log_total
 from estimator.degradation.fits import RHO_PRIOR, Fits
 from estimator.degradation.location import fitted_values, locate
 from estimator.degradation.series import Series, read_series

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaln
 
-from estimator._kernels import series_fits as kernels
+from estimator._kernels import cycle_fits, switching_fits
+from estimator._kernels.step_fits import log_total
 from estimator.degradation.fits import RHO_PRIOR, Fits
 from estimator.degradation.series import Series
 from estimator.degradation.whitened import PHI_DOF, Whitened
@@ -48,7 +49,7 @@ def fit_cycles(series: Series, white: Whitened) -> Iterator[Fits]:
         return
     evidence = np.empty((frequency.size, CYCLE_PRIOR.size))
     coefficients = np.empty((frequency.size, CYCLE_PRIOR.size, 5))
-    kernels.harmonics(
+    cycle_fits.harmonics(
         frequency,
         white.z,
         white.o,
@@ -97,11 +98,11 @@ def fit_switching(series: Series, white: Whitened) -> Iterator[Fits]:
     high, *lows = np.quantile(y, [0.75, 0.1, 0.3]).tolist()
     for low in lows:
         estimate = np.array([high, low, 1.5])
-        kernels.fit_two_levels(y, weight, STAY, PHI_DOF, 15, estimate, below)
+        switching_fits.fit_two_levels(y, weight, STAY, PHI_DOF, 15, estimate, below)
         upper, lower, phi = estimate.tolist()
         if not upper > lower:
             continue
-        height = kernels.log_switching(y, weight, upper, lower, phi, STAY)
+        height = switching_fits.log_switching(y, weight, upper, lower, phi, STAY)
         height -= 0.5 * n * math.log(phi)
         if height > best:
             best, found = height, (upper, lower, phi, below.copy())
@@ -127,7 +128,7 @@ def fit_switching(series: Series, white: Whitened) -> Iterator[Fits]:
     log_prior += half * np.log(half / phis) - half / phis - gammaln(half)
     log_rule = _LOG_RULE + math.log(float(np.prod(spread)))
     heights = np.empty(uppers.size)
-    kernels.log_switchings(y, weight, uppers, lowers, phis, STAY, heights)
+    switching_fits.log_switchings(y, weight, uppers, lowers, phis, STAY, heights)
     heights -= 0.5 * (n - 1) * np.log(phis) + 0.5 * np.log(2.0 * np.pi * phis)
     # What the other forms leave out as common to all: phi integrated, level flat.
     common = (
@@ -137,7 +138,7 @@ def fit_switching(series: Series, white: Whitened) -> Iterator[Fits]:
         - gammaln(half)
     )
     log_weight = (
-        kernels.log_total(heights + log_prior + log_rule)
+        log_total(heights + log_prior + log_rule)
         - common
         + 0.5 * np.log(float(white.o @ white.o))
         + white.log_base

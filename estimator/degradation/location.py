@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from estimator._kernels.series_fits import log_total
+from estimator._kernels.step_fits import log_total
 from estimator.degradation.fits import Fits, shape_of
 from estimator.degradation.series import Series, plain
 from estimator.degradation.whitened import Whitened

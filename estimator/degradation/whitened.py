@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from estimator._kernels import series_fits as kernels
+from estimator._kernels import step_fits
 from estimator.degradation.series import Series
 
 Floats = NDArray[np.float64]
@@ -71,10 +71,10 @@ def whiten(series: Series, rho: float) -> Whitened:
     """Return the series under one autocorrelation: method.md, equations 52 to 55."""
     n, n_reference = series.y.size, series.n_reference
     e, d = np.empty(n), np.empty(n)
-    log_determinant = kernels.whiten(series.errors, series.gaps, rho, e, d)
+    log_determinant = step_fits.whiten(series.errors, series.gaps, rho, e, d)
     z, o, q = (_whitened(e, d, v) for v in (series.y, np.ones(n), series.t))
     sums = np.empty((5, n + 1))
-    kernels.suffix_sums(z, o, q, sums)
+    step_fits.suffix_sums(z, o, q, sums)
     deployed: Floats = np.where(np.arange(n) >= n_reference, series.shared, 0.0)
     h = _whitened(e, d, deployed)
     oo, oh, hh = float(o @ o), float(o @ h), float(h @ h) + 1.0

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from estimator._kernels import series_fits as kernels
-from estimator._kernels.series_fits import log_total
+from estimator._kernels import step_fits as kernels
+from estimator._kernels.step_fits import log_total
 from estimator.degradation.cycles import frequencies
 from estimator.degradation.fits import RHO_PRIOR, shape_of
 from estimator.degradation.lattice import lattice

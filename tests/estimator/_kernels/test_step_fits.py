@@ -1,0 +1,207 @@
+"""Fits of steps, windows and ramps to a series, against dense algebra."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+from scipy.integrate import quad
+from scipy.special import erfc, logsumexp
+
+from estimator._kernels import step_fits as kernels
+from tests.estimator._kernels.dense_series import (
+    DOF,
+    N_REFERENCE,
+    REST,
+    RHOS,
+    Dense,
+    N,
+    a_series,
+    root_of,
+)
+
+
+@pytest.mark.parametrize("rho", RHOS)
+def test_whitening_is_the_inverse_root_of_the_covariance(rho):
+    _, errors, t, gaps = a_series()
+    e, d = np.empty(N), np.empty(N)
+    log_determinant = kernels.whiten(errors, gaps, rho, e, d)
+    W, expected = root_of(errors, t, rho)
+    assert_allclose(np.diag(e) - np.diag(d[1:], -1), W, atol=1e-12)
+    assert_allclose(log_determinant, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("rho", RHOS)
+def test_suffix_sums(rho):
+    dense = Dense(rho)
+    o, z, q = dense.o, dense.z, dense.q
+    for k, of in enumerate((o * o, o * z, o * q, q * q, q * z)):
+        expected = [of[i:].sum() for i in range(N + 1)]
+        assert_allclose(dense.sums[k], expected, atol=1e-9)
+
+
+@pytest.mark.parametrize("rho", RHOS)
+def test_products_of_steps(rho):
+    dense = Dense(rho)
+    at = np.arange(N_REFERENCE, N)
+    out = np.empty((at.size, 4))
+    kernels.step_products(at, dense.z, dense.o, dense.e, dense.sums, N_REFERENCE, out)
+    expected = [dense.products((np.arange(N) >= k) * 1.0) for k in at]
+    assert_allclose(out, expected, rtol=1e-9, atol=1e-9)
+
+
+SHAPES = {
+    kernels.WINDOW: lambda i, t, a, b: (i >= a) * 1.0 - (i >= b),
+    kernels.RAMP: lambda i, t, a, b: np.clip((t - t[a]) / (t[b] - t[a]), 0, 1),
+}
+
+
+@pytest.mark.parametrize("rho", RHOS)
+@pytest.mark.parametrize("kind", SHAPES)
+def test_products_of_shapes_of_two_places(kind, rho):
+    dense = Dense(rho)
+    earliest = N_REFERENCE - 1 if kind == kernels.RAMP else N_REFERENCE
+    pairs = [(a, b) for a in range(earliest, N) for b in range(a + 1, N)]
+    first, last = np.array(pairs).T
+    out = np.empty((first.size, 4))
+    kernels.pair_products(
+        kind,
+        np.ascontiguousarray(first),
+        np.ascontiguousarray(last),
+        dense.z,
+        dense.o,
+        dense.q,
+        dense.e,
+        dense.t,
+        dense.sums,
+        N_REFERENCE,
+        out,
+    )
+    i = np.arange(N)
+    expected = [dense.products(SHAPES[kind](i, dense.t, a, b)) for a, b in pairs]
+    assert_allclose(out, expected, rtol=1e-8, atol=1e-8)
+
+
+def weigh(dense, shapes, scales):
+    products = np.array([dense.products(shape) for shape in shapes])
+    out = [np.empty(len(shapes)) for _ in range(4)]
+    kernels.one_amplitude(
+        products,
+        dense.K,
+        dense.X.T @ dense.z,
+        dense.shared,
+        REST,
+        DOF,
+        np.array(scales),
+        *out,
+    )
+    return out
+
+
+@pytest.mark.parametrize("rho", RHOS)
+def test_evidence_of_an_amplitude_is_its_integral(rho):
+    dense = Dense(rho)
+    shape = np.clip((dense.t - 4.0) / 5.0, 0.0, 1.0)
+    g = dense.W @ shape
+    A, b = g @ dense.M @ g, g @ dense.M @ dense.z
+    for scale in (0.5, 2.0, 6.0):
+        (down,), (up,), (mean,), (variance,) = weigh(dense, [shape], [scale])
+        precision = A + scale**-2
+        left = REST - b * b / precision
+        phi = left / DOF
+
+        tau = scale * np.sqrt(phi)
+
+        def height(x, b=b, precision=precision, phi=phi, tau=tau):
+            """Return likelihood at phi, over the best fit's, times 2 (x/τ)² N(0, τ²).
+
+            The prior's exponential is part of ``precision``.
+            """
+            quadratic = np.exp(-0.5 * precision * (x - b / precision) ** 2 / phi)
+            return quadratic * 2 * (x / tau) ** 2 / (tau * np.sqrt(2 * np.pi))
+
+        rest = -0.5 * DOF * np.log(left)
+        for side, found in ((-1.0, down), (1.0, up)):
+            integral, _ = quad(lambda x, side=side: height(side * x), 0, np.inf)
+            assert_allclose(found, rest + np.log(integral), rtol=1e-7, atol=1e-7)
+        assert_allclose(mean, b / precision, rtol=1e-9)
+        assert_allclose(variance, phi / precision, rtol=1e-7)
+
+
+def test_evidence_is_the_mean_over_scales():
+    dense = Dense(0.3)
+    shapes = [(np.arange(N) >= k) * 1.0 for k in (5, 8, 11)]
+    both = weigh(dense, shapes, [1.0, 4.0])
+    apart = [weigh(dense, shapes, [scale]) for scale in (1.0, 4.0)]
+    for k in range(2):  # down and up
+        expected = logsumexp([one[k] for one in apart], axis=0) - np.log(2.0)
+        assert_allclose(both[k], expected, rtol=1e-9)
+
+
+def test_a_rise_is_a_decline_upside_down():
+    dense = Dense(0.3)
+    shapes = [(np.arange(N) >= k) * 1.0 for k in (6, 9)]
+    down, up, *_ = weigh(dense, shapes, [2.0])
+    turned_down, turned_up, *_ = weigh(dense, [-shape for shape in shapes], [2.0])
+    assert_allclose(down, turned_up, rtol=1e-12)
+    assert_allclose(up, turned_down, rtol=1e-12)
+
+
+@pytest.mark.parametrize("rho", RHOS)
+def test_two_steps_against_dense_algebra(rho):
+    dense = Dense(rho)
+    pairs = [(a, b) for a in range(N_REFERENCE + 1, N) for b in range(a + 1, N)]
+    first, last = (np.array(places) for places in zip(*pairs, strict=True))
+    scales = np.array([1.5, 5.0])
+    out = [np.empty(first.size) for _ in range(5)]
+    kernels.two_steps(
+        first,
+        last,
+        dense.z,
+        dense.o,
+        dense.e,
+        dense.sums,
+        dense.K,
+        dense.X.T @ dense.z,
+        dense.shared,
+        REST,
+        DOF,
+        scales,
+        *out,
+    )
+    i = np.arange(N)
+    for p, (a, b) in enumerate(pairs):
+        G = dense.W @ np.stack([i >= a, i >= b], axis=1)
+        down, up, means, variances, firsts = [], [], [], [], []
+        for scale in scales:
+            covariance = np.linalg.inv(G.T @ dense.M @ G + np.eye(2) / scale**2)
+            target = G.T @ dense.M @ dense.z
+            mean = covariance @ target
+            left = REST - target @ mean
+            spread = covariance * left / DOF
+            value = 0.5 * np.linalg.slogdet(covariance / scale**2)[1]
+            value -= 0.5 * DOF * np.log(left)
+            # E[x² y²] of a normal pair (Isserlis' theorem)
+            (v, c), (_, w) = spread
+            x, y = mean
+            moment = (x**2 + v) * (y**2 + w) + 4 * x * y * c + 2 * c**2
+            value += np.log(moment) - 2 * np.log(scale**2 * left / DOF)
+            deviation = np.sqrt(2 * np.diag(spread))
+            down.append(value + np.log(erfc(mean / deviation)).sum())
+            up.append(value + np.log(erfc(-mean / deviation)).sum())
+            means.append(mean.sum())
+            variances.append(spread.sum())
+            firsts.append(mean[0])
+        assert_allclose(out[0][p], logsumexp(down) - np.log(2), rtol=1e-8, atol=1e-8)
+        assert_allclose(out[1][p], logsumexp(up) - np.log(2), rtol=1e-8, atol=1e-8)
+        weight = np.exp(down - logsumexp(down))
+        mean = weight @ means
+        assert_allclose(out[2][p], mean, rtol=1e-8)
+        second = weight @ (np.array(variances) + np.square(means))
+        assert_allclose(out[3][p], second - mean**2, rtol=1e-7)
+        assert_allclose(out[4][p], weight @ firsts / mean, rtol=1e-7)
+
+
+def test_log_total():
+    values = np.array([-1000.0, -1001.0, -990.0, -np.inf])
+    assert_allclose(kernels.log_total(values), logsumexp(values))
+    assert kernels.log_total(np.array([-np.inf])) == -np.inf
+    assert kernels.log_total(np.empty(0)) == -np.inf
