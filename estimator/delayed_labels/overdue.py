@@ -28,6 +28,8 @@ Floats = NDArray[np.float64]
 _SEASON = 92 * 86_400 * 10**6
 # Pauses are longer at times than any seen so far, such as around holidays.
 _PAUSES = 2.0
+# Seconds. Labels come in a delivery a day, whatever hour each of them names.
+_DAY = 86_400.0
 # Seconds. Who has seen less than two weeks has not seen what a usual weekend is.
 _SHORT_HISTORY, _WEEKEND = 14 * 86_400.0, 3 * 86_400.0
 # Standard deviation of the number of labels that are due, over that number, beside what
@@ -277,7 +279,7 @@ def is_unusual(
     learned : sequence of ReferenceDelays
     """
     seconds = 1e-6 * (calendar.as_of - since)
-    if seconds <= _PAUSES * max((x.pause for x in learned), default=0.0):
+    if seconds <= _PAUSES * max([_DAY, *(x.pause for x in learned)]):
         return False
     return seconds > usual_pause(calendar, since, learned)
 
@@ -287,10 +289,10 @@ def usual_pause(
 ) -> float:
     """Return for how long no label may come without anything being wrong, in seconds.
 
-    Twice the longest pause in the references and in the three months up to ``since``;
-    a weekend at least where labels have come for less than two weeks.
+    Twice the longest pause in the references and in the three months up to ``since``,
+    which is a day at least; a weekend where labels have come for less than two weeks.
     """
-    longest = max([calendar.pause_until(since), *(x.pause for x in learned)])
+    longest = max([_DAY, calendar.pause_until(since), *(x.pause for x in learned)])
     if max([calendar.span, *(x.span for x in learned)]) < _SHORT_HISTORY:
         longest = max(longest, _WEEKEND / _PAUSES)
     return _PAUSES * longest

@@ -358,3 +358,17 @@ def test_a_pause_is_the_longest_where_labels_are_many():
     assert longest_pause(np.array([5])) == 0.0
     tail = np.append(np.arange(100), [1_000, 5_000]) * 1_000_000
     assert longest_pause(tail) == 1.0
+
+
+def test_between_the_two_deliveries_of_a_day_no_label_is_missed():
+    """Predictions of a day come first: its labels are due, but no delivery is."""
+    monitor, labels = deliver(delay=at_once)
+    monitor = Monitor(monitor.estimator, row_id="id")
+    overdue = []
+    for day in range(20):
+        time = labels["time"]
+        rows = labels[time.between(START + day * DAY, START + (day + 1) * DAY)]
+        monitor.add_predictions(rows.drop(columns=["y_true", "labeled_at"]))
+        overdue.append(int(monitor.label_arrival()["overdue"].sum()))
+        monitor.add_labels(rows[LABELS])
+    assert overdue == [0] * 20
