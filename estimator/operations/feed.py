@@ -25,7 +25,7 @@ from estimator.operations.file_rows import (
     readable,
     rows_sql,
 )
-from estimator.operations.file_versions import version_of
+from estimator.operations.file_versions import marks_of, version_of
 from estimator.operations.sources import (
     CSV,
     CSV_OF_JOB,
@@ -125,6 +125,8 @@ def find_pieces(
     location: "FileLocation",
     name: str,
     before: Mapping[str, str] | None = None,
+    *,
+    by_content: bool = True,
 ) -> dict[str, str]:
     """Return the files that match, each with what tells its versions apart.
 
@@ -132,6 +134,8 @@ def find_pieces(
     ----------
     before : dict of str to str, optional
         Versions that were seen before: files that are as they were are not read.
+    by_content : bool, default=True
+        Whether versions are compared with others; else no file is read for them.
 
     Raises
     ------
@@ -162,7 +166,11 @@ def find_pieces(
         for file in files:
             _check_ending(file, name)
             try:
-                pieces[file] = version_of(Path(file), before.get(file))
+                pieces[file] = (
+                    version_of(Path(file), before.get(file))
+                    if by_content
+                    else marks_of(Path(file))
+                )
             except OSError as error:
                 msg = (
                     f"{name}: {file} cannot be read ({error.strerror}). Nothing was "

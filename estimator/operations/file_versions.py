@@ -7,6 +7,7 @@ if the system says what it said, the content is not read again.
 """
 
 import hashlib
+import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -45,9 +46,7 @@ def version_of(path: Path, before: str | None = None) -> str:
     """
     status = path.stat()
     changed = max(status.st_mtime_ns, status.st_ctime_ns)
-    marks = (
-        f"{status.st_size}:{status.st_mtime_ns}:{status.st_ctime_ns}:{status.st_ino}"
-    )
+    marks = _marks(status)
     if before is not None and before.endswith(f" {marks}"):
         return before
     if not 0 <= changed < time.time_ns() - _TICK_NANOSECONDS:
@@ -55,6 +54,16 @@ def version_of(path: Path, before: str | None = None) -> str:
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return f"{digest} {marks}"
+
+
+def marks_of(path: Path) -> str:
+    """Return what the system says of a file that can be opened, and is not read."""
+    with path.open("rb"):
+        return _marks(path.stat())
+
+
+def _marks(status: os.stat_result) -> str:
+    return f"{status.st_size}:{status.st_mtime_ns}:{status.st_ctime_ns}:{status.st_ino}"
 
 
 def versions_as_before(

@@ -204,7 +204,7 @@ def _inspect_reference(
             )
         else:
             where, hive = ", ".join(location.patterns), location.hive
-            pieces = find_pieces(engine, location, "reference")
+            pieces = find_pieces(engine, location, "reference", by_content=False)
             if not pieces:
                 msg = f"no file matches {where}. Correct the path."
                 raise ConfigurationError(msg)

@@ -87,7 +87,8 @@ def open_feeds(
     numeric_features : collection of str
         Features that the reference has as numbers.
     limit : int, optional
-        Copy so many rows out of a database at most, to look at them.
+        Only look at rows, at so many of a database; files are not read for their
+        versions.
 
     Raises
     ------
@@ -128,7 +129,9 @@ def open_feeds(
             continue
         if isinstance(rows.location, FileLocation):
             before = state.pieces.get(rows.name)
-            pieces[rows.name] = find_pieces(engine, rows.location, rows.name, before)
+            pieces[rows.name] = find_pieces(
+                engine, rows.location, rows.name, before, by_content=limit is None
+            )
         else:
             tables[rows.name] = _stage(engine, rows, since, model_columns, limit)
     if pieces.get(PREDICTIONS) == {}:

@@ -122,6 +122,11 @@ def test_what_is_new_is_hashed_and_what_it_touches_is_counted(world, monkeypatch
     assert len(read) == N_DAYS
 
 
+def test_a_check_reads_no_file_for_its_version(world, monkeypatch):
+    monkeypatch.setattr(file_versions.hashlib, "file_digest", None)
+    assert world.command("run", "--check").returncode == RAN
+
+
 def test_tables_hold_what_the_metrics_need(world):
     """Losses are half of a table: they are kept for the metrics that are asked for."""
     with open_store(world.config.job.store) as store:
