@@ -16,13 +16,9 @@ from calibration._threads import share_out
 from calibration.base import Calibrator, UncertainCalibrator
 from calibration.segment_shifts import CERTAIN
 from estimator._kernels.cell_sums import order_sums
-from estimator._kernels.soft_label_sums import (
-    N_CHANNELS,
-    N_SUMS,
-    loss_sums,
-    project_segments,
-    soft_label_sums,
-)
+from estimator._kernels.loss_sums import loss_sums
+from estimator._kernels.segment_projection import project_segments
+from estimator._kernels.soft_label_sums import N_CHANNELS, N_SUMS, soft_label_sums
 from estimator.cell_contents import CellContents
 from estimator.chunking import ascending_order, is_ascending, rectangles
 

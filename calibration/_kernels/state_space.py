@@ -225,9 +225,9 @@ def smooth(
                     curvature[i, j] += (
                         a * b * (1.0 + inner / spread) - a * row[j] - row[i] * b
                     ) / spread
-        at = Z @ covariances[t]
-        out_mean[t] = Z @ means[t] + at @ adjoint
-        out_covariance[t] = at @ Z.T - at @ curvature @ at.T
+        filtered = Z @ covariances[t]
+        out_mean[t] = Z @ means[t] + filtered @ adjoint
+        out_covariance[t] = filtered @ Z.T - filtered @ curvature @ filtered.T
         adjoint = F.T @ adjoint
         curvature = F.T @ curvature @ F
 

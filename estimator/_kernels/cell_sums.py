@@ -50,9 +50,9 @@ def order_sums(
     S - (K + N - T) ln((K + n + ½)/(K + N + ½)), as 1/x is convex.
     """
     for c in range(offsets.size - 1):
-        own = slice(offsets[c], offsets[c + 1])
-        if own.stop > own.start:
-            _order(scores[own], soft[own], weights[own], spread[own], sums[c])
+        rows = slice(offsets[c], offsets[c + 1])
+        if rows.stop > rows.start:
+            _order(scores[rows], soft[rows], weights[rows], spread[rows], sums[c])
 
 
 @kernel_part
@@ -91,9 +91,9 @@ def _order(
             ahead = above + block_0
             last = block_1 - (ahead - above_1) * np.log1p(block_1 / (ahead + 0.5))
             waiting = (waiting_0 + waiting_1) / block
-            known = 1.0 - waiting * waiting  # pairs of which a label has come
-            worse += known * max(mean - last, 0.0)
-            better += known * max(first - mean, 0.0)
+            ordered = 1.0 - waiting * waiting  # pairs of which a label has come
+            worse += ordered * max(mean - last, 0.0)
+            better += ordered * max(first - mean, 0.0)
             unordered += max(block_0 * block_1 - waiting_0 * waiting_1, 0.0)
             precision += mean
         else:

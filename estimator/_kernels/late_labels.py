@@ -3,9 +3,9 @@
 Row ``i`` has calibrated log odds ``x`` and a label or NaN. With ``r`` the log ratio of
 how likely a positive and a negative are still to be unlabelled, its soft label is the
 posterior ``expit(x + a + b u + r)`` while it waits, ``u = (x - centre) / scale``, and
-the label afterwards. ``(a, b)`` is its chunk's shift. A row's place is the flat index
-(stratum, age) of the delay model's tables. A row may stand for ``weight`` equal ones;
-with None each stands for itself.
+the label afterwards. ``(a, b)`` is its chunk's shift. A row's delay cell is the flat
+index (stratum, age) of the delay model's tables. A row may stand for ``weight`` equal
+ones; with None each stands for itself.
 """
 
 import numpy as np
@@ -22,7 +22,7 @@ _LAST_STEP = 1e-8
 
 
 @kernel
-def find_places(
+def find_delay_cells(
     start: NDArray[np.int64],
     now: int,
     stratum: NDArray[np.int16],
@@ -56,23 +56,23 @@ def _times(weight: Floats | None, i: int) -> float:
 def count_waiting(
     label: Floats,
     soft: Floats,
-    place: NDArray[np.int32],
+    delay_cell: NDArray[np.int32],
     weight: Floats | None,
     waiting: Floats,
 ) -> None:
-    """Add each unlabelled row to ``waiting`` (2, n_places), by its soft label."""
+    """Add each unlabelled row to ``waiting`` (2, n_delay_cells), by its soft label."""
     for i in range(label.size):
         if np.isnan(label[i]) and not np.isnan(soft[i]):
             times = _times(weight, i)
-            waiting[0, place[i]] += times * (1.0 - soft[i])
-            waiting[1, place[i]] += times * soft[i]
+            waiting[0, delay_cell[i]] += times * (1.0 - soft[i])
+            waiting[1, delay_cell[i]] += times * soft[i]
 
 
 @kernel
 def waiting_spread(
     x: Floats,
     label: Floats,
-    place: NDArray[np.int32],
+    delay_cell: NDArray[np.int32],
     n_ages: int,
     weight: Floats | None,
     spread: Floats,
@@ -87,7 +87,7 @@ def waiting_spread(
         rows = aa = ab = bb = 0.0
         for i in range(offsets[c], offsets[c + 1]):
             if np.isnan(label[i]) and not np.isnan(x[i]):
-                times, age = _times(weight, i), place[i] % n_ages
+                times, age = _times(weight, i), delay_cell[i] % n_ages
                 rows += times
                 aa += times * spread[age, 0, 0]
                 ab += times * spread[age, 0, 1]
@@ -103,7 +103,7 @@ def soften(
     centre: float,
     scale: float,
     label: Floats,
-    place: NDArray[np.int32],
+    delay_cell: NDArray[np.int32],
     log_ratio: Floats,
     offsets: NDArray[np.int64],
     shift: Floats,
@@ -118,7 +118,7 @@ def soften(
         for i in range(offsets[c], offsets[c + 1]):
             if np.isnan(label[i]):
                 u = (x[i] - centre) / scale
-                eta = x[i] + a + b * u + log_ratio[place[i]]
+                eta = x[i] + a + b * u + log_ratio[delay_cell[i]]
                 out[i] = 1.0 / (1.0 + np.exp(-eta))
             else:
                 out[i] = label[i]
@@ -130,7 +130,7 @@ def shift_information(
     centre: float,
     scale: float,
     label: Floats,
-    place: NDArray[np.int32],
+    delay_cell: NDArray[np.int32],
     weight: Floats | None,
     log_ratio: Floats,
     to_come: Floats,
@@ -148,8 +148,8 @@ def shift_information(
     information times estimate, taken at the mode under a weak prior, at most
     ``n_steps`` of Newton's method from no shift. ``completeness`` is this information
     over what it will be when all labels have come that are still to come; ``to_come``
-    (2, n_places) is the chance that a waiting row gets one. Method.md, equations 43 and
-    44.
+    (2, n_delay_cells) is the chance that a waiting row gets one. Method.md, equations
+    43 and 44.
     """
     for c in range(offsets.size - 1):
         a = b = 0.0
@@ -166,14 +166,14 @@ def shift_information(
                 spread = p * (1.0 - p)
                 z, times = label[i], _times(weight, i)
                 if np.isnan(z):
-                    r = log_ratio[place[i]]
+                    r = log_ratio[delay_cell[i]]
                     z = p
                     if r != 0.0:
                         z = 1.0 / (1.0 + np.exp(-eta - r))
                     missing = z * (1.0 - z)
                     spread -= missing
                     if is_last:
-                        late = to_come[:, place[i]]
+                        late = to_come[:, delay_cell[i]]
                         comes = z * late[1] + (1.0 - z) * late[0]
                         awaited += times * missing * comes
                 residual = times * (z - p)

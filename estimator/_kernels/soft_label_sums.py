@@ -33,7 +33,7 @@ and times u, the row's place on the map.
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration._jit import kernel, kernel_part
+from calibration._jit import inlined_part, kernel, kernel_part
 
 Floats = NDArray[np.float64]
 
@@ -70,10 +70,10 @@ def soft_label_sums(
     channels by slot: ``slots`` (n_columns, n_rows), and ``cell_u`` (n_cells) is u.
     """
     for c in range(offsets.size - 1):
-        own = slice(offsets[c], offsets[c + 1])
-        s, z, d = scores[own], soft[own], decisions[own]
-        w = None if weights is None else weights[own]
-        odds = log_odds[own] if log_odds.size > 0 else log_odds
+        rows = slice(offsets[c], offsets[c + 1])
+        s, z, d = scores[rows], soft[rows], decisions[rows]
+        w = None if weights is None else weights[rows]
+        odds = log_odds[rows] if log_odds.size > 0 else log_odds
         out = sums[c]
         for column in range(out.size):
             out[column] = np.nan if 6 <= column < 14 else 0.0
@@ -85,32 +85,6 @@ def soft_label_sums(
                 s, z, d, w, odds, negatives, cell_edges, slots, offsets[c], cell_u,
                 cells[c], reach[c], out,
             )  # fmt: skip
-
-
-@kernel
-def loss_sums(
-    soft: Floats,
-    weights: Floats | None,
-    gain: Floats,
-    complement: Floats,
-    offsets: NDArray[np.int64],
-    sums: Floats,
-) -> None:
-    """Fill three columns of ``sums``: a row's loss is ``-complement - gain * y``.
-
-    Of log loss, ``gain`` and ``complement`` are logit(s) and ln(1 - s) of the clipped
-    score; of the Brier score 2s - 1 and -s². Few ask for log loss, so that this is
-    compiled apart.
-    """
-    for c in range(offsets.size - 1):
-        loss = loss_squared = loss_label = 0.0
-        for i in range(offsets[c], offsets[c + 1]):
-            times, z = _times(weights, i), soft[i]
-            row = -complement[i] - z * gain[i]
-            loss += times * row
-            loss_squared += times * (row * row)
-            loss_label += times * (z * (1.0 - z) * gain[i] * gain[i])
-        sums[c, 0], sums[c, 1], sums[c, 2] = loss, loss_squared, loss_label
 
 
 @kernel_part
@@ -195,6 +169,28 @@ def _totals(
     return negatives
 
 
+@inlined_part
+def _sum_block(
+    s: Floats, z: Floats, w: Floats | None, begin: int
+) -> tuple[int, float, float, float, float]:
+    """Return where the block of equal scores from ``begin`` on ends, and its sums.
+
+    These are those of 1 - z, of z, of z (1 - z), and the number of rows.
+    """
+    times = 1.0 if w is None else w[begin]
+    block_0, block_1 = times * (1.0 - z[begin]), times * z[begin]
+    block_self, block = block_1 * (1.0 - z[begin]), times
+    stop = begin + 1
+    while stop < s.size and s[stop] == s[begin]:
+        times = 1.0 if w is None else w[stop]
+        block_0 += times * (1.0 - z[stop])
+        block_1 += times * z[stop]
+        block_self += times * z[stop] * (1.0 - z[stop])
+        block += times
+        stop += 1
+    return stop, block_0, block_1, block_self, block
+
+
 @kernel_part
 def _ranks(
     s: Floats, z: Floats, w: Floats | None, negatives: float, out: Floats
@@ -207,25 +203,15 @@ def _ranks(
     """
     n = s.size
     positives, self_pairs = out[2] + out[3], out[4] + out[5]
-    below_0 = below_1 = concordant = precision = own = 0.0
+    below_0 = below_1 = concordant = precision = self_precision = 0.0
     left = rows = out[0] + out[1]  # left: at or above the block
     i = 0
     while i < n:
-        score, times = s[i], _times(w, i)
-        block_0, block_1 = times * (1.0 - z[i]), times * z[i]
-        block_self, block = block_1 * (1.0 - z[i]), times
-        i += 1
-        while i < n and s[i] == score:
-            times = _times(w, i)
-            block_0 += times * (1.0 - z[i])
-            block_1 += times * z[i]
-            block_self += times * z[i] * (1.0 - z[i])
-            block += times
-            i += 1
+        i, block_0, block_1, block_self, block = _sum_block(s, z, w, i)
         per_rank = 1.0 / left
         concordant += block_1 * (below_0 + 0.5 * block_0)
         precision += block_1 * (positives - below_1) * per_rank
-        own += block_self * per_rank
+        self_precision += block_self * per_rank
         below_0 += block_0
         below_1 += block_1
         left -= block
@@ -233,7 +219,7 @@ def _ranks(
     if rows > 1.0 and pairs > 1e-13 * positives * negatives:
         out[6] = (concordant - 0.5 * self_pairs) / pairs
     if positives > 0.0:
-        out[10] = (precision + own) / positives
+        out[10] = (precision + self_precision) / positives
 
 
 @kernel_part
@@ -259,7 +245,6 @@ def _influences(
     Times ``v`` they go by cell of the score into ``cells``, and by slot into ``reach``;
     the rows' slots begin at ``first``.
     """
-    n = s.size
     positives, self_pairs = out[2] + out[3], out[4] + out[5]
     has_auc, has_ap = not np.isnan(out[6]), not np.isnan(out[10])
     auc = out[6] if has_auc else 0.0
@@ -279,22 +264,13 @@ def _influences(
     with_log_loss = log_odds.size > 0
     cell, edge = 0, cell_edges[0] if cell_edges.size > 0 else np.inf
     i = 0  # where the open block ends
-    for k in range(n):
+    for k in range(s.size):
         if k == i:  # the next block of equal scores begins
             below_0 += block_0
             below_1 += block_1
             left -= block
-            score, times = s[k], _times(w, k)
-            block_0, block_1 = times * (1.0 - z[k]), times * z[k]
-            own, block = block_1 * (1.0 - z[k]), times
-            i += 1
-            while i < n and s[i] == score:
-                times = _times(w, i)
-                block_0 += times * (1.0 - z[i])
-                block_1 += times * z[i]
-                own += times * z[i] * (1.0 - z[i])
-                block += times
-                i += 1
+            score = s[k]
+            i, block_0, block_1, block_self, block = _sum_block(s, z, w, k)
             if score > edge:
                 cells[0, cell], cells[1, cell] = rows_0, rows_1
                 cells[2, cell], cells[3, cell] = cell_auc, cell_ap
@@ -306,11 +282,10 @@ def _influences(
             per_rank = 1.0 / left
             precision = (positives - below_1) * per_rank
             reached += block_1 * per_rank
-            spent += (block_1 * precision + own * per_rank) * per_rank
-            # What a row wins as a positive (negatives below it, ties half) and loses
-            # as a negative (positives above), each less AUC times its opponents: won
-            # + half z and lost - half z, for a row is not its own opponent: w and l of
-            # method.md, equation 7.
+            spent += (block_1 * precision + block_self * per_rank) * per_rank
+            # w and l of method.md, equation 7, less and plus half z: what a row wins
+            # as a positive (negatives below it, ties half) and loses as a negative
+            # (positives above), each less AUC times its opponents, itself excepted.
             won = below_0 + 0.5 * block_0 - 0.5 - auc * (negatives - 1.0)
             lost = (positives - below_1) - 0.5 * block_1 - auc * positives
             ahead = precision + reached - ap
@@ -338,34 +313,15 @@ def _influences(
         if with_log_loss:
             cell_loss -= v * log_odds[k]
         if slots is not None:
-            u = cell_u[cell]
-            of_brier = v * (1.0 - 2.0 * score)
-            of_loss = -v * log_odds[k] if with_log_loss else 0.0
-            for column in range(slots.shape[0]):
-                level = reach[slots[column, first + k], 0]
-                slope = reach[slots[column, first + k], 1]
-                level[0] += v * (1.0 - one)
-                level[1] += v * one
-                level[2] += v * h
-                level[3] += v * h_ap
-                level[4] += of_brier
-                level[5] += of_loss
-                slope[0] += v * (1.0 - one) * u
-                slope[1] += v * one * u
-                slope[2] += v * h * u
-                slope[3] += v * h_ap * u
-                slope[4] += of_brier * u
-                slope[5] += of_loss * u
+            log_loss = -v * log_odds[k] if with_log_loss else 0.0
+            _add_to_slots(
+                slots, first + k, reach, cell_u[cell], v, one, h, h_ap,
+                v * (1.0 - 2.0 * score), log_loss,
+            )  # fmt: skip
     cells[0, cell], cells[1, cell] = rows_0, rows_1
     cells[2, cell], cells[3, cell] = cell_auc, cell_ap
     cells[4, cell], cells[5, cell] = cell_brier, cell_loss
-    for b in range(cells.shape[1]):
-        cells[2, b] *= per_pair
-        cells[3, b] *= per_positive
-    for slot in range(reach.shape[0]):
-        for part in range(2):
-            reach[slot, part, 2] *= per_pair
-            reach[slot, part, 3] *= per_positive
+    _divide_channels(cells, reach, per_pair, per_positive)
     if has_auc:
         # Second order: each label with itself, and the products of two labels that
         # stand in both numerator and denominator (method.md, equation 8).
@@ -381,73 +337,46 @@ def _influences(
         out[13] = ap_spread * per_positive * per_positive
 
 
-@kernel
-def project_segments(
-    cells: Floats,
+@inlined_part
+def _add_to_slots(
+    slots: NDArray[np.int32],
+    row: int,
     reach: Floats,
-    common: Floats,
-    covariance: Floats,
-    new_variance: Floats,
-    out: Floats,
+    u: float,
+    v: float,
+    one: float,
+    h: float,
+    h_ap: float,
+    brier: float,
+    log_loss: float,
 ) -> None:
-    """Fill ``out``, each chunk's covariance of channels by the error of the shifts.
+    """Add a row's channels to each of its slots: as they are, and times ``u``."""
+    for column in range(slots.shape[0]):
+        level = reach[slots[column, row], 0]
+        slope = reach[slots[column, row], 1]
+        level[0] += v * (1.0 - one)
+        level[1] += v * one
+        level[2] += v * h
+        level[3] += v * h_ap
+        level[4] += brier
+        level[5] += log_loss
+        slope[0] += v * (1.0 - one) * u
+        slope[1] += v * one * u
+        slope[2] += v * h * u
+        slope[3] += v * h_ap * u
+        slope[4] += brier * u
+        slope[5] += log_loss * u
 
-    It is J C J^T (method.md, equation 27) with J the channels times what the common
-    coefficients multiply, in
-    each cell, then the channels by slot. Coefficients that the chunk has no row of, or
-    that are certain, are left out.
 
-    Parameters
-    ----------
-    cells, reach
-        Of `soft_label_sums`.
-    common : ndarray of shape (n_common, n_cells)
-        What the common coefficients multiply.
-    covariance : ndarray of shape (n_common + 2 * n_shifts, n_common + 2 * n_shifts)
-        C, of the common coefficients and of intercept and slope of each shift.
-    new_variance : ndarray of shape (n_new, 2)
-        Of intercept and slope of the slots that come after those of the shifts.
-    out : ndarray of shape (n_chunks, N_CHANNELS, N_CHANNELS)
-    """
-    n_common = common.shape[0]
-    n_known = (covariance.shape[0] - n_common) // 2
-    moved = np.empty(covariance.shape[0], dtype=np.int64)
-    response = np.empty((covariance.shape[0], N_CHANNELS))
-    for c in range(cells.shape[0]):
-        n_moved = 0
-        for r in range(n_common):
-            if covariance[r, r] > 0.0:
-                for k in range(N_CHANNELS):
-                    total = 0.0
-                    for b in range(common.shape[1]):
-                        total += cells[c, k, b] * common[r, b]
-                    response[n_moved, k] = total
-                moved[n_moved] = r
-                n_moved += 1
-        for k in range(N_CHANNELS):
-            for m in range(N_CHANNELS):
-                out[c, k, m] = 0.0
-        for slot in range(reach.shape[1]):
-            if reach[c, slot, 0, 0] == 0.0 and reach[c, slot, 0, 1] == 0.0:
-                continue  # no row, or none without a label
-            for part in range(2):
-                effect = reach[c, slot, part]
-                if slot >= n_known:
-                    variance = new_variance[slot - n_known, part]
-                    for k in range(N_CHANNELS):
-                        for m in range(N_CHANNELS):
-                            out[c, k, m] += variance * (effect[k] * effect[m])
-                    continue
-                r = n_common + 2 * slot + part
-                if covariance[r, r] > 0.0:
-                    for k in range(N_CHANNELS):
-                        response[n_moved, k] = effect[k]
-                    moved[n_moved] = r
-                    n_moved += 1
-        for i in range(n_moved):
-            for m in range(N_CHANNELS):
-                total = 0.0
-                for j in range(n_moved):
-                    total += covariance[moved[i], moved[j]] * response[j, m]
-                for k in range(N_CHANNELS):
-                    out[c, k, m] += response[i, k] * total
+@inlined_part
+def _divide_channels(
+    cells: Floats, reach: Floats, per_pair: float, per_positive: float
+) -> None:
+    """Divide the channels of ROC AUC and average precision by their denominators."""
+    for b in range(cells.shape[1]):
+        cells[2, b] *= per_pair
+        cells[3, b] *= per_positive
+    for slot in range(reach.shape[0]):
+        for part in range(2):
+            reach[slot, part, 2] *= per_pair
+            reach[slot, part, 3] *= per_positive

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from estimator._kernels.late_labels import find_places
+from estimator._kernels.late_labels import find_delay_cells
 from estimator.frames import Columns, required
 
 Floats = NDArray[np.float64]
@@ -207,5 +207,5 @@ def places_of(
     place = np.empty(stratum.size, dtype=np.int32)
     start = required(columns.timestamp)[rows].astype("M8[us]").view(np.int64)
     at = int(now.astype("M8[us]").astype(np.int64))
-    find_places(start, at, stratum, STEPS_PER_DOUBLING, N_AGES, place)
+    find_delay_cells(start, at, stratum, STEPS_PER_DOUBLING, N_AGES, place)
     return place

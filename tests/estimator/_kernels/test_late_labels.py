@@ -8,7 +8,7 @@ from scipy.special import expit
 
 from estimator._kernels.late_labels import (
     count_waiting,
-    find_places,
+    find_delay_cells,
     shift_information,
     soften,
 )
@@ -146,7 +146,7 @@ def test_places_are_those_of_age_step():
     start = (now - (seconds * 1e6)).astype(np.int64)
     stratum = rng.integers(0, 4, seconds.size).astype(np.int16)
     out = np.empty(seconds.size, dtype=np.int32)
-    find_places(start, now, stratum, STEPS_PER_DOUBLING, N_AGES, out)
+    find_delay_cells(start, now, stratum, STEPS_PER_DOUBLING, N_AGES, out)
     expected = stratum * N_AGES + age_step((now - start) * 1e-6)
     assert_array_equal(out, expected)
 
