@@ -23,7 +23,7 @@ def main(checkout: Path) -> None:
         require(not (package.parent / "tests").exists(), "tests are not installed")
 
     program = (
-        "import estimator.operations.cli, sys; "
+        "import estimator.operations.commands.main, sys; "
         f"print(*[m for m in {HEAVY!r} if m in sys.modules])"
     )
     imported = subprocess.run(  # noqa: S603

@@ -16,7 +16,7 @@ from benchmarks.reporting import Bars, make_parser, print_table
 from benchmarks.shifting_tasks import read_census
 from benchmarks.timing import median_seconds
 from estimator import PerformanceEstimator
-from estimator.features import read_features
+from estimator.frames.features import read_features
 
 N_REFERENCE, CHUNK, N_CHUNKS = 50_000, 2_000, 10
 RATIO, SECONDS = 1.3, 0.4

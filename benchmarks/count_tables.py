@@ -16,14 +16,17 @@ from scipy.special import expit
 from sklearn import metrics as sklearn_metrics
 
 from benchmarks.reporting import Bars, make_parser, print_table
-from estimator.chunking import check_chunk, make_chunks
-from estimator.delayed_labels.count_table import count_rows
-from estimator.delayed_labels.count_table_file import table_from_bytes, table_to_bytes
-from estimator.delayed_labels.tabulated import lay_out
-from estimator.frames import Columns, SegmentCodes, required
-from estimator.groups import group_rows
-from estimator.label_free.confidence_based import Measurement, measure
-from estimator.metrics import resolve_metrics
+from estimator.chunking.chunks import check_chunk, make_chunks
+from estimator.chunking.groups import group_rows
+from estimator.delayed_labels.counts.count_table import count_rows
+from estimator.delayed_labels.counts.count_table_bytes import (
+    table_from_bytes,
+    table_to_bytes,
+)
+from estimator.delayed_labels.counts.weighted_rows import lay_out
+from estimator.frames.columns import Columns, SegmentCodes, required
+from estimator.metrics.measurement import Measurement, measure
+from estimator.metrics.registry import resolve_metrics
 
 Floats = NDArray[np.float64]
 Draw = Callable[[Floats, np.random.Generator], tuple[Floats, Floats]]

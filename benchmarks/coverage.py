@@ -22,17 +22,12 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from benchmarks.reporting import Bars, make_parser, print_table
-from benchmarks.worlds import (
-    draw_frame,
-    draw_scores,
-    read_employment,
-    true_probability,
-)
+from benchmarks.worlds import draw_frame, draw_scores, read_employment, true_probability
 from estimator import PerformanceEstimator
-from estimator.groups import Groups
-from estimator.label_free.confidence_based import Measurement, measure
-from estimator.metrics import resolve_metrics
-from estimator.results import Performance
+from estimator.chunking.groups import Groups
+from estimator.metrics.measurement import Measurement, measure
+from estimator.metrics.registry import resolve_metrics
+from estimator.results.performance import Performance
 
 Floats = NDArray[np.float64]
 Draw = Callable[[int, int, np.random.Generator], tuple[pd.DataFrame, pd.DataFrame]]

@@ -33,11 +33,11 @@ from lightgbm import LGBMClassifier
 from benchmarks.delayed_labels import FEATURES, N_REFERENCE, N_TRAIN
 from benchmarks.reporting import Bars, make_parser, print_table
 from estimator import PerformanceEstimator
-from estimator.operations import schema
-from estimator.operations.config import load_config
+from estimator.operations.config.settings import load_config
 from estimator.operations.exit_codes import NOTHING_NEW, RAN
-from estimator.operations.job import run_job
-from estimator.results import Performance
+from estimator.operations.nightly.job import run_job
+from estimator.operations.store import schema
+from estimator.results.performance import Performance
 
 METRICS = ("roc_auc", "accuracy", "f1")
 N_NIGHTS = 30

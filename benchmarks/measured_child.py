@@ -3,7 +3,7 @@
 import resource
 import sys
 
-from estimator.operations.cli import main
+from estimator.operations.commands.main import main
 
 if __name__ == "__main__":
     try:

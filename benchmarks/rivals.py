@@ -9,7 +9,7 @@ from sklearn.metrics import roc_auc_score
 
 from benchmarks.shifting_tasks import Task, chunks_of
 from calibration import estimate_density_ratio
-from estimator.features import learn_features, read_features
+from estimator.frames.features import learn_features, read_features
 
 Floats = NDArray[np.float64]
 

@@ -196,7 +196,10 @@ def compare(
     """Print both methods beside each other, over some tasks; and check the bars."""
     one_map, shifted = [], []
     for task in tasks:
-        with patch("estimator.reference.learn_segment_calibration", return_value=None):
+        with patch(
+            "estimator.estimation.reference.learn_segment_calibration",
+            return_value=None,
+        ):
             one_map.append(run(task, segments, with_features=with_features))
         shifted.append(run(task, segments, with_features=with_features))
     rows = []

@@ -19,9 +19,9 @@ from scipy.special import expit, ndtri
 
 from benchmarks.reporting import Bars, make_parser, print_table
 from estimator import Monitor, PerformanceEstimator
-from estimator.groups import Groups
-from estimator.label_free.confidence_based import measure
-from estimator.metrics import resolve_metrics
+from estimator.chunking.groups import Groups
+from estimator.metrics.measurement import measure
+from estimator.metrics.registry import resolve_metrics
 
 Floats = NDArray[np.float64]
 

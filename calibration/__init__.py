@@ -2,7 +2,6 @@
 
 from calibration.base import Calibrator, UncertainCalibrator
 from calibration.cross_fitting import CrossFit, blocked_folds, cross_fit
-from calibration.density_ratio import DensityRatio, estimate_density_ratio
 from calibration.diagnostics import (
     BrierDecomposition,
     ReliabilityCurve,
@@ -10,18 +9,19 @@ from calibration.diagnostics import (
     compute_calibration_error,
     compute_reliability_curve,
 )
-from calibration.feature_aware import FeatureAwareCalibrator
-from calibration.isotonic import IsotonicCalibrator
-from calibration.parametric import (
+from calibration.features.density_ratio import DensityRatio, estimate_density_ratio
+from calibration.features.feature_aware import FeatureAwareCalibrator
+from calibration.maps.isotonic import IsotonicCalibrator
+from calibration.maps.parametric import (
     BetaCalibrator,
     IdentityCalibrator,
     PlattCalibrator,
     TemperatureCalibrator,
 )
+from calibration.maps.spline import SplineCalibrator
 from calibration.plots import plot_brier_decomposition, plot_reliability_curve
 from calibration.registry import CALIBRATORS, make_calibrator
 from calibration.selection import CalibratorSelection, select_calibrator
-from calibration.spline import SplineCalibrator
 
 __all__ = [
     "CALIBRATORS",

@@ -8,14 +8,14 @@ from sklearn.base import clone
 
 from calibration._validation import nearest_name
 from calibration.base import Calibrator
-from calibration.isotonic import IsotonicCalibrator
-from calibration.parametric import (
+from calibration.maps.isotonic import IsotonicCalibrator
+from calibration.maps.parametric import (
     BetaCalibrator,
     IdentityCalibrator,
     PlattCalibrator,
     TemperatureCalibrator,
 )
-from calibration.spline import SplineCalibrator
+from calibration.maps.spline import SplineCalibrator
 
 CALIBRATORS: dict[str, type[Calibrator]] = {
     "spline": SplineCalibrator,

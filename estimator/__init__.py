@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from estimator.degradation.verdict import Degradation
     from estimator.monitor import Monitor
     from estimator.performance_estimator import PerformanceEstimator
-    from estimator.results import Performance
+    from estimator.results.performance import Performance
 
 __all__ = [
     "Announcement",
@@ -40,7 +40,7 @@ _HOMES = {
     "AnytimeAlarm": "estimator.degradation.alarm",
     "Degradation": "estimator.degradation.verdict",
     "Monitor": "estimator.monitor",
-    "Performance": "estimator.results",
+    "Performance": "estimator.results.performance",
     "PerformanceEstimator": "estimator.performance_estimator",
     "anytime_alarm": "estimator.degradation.alarm",
     "classify_degradation": "estimator.degradation.classification",

@@ -15,10 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
-from estimator.archive import Arrays, garbled, read_archive, under, write_archive
-from estimator.assembly import concatenate_periods
-from estimator.chunking import Chunks, ChunkSpec, check_chunk
-from estimator.column_names import is_column_name, name_from_json, name_to_json
+from estimator.chunking.chunks import Chunks, ChunkSpec, check_chunk
 from estimator.degradation.announcements import (
     Announcement,
     Announcements,
@@ -28,31 +25,36 @@ from estimator.degradation.announcements import (
 from estimator.degradation.per_metric import judge_series
 from estimator.degradation.series import plain
 from estimator.degradation.verdict import Degradation
-from estimator.delayed_labels.adding_labels import AddedLabels, add_labels
-from estimator.delayed_labels.adding_rows import add_rows
-from estimator.delayed_labels.label_frame import (
-    LabelColumns,
-    ids_of,
-    microseconds,
-    read_labels,
-)
-from estimator.delayed_labels.ledger import Ledger
-from estimator.delayed_labels.ledger_file import (
-    check_labels,
-    ledger_from_arrays,
-    ledger_to_arrays,
-)
-from estimator.delayed_labels.overdue import LabelCalendar
-from estimator.delayed_labels.settled import (
+from estimator.delayed_labels.completed_chunks import (
     SettledChunks,
     no_evidence,
     settle,
     unsettle,
 )
-from estimator.delayed_labels.snapshot import Snapshot, take_snapshot
-from estimator.frames import Columns, required
+from estimator.delayed_labels.overdue import LabelCalendar
+from estimator.estimation.estimates import (
+    ScoreMap,
+    adapt_scores,
+    features_of,
+    score_map,
+)
+from estimator.estimation.parameters import same_value
+from estimator.estimation.reference import Reference
+from estimator.files.archive import Arrays, garbled, read_archive, under, write_archive
+from estimator.frames.column_names import is_column_name, name_from_json, name_to_json
+from estimator.frames.columns import Columns, required
 from estimator.label_free.shift_adaptive import AdaptedRows
-from estimator.monitoring import (
+from estimator.ledger.adding_labels import AddedLabels, add_labels
+from estimator.ledger.adding_rows import add_rows
+from estimator.ledger.label_frame import LabelColumns, ids_of, microseconds, read_labels
+from estimator.ledger.ledger import Ledger
+from estimator.ledger.ledger_arrays import (
+    check_labels,
+    ledger_from_arrays,
+    ledger_to_arrays,
+)
+from estimator.ledger.snapshot import Snapshot, take_snapshot
+from estimator.monitoring.evaluation import (
     Knowledge,
     ScoredRows,
     arrivals_of,
@@ -61,12 +63,10 @@ from estimator.monitoring import (
     performance_of,
     take_stock,
 )
-from estimator.parameters import same_value
 from estimator.performance_estimator import PerformanceEstimator
-from estimator.reference import Reference
-from estimator.result_names import check_names
-from estimator.results import Performance
-from estimator.unlabelled import ScoreMap, adapt_scores, features_of, score_map
+from estimator.results.assembly import concatenate_periods
+from estimator.results.names import check_names
+from estimator.results.performance import Performance
 
 MONITOR_FORMAT = "deadreckon monitor"
 MONITOR_VERSION = 4

@@ -12,47 +12,50 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from calibration import Calibrator
-from estimator._edges import Edges
-from estimator._periods import Period
-from estimator.archive import Arrays, garbled, read_archive, write_archive
-from estimator.assembly import (
-    assemble_performance,
-    compose_remarks,
-    concatenate_periods,
-)
-from estimator.chunking import Chunks, check_chunk, make_chunks
-from estimator.column_names import column_names
-from estimator.common_mistakes import (
+from estimator.chunking.chunks import Chunks, check_chunk, make_chunks
+from estimator.chunking.edges import Edges
+from estimator.chunking.groups import group_rows
+from estimator.chunking.periods import Period
+from estimator.chunking.row_order import order_by_time, take_chunks
+from estimator.estimation.common_mistakes import (
     is_reference_again,
     mistakes_in_reference,
     print_of_rows,
     warn_of,
 )
-from estimator.degradation.thresholds import ThresholdSpec
-from estimator.features import learn_features
-from estimator.frames import Columns, read_columns
-from estimator.groups import group_rows
-from estimator.label_free.confidence_based import measure
-from estimator.label_free.shift_adaptive import ADAPTIVE, learning_steps, work_of
-from estimator.metrics import Metric
-from estimator.parameters import (
+from estimator.estimation.estimates import (
+    adapt_columns,
+    estimate_groups,
+    features_of,
+    score_map,
+)
+from estimator.estimation.parameters import (
     check_parameters,
     parameters_from_json,
     parameters_to_json,
     same_value,
     snapshot_parameters,
 )
-from estimator.progress import Progress
-from estimator.reference import N_STEPS, Features, Reference, learn_reference
-from estimator.reference_arrays import reference_from_arrays, reference_to_arrays
-from estimator.results import Performance
-from estimator.row_order import order_by_time, take_chunks
-from estimator.unlabelled import (
-    adapt_columns,
-    estimate_groups,
-    features_of,
-    score_map,
+from estimator.estimation.reference import N_STEPS, Features, Reference, learn_reference
+from estimator.estimation.reference_arrays import (
+    reference_from_arrays,
+    reference_to_arrays,
 )
+from estimator.files.archive import Arrays, garbled, read_archive, write_archive
+from estimator.frames.column_names import column_names
+from estimator.frames.columns import Columns, read_columns
+from estimator.frames.features import learn_features
+from estimator.label_free.shift_adaptive import ADAPTIVE, learning_steps, work_of
+from estimator.metrics.measurement import measure
+from estimator.metrics.registry import Metric
+from estimator.progress import Progress
+from estimator.results.assembly import (
+    assemble_performance,
+    compose_remarks,
+    concatenate_periods,
+)
+from estimator.results.performance import Performance
+from estimator.results.thresholds import ThresholdSpec
 
 
 class _AsFitted:

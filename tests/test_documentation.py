@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 from estimator import PerformanceEstimator
-from estimator.operations.cli import main
-from estimator.operations.config import load_config
-from estimator.operations.demo import CONFIG
+from estimator.operations.commands.demo import CONFIG
+from estimator.operations.commands.main import main
+from estimator.operations.config.settings import load_config
 
 ROOT = Path(__file__).parent.parent
 BENCHMARKS = ROOT / "benchmarks"

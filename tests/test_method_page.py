@@ -14,14 +14,14 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy.special import expit, ndtr, ndtri
 
-from calibration._logistic import LEARNED_PENALTIES, fit_logistic
+from calibration.maps.logistic import LEARNED_PENALTIES, fit_logistic
 from estimator import PerformanceEstimator
-from estimator.calibration_shift import shift_frame
 from estimator.delayed_labels.arrivals import N_AGES, N_BANDS, Arrivals
-from estimator.delayed_labels.delay import fit_delays
+from estimator.delayed_labels.delay_model import fit_delays
 from estimator.label_free import shift_adaptive
+from estimator.metrics.calibration_shift import shift_frame
+from estimator.metrics.soft_label_sums import NO_ERROR
 from estimator.simulation import simulate_credit_default
-from estimator.soft_labels import NO_ERROR
 
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs/method.md").read_text("utf-8")

@@ -9,7 +9,7 @@ segment ``j + 1`` begins, at ``knots[j]``.
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration._jit import kernel
+from calibration._kernels.jit import kernel
 
 Floats = NDArray[np.float64]
 

@@ -7,7 +7,7 @@ for one another a hundred times as long as the inverse takes.
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration._jit import kernel
+from calibration._kernels.jit import kernel
 
 Floats = NDArray[np.float64]
 

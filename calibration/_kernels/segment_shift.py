@@ -7,7 +7,7 @@ NumPy.
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration._jit import kernel
+from calibration._kernels.jit import kernel
 
 Floats = NDArray[np.float64]
 

@@ -11,7 +11,7 @@ State Space Methods", section 6.4, for observations treated one by one.
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration._jit import kernel
+from calibration._kernels.jit import kernel
 
 Floats = NDArray[np.float64]
 

@@ -8,7 +8,7 @@ AUC and average precision may be off is bounded here. Rows of a frame never come
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration._jit import kernel, kernel_part
+from calibration._kernels.jit import kernel, kernel_part
 
 Floats = NDArray[np.float64]
 

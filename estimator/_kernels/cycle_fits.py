@@ -10,7 +10,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration._jit import inlined_part, kernel
+from calibration._kernels.jit import inlined_part, kernel
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

@@ -11,7 +11,7 @@ ones; with None each stands for itself.
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration._jit import kernel
+from calibration._kernels.jit import kernel
 
 Floats = NDArray[np.float64]
 

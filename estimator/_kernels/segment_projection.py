@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration._jit import kernel
+from calibration._kernels.jit import kernel
 
 Floats = NDArray[np.float64]
 

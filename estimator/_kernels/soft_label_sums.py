@@ -33,7 +33,7 @@ and times u, the row's place on the map.
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration._jit import inlined_part, kernel, kernel_part
+from calibration._kernels.jit import inlined_part, kernel, kernel_part
 
 Floats = NDArray[np.float64]
 

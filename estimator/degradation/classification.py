@@ -7,12 +7,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from estimator._kernels.step_fits import log_total
-from estimator.degradation.fits import RHO_PRIOR, Fits
-from estimator.degradation.location import fitted_values, locate
 from estimator.degradation.series import Series, read_series
-from estimator.degradation.shapes import fit_shapes
+from estimator.degradation.shapes.fit_shapes import fit_shapes
+from estimator.degradation.shapes.fits import RHO_PRIOR, Fits
+from estimator.degradation.shapes.location import fitted_values, locate
+from estimator.degradation.shapes.whitening import whiten
 from estimator.degradation.verdict import KINDS, Degradation
-from estimator.degradation.whitened import whiten
 
 # Before looking: most series are stable, no decline is likelier than another.
 STABLE_PRIOR: Final = 0.7

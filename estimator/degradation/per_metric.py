@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from estimator._datetimes import wall_clock
 from estimator.degradation.cause import with_cause
 from estimator.degradation.classification import classify_degradation
 from estimator.degradation.verdict import Degradation, label_chunks
+from estimator.frames.datetimes import wall_clock
 from estimator.metric_series import MetricSeries
-from estimator.metrics import BUSINESS_VALUE, METRICS
+from estimator.metrics.registry import BUSINESS_VALUE, METRICS
 
 Floats = NDArray[np.float64]
 

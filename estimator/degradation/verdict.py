@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from estimator.degradation.alarm import AnytimeAlarm, anytime_alarm
-from estimator.degradation.location import Interval
 from estimator.degradation.series import plain
+from estimator.degradation.shapes.location import Interval
 from estimator.degradation.wording import (
     change_rate,
     chunk_name,
@@ -179,7 +179,7 @@ class Degradation:
         -------
         Axes
         """
-        from estimator.presentation.plots import plot_values  # matplotlib is optional
+        from estimator.charts.plots import plot_values  # matplotlib is optional
 
         return plot_values(
             self.values,

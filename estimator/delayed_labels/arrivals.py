@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from estimator._kernels.late_labels import find_delay_cells
-from estimator.frames import Columns, required
+from estimator.frames.columns import Columns, required
 
 Floats = NDArray[np.float64]
 

@@ -16,10 +16,10 @@ from scipy.special import xlogy
 from scipy.stats import nbinom
 
 from estimator.delayed_labels.arrivals import places_of
-from estimator.delayed_labels.delay import DelayModel
-from estimator.delayed_labels.label_hours import LabelHours
+from estimator.delayed_labels.delay_model import DelayModel
 from estimator.delayed_labels.reference_delays import ReferenceDelays, longest_pause
-from estimator.frames import Columns, required
+from estimator.frames.columns import Columns, required
+from estimator.ledger.label_hours import LabelHours
 
 Floats = NDArray[np.float64]
 

@@ -1,9 +1,9 @@
 """From labels that have come to soft labels of the rows that still wait.
 
-Three things are learned from the labels, each chunk's own and all the others':
-how long labels take (:mod:`estimator.delayed_labels.delay`), how far the calibration
-has shifted in each chunk (:mod:`calibration.tracking`), and so what a row that waits is
-likely to be. Delays and shift are learned together, by a few rounds of expectation
+Three things are learned from the labels, each chunk's own and all the others': how long
+labels take (:mod:`estimator.delayed_labels.delay_model`), how far the calibration has
+shifted in each chunk (:mod:`calibration.shifts.tracking`), and so what a row that waits
+is likely to be. Delays and shift are learned together, by a few rounds of expectation
 maximization: the soft labels say how many of each class are waiting.
 """
 
@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration._threads import share_out
-from calibration.tracking import (
+from calibration._kernels.threads import share_out
+from calibration.shifts.tracking import (
     FilteredChunks,
     ShiftPath,
     filter_chunks,
@@ -26,8 +26,7 @@ from estimator._kernels.late_labels import (
     soften,
     waiting_spread,
 )
-from estimator.calibration_shift import ShiftFrame, log_odds_of
-from estimator.chunking import Chunks
+from estimator.chunking.chunks import Chunks
 from estimator.delayed_labels.arrivals import (
     MAX_VALUES,
     N_AGES,
@@ -38,10 +37,11 @@ from estimator.delayed_labels.arrivals import (
     merge_arrivals,
     places_of,
 )
-from estimator.delayed_labels.delay import DelayModel, fit_delays, no_delays
+from estimator.delayed_labels.delay_model import DelayModel, fit_delays, no_delays
 from estimator.delayed_labels.reference_delays import ReferenceDelays
-from estimator.frames import Columns
-from estimator.soft_labels import ShiftedSoftLabel, SoftLabel
+from estimator.frames.columns import Columns
+from estimator.metrics.calibration_shift import ShiftFrame, log_odds_of
+from estimator.metrics.soft_label_sums import ShiftedSoftLabel, SoftLabel
 
 Floats = NDArray[np.float64]
 Places = NDArray[np.int32]

@@ -14,8 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from estimator.calibration_shift import ShiftFrame, log_odds_of
-from estimator.chunking import Chunks
+from estimator.chunking.chunks import Chunks
 from estimator.delayed_labels.arrivals import (
     N_AGES,
     N_BANDS,
@@ -27,9 +26,10 @@ from estimator.delayed_labels.arrivals import (
     seconds_waited,
     strata_of,
 )
-from estimator.delayed_labels.delay import DelayModel, fit_delays
-from estimator.frames import Columns, required
-from estimator.soft_labels import ShiftedSoftLabel, SoftLabel
+from estimator.delayed_labels.delay_model import DelayModel, fit_delays
+from estimator.frames.columns import Columns, required
+from estimator.metrics.calibration_shift import ShiftFrame, log_odds_of
+from estimator.metrics.soft_label_sums import ShiftedSoftLabel, SoftLabel
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]

@@ -6,9 +6,9 @@ from numbers import Real
 from typing import Any
 
 from calibration import FeatureAwareCalibrator
-from estimator.archive import Arrays, under
-from estimator.column_names import name_from_json, name_to_json
-from estimator.features import Feature, FeatureTable
+from estimator.files.archive import Arrays, under
+from estimator.frames.column_names import name_from_json, name_to_json
+from estimator.frames.features import Feature, FeatureTable
 from estimator.label_free.shift_adaptive import ReferenceSample, ShiftAdapter
 
 _ADAPTER_NUMBERS = (

@@ -17,24 +17,24 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from calibration import PlattCalibrator, SplineCalibrator
-from calibration._logistic import clipped_logit
 from calibration.base import Calibrator
 from calibration.cross_fitting import blocked_folds
-from calibration.density_ratio import (
+from calibration.features.density_ratio import (
     DensityRatio,
     estimate_density_ratio,
     evenly_spaced,
 )
-from calibration.feature_aware import CLIP, VOUCHED_FOR, FeatureAwareCalibrator
-from estimator.calibration_shift import ShiftFrame
-from estimator.features import FeatureTable
-from estimator.frames import required
-from estimator.groups import Groups
-from estimator.label_free.confidence_based import Measurement, measure
-from estimator.label_free.intervals import ShiftError
-from estimator.metrics import Metric, resolve_metrics
-from estimator.row_order import hash_rows
-from estimator.soft_labels import (
+from calibration.features.feature_aware import CLIP, VOUCHED_FOR, FeatureAwareCalibrator
+from calibration.maps.logistic import clipped_logit
+from estimator.chunking.groups import Groups
+from estimator.chunking.row_order import hash_rows
+from estimator.frames.columns import required
+from estimator.frames.features import FeatureTable
+from estimator.metrics.calibration_shift import ShiftFrame
+from estimator.metrics.intervals import ShiftError
+from estimator.metrics.measurement import Measurement, measure
+from estimator.metrics.registry import Metric, resolve_metrics
+from estimator.metrics.soft_label_sums import (
     Advance,
     ErrorCells,
     ShiftedSoftLabel,

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from estimator.files import remove_temporaries
+from estimator.files.atomic import remove_temporaries
 from estimator.operations import exit_codes
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)

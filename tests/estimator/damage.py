@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from estimator import Monitor, PerformanceEstimator
-from estimator.archive import _digest
+from estimator.files.archive import _digest
 
 LIMIT = 400 << 20  # bytes of memory that all loads together may ask for
 

@@ -43,9 +43,9 @@ from estimator import (
     classify_degradation,
     follow_degradation,
 )
-from estimator.common_mistakes import CommonMistakeWarning
-from estimator.metrics import METRIC_NAMES
-from estimator.operations.cli import warm_up
+from estimator.estimation.common_mistakes import CommonMistakeWarning
+from estimator.metrics.registry import METRIC_NAMES
+from estimator.operations.commands.main import warm_up
 
 OURS = tuple(
     str(Path(module.__file__).parent) + "/"

@@ -20,7 +20,7 @@ from sklearn.metrics import (
 )
 
 from estimator import Monitor, PerformanceEstimator
-from estimator.metrics import METRIC_NAMES
+from estimator.metrics.registry import METRIC_NAMES
 from estimator.monitor import MONITOR_VERSION
 
 DAY = pd.Timedelta(days=1)

@@ -8,7 +8,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from estimator import Monitor, PerformanceEstimator
-from estimator.metrics import METRIC_NAMES
+from estimator.metrics.registry import METRIC_NAMES
 
 START = pd.Timestamp("2026-01-05")
 COSTS = {"tn": 1.0, "fp": -5.0, "fn": -20.0, "tp": 10.0}

@@ -10,7 +10,7 @@ import pytest
 from scipy.special import expit
 
 from estimator import Monitor, PerformanceEstimator
-from estimator.delayed_labels import adding_rows
+from estimator.ledger import adding_rows
 
 DAY = pd.Timedelta(days=1)
 START = pd.Timestamp("2026-01-05")

@@ -15,7 +15,7 @@ from sklearn.metrics import accuracy_score, f1_score, roc_auc_score
 
 from calibration import CALIBRATORS, SplineCalibrator
 from estimator import Performance, PerformanceEstimator
-from estimator.metrics import METRIC_NAMES
+from estimator.metrics.registry import METRIC_NAMES
 from tests.estimator.conftest import simulate
 
 COSTS = {"tn": 0, "fp": -5, "fn": -100, "tp": 20}

@@ -3,7 +3,7 @@ import pytest
 
 from calibration import CALIBRATORS, SplineCalibrator
 from estimator import PerformanceEstimator
-from estimator.metrics import METRIC_NAMES
+from estimator.metrics.registry import METRIC_NAMES
 from estimator.performance_estimator import VERSION
 
 OPTIONS = {

@@ -12,7 +12,7 @@ from calibration._kernels.state_space import (
     smooth,
     sum_products,
 )
-from calibration._logistic import square_root
+from calibration.maps.logistic import square_root
 
 rng = np.random.default_rng(0)
 TURN = 0.9 * np.array([[0.8, 0.6], [-0.6, 0.8]])

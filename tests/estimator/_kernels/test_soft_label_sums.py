@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from sklearn import metrics as sklearn_metrics
 
-from estimator.cell_contents import CellContents
-from estimator.metrics import METRIC_NAMES, compute_moments, resolve_metrics
-from estimator.soft_labels import ErrorCells, sum_soft_labels
+from estimator.frames.cell_contents import CellContents
+from estimator.metrics.registry import METRIC_NAMES, compute_moments, resolve_metrics
+from estimator.metrics.soft_label_sums import ErrorCells, sum_soft_labels
 from tests import reference
 
 COSTS = {"tn": 1.0, "fp": -5.0, "fn": -100.0, "tp": 20.0}

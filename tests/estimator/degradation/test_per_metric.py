@@ -6,7 +6,7 @@ import pytest
 
 from estimator import PerformanceEstimator
 from estimator.degradation.per_metric import judge_series
-from estimator.metrics import METRIC_NAMES
+from estimator.metrics.registry import METRIC_NAMES
 
 START = pd.Timestamp("2026-01-05")
 COSTS = {"tn": 0.0, "fp": -1.0, "fn": -5.0, "tp": 3.0}

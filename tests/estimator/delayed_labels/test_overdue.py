@@ -6,9 +6,9 @@ import pytest
 from numpy.testing import assert_allclose
 
 from estimator import Monitor, PerformanceEstimator
-from estimator.delayed_labels.label_hours import add_hours, count_by_hour
 from estimator.delayed_labels.overdue import LabelCalendar, usual_deliveries
 from estimator.delayed_labels.reference_delays import longest_pause, measure_dispersion
+from estimator.ledger.label_hours import add_hours, count_by_hour
 
 DAY = pd.Timedelta(days=1)
 START = pd.Timestamp("2025-06-02")  # a Monday

@@ -9,17 +9,17 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import expit, logit
 
 from estimator import Monitor, PerformanceEstimator
-from estimator.calibration_shift import shift_frame
-from estimator.features import learn_features
-from estimator.groups import Groups
-from estimator.label_free.confidence_based import measure
+from estimator.chunking.groups import Groups
+from estimator.frames.features import learn_features
 from estimator.label_free.shift_adaptive import (
     AdaptedRows,
     learn_adapter,
     measure_adapted,
 )
-from estimator.metrics import resolve_metrics
-from estimator.soft_labels import NO_ERROR, measure_error_cells
+from estimator.metrics.calibration_shift import shift_frame
+from estimator.metrics.measurement import measure
+from estimator.metrics.registry import resolve_metrics
+from estimator.metrics.soft_label_sums import NO_ERROR, measure_error_cells
 
 FEATURES = ["group", "age", "idle"]
 METHODS = ["feature_aware", "pape", "auto"]
@@ -124,7 +124,8 @@ def test_the_same_whatever_threads_and_frame(fitted, monkeypatch):
     expected = fitted["auto"].estimate(SHIFTED).to_frame()
     for module in ("feature_aware", "density_ratio"):
         monkeypatch.setattr(
-            f"calibration.{module}.for_each", lambda items, work: [*map(work, items)]
+            f"calibration.features.{module}.for_each",
+            lambda items, work: [*map(work, items)],
         )
     alone = PerformanceEstimator(
         chunk=3_000, features=FEATURES, metrics=["accuracy", "f1"]

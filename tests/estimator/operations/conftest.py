@@ -8,10 +8,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 import sqlalchemy as sa
 
-from estimator.operations import schema
 from estimator.operations.exit_codes import RAN
-from estimator.operations.notify import VerdictChange
-from tests.estimator.operations.nightly import World
+from estimator.operations.notifications.messages import VerdictChange
+from estimator.operations.store import schema
+from tests.estimator.operations.nightly_world import World
 
 
 @pytest.fixture

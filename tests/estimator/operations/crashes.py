@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import sqlalchemy as sa
 
-from estimator.operations import schema
-from tests.estimator.operations.nightly import CONFIG, World
+from estimator.operations.store import schema
+from tests.estimator.operations.nightly_world import CONFIG, World
 from tests.estimator.operations.processes import (
     PROCESS,
     SIGNALS,

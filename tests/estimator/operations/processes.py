@@ -7,7 +7,7 @@ import signal
 import sys
 import tempfile
 
-from estimator.operations.cli import main
+from estimator.operations.commands.main import main
 
 # Forked from a process that has imported everything: the command is stopped at work,
 # not while Python starts.

@@ -4,7 +4,7 @@ import inspect
 
 from click.testing import CliRunner, Result
 
-from estimator.operations.cli import main
+from estimator.operations.commands.main import main
 
 # click 8.1 mixes them unless told not to; 8.2 cannot mix them any more.
 MIXES = "mix_stderr" in inspect.signature(CliRunner).parameters

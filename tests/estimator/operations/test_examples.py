@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from estimator.operations.cli import main
+from estimator.operations.commands.main import main
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 FILES = sorted(
@@ -81,7 +81,7 @@ def configurations():
 )
 def test_configuration_is_read(tmp_path, text):
     pytest.importorskip("psycopg")
-    from estimator.operations.config import load_config
+    from estimator.operations.config.settings import load_config
 
     path = tmp_path / "nightly.toml"
     path.write_text(text(), encoding="utf-8")
@@ -92,7 +92,7 @@ def test_configuration_is_read(tmp_path, text):
 
 def test_configuration_that_is_commented_out_is_read_too(tmp_path):
     pytest.importorskip("psycopg")
-    from estimator.operations.config import load_config
+    from estimator.operations.config.settings import load_config
 
     begins = r"^# (?=\[\[models|from_chunk|reference =)"
     text, n_lines = re.subn(begins, "", read("nightly.toml"), flags=re.MULTILINE)

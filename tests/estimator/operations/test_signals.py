@@ -8,11 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from estimator.files import replacing, temporary_folder
-from estimator.operations import cli, job, overview, signals, store
+from estimator.files.atomic import replacing, temporary_folder
+from estimator.operations import signals
+from estimator.operations.commands import main as cli
 from estimator.operations.errors import DataError
 from estimator.operations.exit_codes import NOTHING_NEW, RAN
-from tests.estimator.operations.nightly import World
+from estimator.operations.nightly import job, overview
+from estimator.operations.store import store
+from tests.estimator.operations.nightly_world import World
 from tests.estimator.operations.processes import (
     send,
     start_command,

@@ -1,0 +1,1 @@
+"""Calibration that reads features beside the score."""

@@ -1,0 +1,1 @@
+"""Shifts of a calibration map: over time, and by segment."""

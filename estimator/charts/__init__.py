@@ -1,0 +1,1 @@
+"""Charts: matplotlib, inline SVG and the notebook view."""

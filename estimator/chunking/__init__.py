@@ -1,0 +1,1 @@
+"""Rows are grouped into chunks and segments."""

@@ -1,0 +1,1 @@
+"""The shapes that a series of chunk values can have, and the evidence for each."""

@@ -1,0 +1,173 @@
+"""Shapes with places: steps, staircases, windows and ramps."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from estimator._kernels import step_fits
+from estimator.degradation.series import Series
+from estimator.degradation.shapes.fits import Fits, Form, log_prior
+from estimator.degradation.shapes.pair_grid import Lattice
+from estimator.degradation.shapes.whitening import Whitened
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+N_REFINED: Final = 12  # blocks of places that are looked at pair by pair
+
+
+def fit_steps(
+    series: Series, white: Whitened, kind: str, at: Ints, prior: Floats
+) -> Fits:
+    """Fit steps: 1 from a place on."""
+    products = np.empty((at.size, 4))
+    step_fits.step_products(
+        at, white.z, white.o, white.e, white.sums, series.n_reference, products
+    )
+    return _weigh(series, white, kind, "step", at, at, prior, products)
+
+
+def fit_pairs(
+    series: Series,
+    white: Whitened,
+    kind: str,
+    form: Form,
+    first: Ints,
+    last: Ints,
+    prior: Floats,
+) -> Fits:
+    """Fit windows (1 between two places) or ramps (from 0 to 1 between them)."""
+    products = np.empty((first.size, 4))
+    step_fits.pair_products(
+        step_fits.RAMP if form == "ramp" else step_fits.WINDOW,
+        first,
+        last,
+        white.z,
+        white.o,
+        white.q,
+        white.e,
+        series.t,
+        white.sums,
+        series.n_reference,
+        products,
+    )
+    return _weigh(series, white, kind, form, first, last, prior, products)
+
+
+def fit_staircases(
+    series: Series, white: Whitened, first: Ints, last: Ints, prior: Floats
+) -> Fits:
+    """Fit staircases of two steps, each of a height of its own."""
+    decline, rise, amplitude, variance, share = (np.empty(first.size) for _ in range(5))
+    step_fits.two_steps(
+        first,
+        last,
+        white.z,
+        white.o,
+        white.e,
+        white.sums,
+        white.K,
+        white.xz,
+        series.shared,
+        white.rest,
+        white.dof,
+        white.scales,
+        decline,
+        rise,
+        amplitude,
+        variance,
+        share,
+    )
+    log_priors = log_prior(white, prior)
+    return Fits(
+        kind="sudden",
+        form="staircase",
+        white=white,
+        log_weight=decline + log_priors,
+        log_rise=step_fits.log_total(rise + log_priors),
+        first=first,
+        last=last,
+        amplitude=amplitude,
+        variance=variance,
+        share=share,
+    )
+
+
+def refine(
+    fit: Callable[[Ints, Ints, Floats], Fits],
+    places: Lattice,
+    start: int,
+    prior: Floats,
+) -> Fits:
+    """Fit a pair per block, and then all pairs of those blocks that matter.
+
+    A shape with edges is far less likely one chunk beside its place: the block's middle
+    tells where to look, not how likely the block is.
+    """
+    coarse = fit(places.first + start, places.last + start, prior)
+    blocks = np.flatnonzero(places.stride > 1)
+    if blocks.size == 0:
+        return coarse
+    if blocks.size > N_REFINED:
+        weight = coarse.log_weight[blocks]
+        blocks = blocks[np.argpartition(weight, -N_REFINED)[-N_REFINED:]]
+    first, last, block = places.pairs_of(blocks)
+    within = prior / np.bincount(block, minlength=prior.size).clip(1)
+    fine = fit(first + start, last + start, within[block])
+    kept = np.ones(prior.size, dtype=np.bool_)
+    kept[blocks] = False
+
+    def merged(before: NDArray[Any], after: NDArray[Any]) -> NDArray[Any]:
+        return np.concatenate([before[kept] if before.size else before, after])
+
+    return replace(
+        coarse,
+        log_weight=merged(coarse.log_weight, fine.log_weight),
+        first=merged(coarse.first, fine.first),
+        last=merged(coarse.last, fine.last),
+        amplitude=merged(coarse.amplitude, fine.amplitude),
+        variance=merged(coarse.variance, fine.variance),
+        share=merged(coarse.share, fine.share),
+    )
+
+
+def _weigh(
+    series: Series,
+    white: Whitened,
+    kind: str,
+    form: Form,
+    first: Ints,
+    last: Ints,
+    prior: Floats,
+    products: Floats,
+) -> Fits:
+    n = first.size
+    decline, rise, amplitude, variance = (np.empty(n) for _ in range(4))
+    step_fits.one_amplitude(
+        products,
+        white.K,
+        white.xz,
+        series.shared,
+        white.rest,
+        white.dof,
+        white.scales,
+        decline,
+        rise,
+        amplitude,
+        variance,
+    )
+    log_priors = log_prior(white, prior)
+    return Fits(
+        kind=kind,
+        form=form,
+        white=white,
+        log_weight=decline + log_priors,
+        log_rise=step_fits.log_total(rise + log_priors),
+        first=first,
+        last=last,
+        amplitude=amplitude,
+        variance=variance,
+    )

@@ -1,0 +1,76 @@
+"""A verdict as JSON: what is needed to draw it again, and to say its sentence."""
+
+import math
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from estimator.degradation.series import plain
+from estimator.degradation.shapes.location import Interval
+from estimator.degradation.verdict import Degradation
+
+_ARRAYS = {"values": "f8", "standard_errors": "f8", "fitted": "f8", "affected": "?"}
+_PLACES = (
+    "onset",
+    "end",
+    "onset_interval",
+    "end_interval",
+    "period",
+    "period_interval",
+)
+
+
+def to_json(verdict: Degradation) -> dict[str, Any]:
+    """Return what `from_json` makes a verdict of: numbers, texts, lists of them.
+
+    Chunks are to be named by labels, texts or numbers, as `Performance` has them.
+    """
+    saved: dict[str, Any] = {}
+    for field in fields(Degradation):
+        value = getattr(verdict, field.name)
+        if isinstance(value, np.ndarray):
+            value = [_plain(one) for one in value.tolist()]
+        saved[field.name] = _plain(value)
+    return saved
+
+
+def from_json(saved: dict[str, Any]) -> Degradation:
+    """Return the verdict that `to_json` took apart."""
+    entries = dict(saved)
+    # What was saved before the field existed says it in the name alone.
+    entries.setdefault("per_row", entries["metric"].endswith(" per row"))
+    for name, kind in _ARRAYS.items():
+        # None is NaN in an array of floats.
+        entries[name] = np.array(entries[name], dtype=kind)
+    chunks = np.empty(len(entries["chunks"]), dtype=object)
+    chunks[:] = entries["chunks"]
+    entries["chunks"] = chunks
+    for name in _PLACES:  # an open end stays None
+        entries[name] = _built(entries[name])
+    entries["magnitude"] = _number(entries["magnitude"])
+    low, high = map(_number, _built(entries["magnitude_interval"]))
+    entries["magnitude_interval"] = Interval(low, high)
+    return Degradation(**entries)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Interval):
+        return {"low": _plain(value.low), "high": _plain(value.high)}
+    if isinstance(value, pd.Timedelta):
+        return {"nanoseconds": value.as_unit("ns").value}
+    value = plain(value)
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def _built(value: Any) -> Any:
+    if isinstance(value, dict) and "nanoseconds" in value:
+        return pd.Timedelta(value["nanoseconds"], unit="ns")
+    if isinstance(value, dict):
+        return Interval(_built(value["low"]), _built(value["high"]))
+    return value
+
+
+def _number(value: Any) -> float:
+    return float("nan") if value is None else float(value)

@@ -1,0 +1,153 @@
+"""Chunks whose labels are all in: what they teach is kept, their rows are left alone.
+
+So a call costs what the touched chunks and those still waiting cost, not the history.
+"""
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calibration.shifts.tracking import FilteredChunks
+from estimator.delayed_labels.arrivals import (
+    Arrivals,
+    arrivals_of_chunks,
+    merge_arrivals,
+)
+from estimator.delayed_labels.reconciliation import Evidence, Reconciliation
+from estimator.ledger.ledger import Ledger
+from estimator.ledger.snapshot import Snapshot
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SettledChunks:
+    """What is kept of settled chunks, by their serial number in the ledger.
+
+    Attributes
+    ----------
+    serials : ndarray of bool, shape (n_serials,)
+        Which chunks are settled.
+    information, vector : ndarray of shape (n_serials, 2, 2) and (n_serials, 2)
+        As in `Evidence`.
+    arrivals : dict of Arrivals
+        Of all settled chunks together.
+    filtered : FilteredChunks
+        Of the chunks before the first that waits, as of the last call.
+    """
+
+    serials: NDArray[np.bool_]
+    information: Floats
+    vector: Floats
+    arrivals: Mapping[Hashable | None, Arrivals]
+    filtered: FilteredChunks
+
+    def evidence(self, snapshot: Snapshot, places: slice) -> Evidence:
+        """Lay out what is known by place among the chunks of one estimator."""
+        n = places.stop - places.start
+        information, vector = np.zeros((n, 2, 2)), np.zeros((n, 2))
+        place = snapshot.places[: self.serials.size][self.serials] - places.start
+        information[place] = self.information[self.serials]
+        vector[place] = self.vector[self.serials]
+        return Evidence(information=information, vector=vector, arrivals=self.arrivals)
+
+
+def no_evidence(n: int) -> Evidence:
+    """Return the evidence of ``n`` chunks of which none is settled."""
+    return Evidence(
+        information=np.zeros((n, 2, 2)), vector=np.zeros((n, 2)), arrivals={}
+    )
+
+
+def settle(
+    before: SettledChunks | None,
+    ledger: Ledger,
+    snapshot: Snapshot,
+    which: slice,
+    found: Reconciliation | None,
+    bands: Floats,
+) -> SettledChunks | None:
+    """Keep what chunks of the snapshot teach whose labels have all come since.
+
+    Parameters
+    ----------
+    before : SettledChunks or None
+        Of the same estimator.
+    ledger, snapshot
+        Of the rows.
+    which : slice
+        Chunks of the snapshot that are the estimator's.
+    found : Reconciliation or None
+        Of these chunks.
+    bands : ndarray of shape (N_BANDS - 1,)
+        Scores between the bands by which the estimator counts delays.
+    """
+    if found is None:
+        return before
+    filtered = found.filtered
+    if before is not None and not len(filtered):  # all rows were read again
+        filtered = before.filtered
+    n = len(ledger.chunks)
+    serials = np.zeros(n, dtype=np.bool_)
+    information, vector = np.zeros((n, 2, 2)), np.zeros((n, 2))
+    arrivals: dict[Hashable | None, Arrivals] = {}
+    if before is not None:
+        old = slice(0, before.serials.size)
+        serials[old] = before.serials
+        information[old], vector[old] = before.information, before.vector
+        arrivals = dict(before.arrivals)
+    done = [
+        c
+        for c, serial in enumerate(snapshot.serial[which].tolist(), which.start)
+        if serial >= 0 and ledger.chunks[serial].is_settled and not serials[serial]
+    ]
+    if not done:
+        if before is None:
+            return None
+        return replace(before, filtered=filtered)
+    chunks = np.array(done, dtype=np.int64)
+    own = snapshot.serial[chunks]
+    serials[own] = True
+    information[own] = found.information[chunks - which.start]
+    vector[own] = found.vector[chunks - which.start]
+    offsets = snapshot.chunks.offsets
+    counted = arrivals_of_chunks(snapshot.columns, offsets, bands, chunks)
+    for column, counts in counted.items():
+        arrivals[column] = merge_arrivals(counts, arrivals.get(column))
+    return SettledChunks(
+        serials=serials,
+        information=information,
+        vector=vector,
+        arrivals=arrivals,
+        filtered=filtered,
+    )
+
+
+def unsettle(
+    settled: SettledChunks, snapshot: Snapshot, serials: Sequence[int], bands: Floats
+) -> SettledChunks:
+    """Forget what some chunks taught, since they have got further rows or labels.
+
+    Parameters
+    ----------
+    settled : SettledChunks
+    snapshot : Snapshot
+        With these chunks, as they were when they were settled.
+    serials : sequence of int
+        Their numbers in the ledger.
+    bands : ndarray of shape (N_BANDS - 1,)
+        As of `settle`.
+    """
+    kept = settled.serials.copy()
+    kept[list(serials)] = False
+    chunks = np.flatnonzero(np.isin(snapshot.serial, serials))
+    offsets = snapshot.chunks.offsets
+    arrivals = dict(settled.arrivals)
+    counted = arrivals_of_chunks(snapshot.columns, offsets, bands, chunks)
+    for column, counts in counted.items():
+        # Counts are whole numbers: what remains is exact.
+        less = replace(counts, count=-counts.count)
+        arrivals[column] = merge_arrivals(less, arrivals[column])
+    return replace(settled, serials=kept, arrivals=arrivals)

@@ -1,0 +1,1 @@
+"""What is learned from the reference, and estimates from it."""

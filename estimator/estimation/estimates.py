@@ -1,0 +1,190 @@
+"""Rows that have no label yet: their soft labels, and the metrics these make.
+
+What `PerformanceEstimator.estimate` and `Monitor` share.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calibration import IdentityCalibrator
+from estimator.chunking.groups import Groups
+from estimator.estimation.reference import Reference
+from estimator.frames.columns import Columns, required
+from estimator.frames.features import read_features
+from estimator.label_free.segment_calibration import (
+    Segments,
+    shift_rows,
+    shifted_soft_label,
+    with_segment_errors,
+)
+from estimator.label_free.shift_adaptive import (
+    AdaptedRows,
+    Rows,
+    adapt_rows,
+    measure_adapted,
+)
+from estimator.metrics.calibration_shift import shift_frame
+from estimator.metrics.measurement import Measurement, measure
+from estimator.metrics.soft_label_sums import (
+    Advance,
+    ErrorCells,
+    ShiftedSoftLabel,
+    SoftLabel,
+    soft_labels_at,
+)
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ScoreMap:
+    """The map of the score, and of its shifts by segment, for the rows of one frame.
+
+    Attributes
+    ----------
+    soft : callable or ShiftedSoftLabel
+        What gives rows their soft labels if no feature is read.
+    error_cells : ErrorCells
+        The map's error.
+    """
+
+    soft: SoftLabel | ShiftedSoftLabel
+    error_cells: ErrorCells
+
+    def take(self, rows: NDArray[np.int64]) -> "ScoreMap":
+        """Return what gives some of the rows their soft labels."""
+        if not isinstance(self.soft, ShiftedSoftLabel):
+            return self
+        return replace(self, soft=replace(self.soft, slots=self.soft.slots[rows]))
+
+
+def score_map(fitted: Reference, segments: Segments) -> ScoreMap:
+    """Find which shift of the map each row of a frame has."""
+    if fitted.segments is None:
+        return ScoreMap(soft=fitted.calibrator.predict, error_cells=fitted.error_cells)
+    rows = shift_rows(fitted.segments, segments)
+    return ScoreMap(
+        soft=shifted_soft_label(fitted.calibrator, fitted.segments, rows.slots),
+        error_cells=with_segment_errors(fitted.error_cells, fitted.segments, rows),
+    )
+
+
+def adapt_columns(
+    fitted: Reference,
+    columns: Columns,
+    plain: ScoreMap,
+    features: Floats,
+    chunks: Sequence[Rows],
+    *,
+    advance: Advance | None = None,
+) -> tuple[Columns, tuple[str, ...]]:
+    """Give rows the soft labels that their features make likely.
+
+    Returns
+    -------
+    columns : Columns
+    remarks : tuple of str
+        Of each chunk.
+    """
+    if fitted.adapter is None:
+        return columns, ("",) * len(chunks)
+    found = adapt_scores(
+        fitted, columns.score, plain, features, chunks, advance=advance
+    )
+    known = replace(
+        columns,
+        calibrated=found.calibrated,
+        inflation=found.inflation,
+        outside=found.outside,
+    )
+    return known, found.remarks
+
+
+def adapt_scores(
+    fitted: Reference,
+    score: NDArray[np.floating],
+    plain: ScoreMap,
+    features: Floats,
+    chunks: Sequence[Rows],
+    *,
+    advance: Advance | None = None,
+) -> AdaptedRows:
+    """Give rows the soft labels that score, segments and features make likely.
+
+    Where segments have shifts of the map, what adapts starts from the shifted map: it
+    takes its probabilities for scores that need no map.
+    """
+    adapter = required(fitted.adapter)
+    calibrator = fitted.calibrator
+    if fitted.segments is not None:
+        usable = ~np.isnan(score)
+        shifted = np.full(score.size, np.nan)
+        if usable.any():
+            shifted[usable] = soft_labels_at(plain.soft, score, usable)
+        score, calibrator = shifted, IdentityCalibrator()
+    return adapt_rows(adapter, calibrator, score, features, chunks, advance=advance)
+
+
+def features_of(fitted: Reference, frame: Any, *, name: str) -> Floats:
+    """Read the features that the adapter wants; no column where there is none."""
+    if fitted.adapter is None:
+        return np.empty((0, 0))
+    return read_features(fitted.adapter.table, frame, name=name)
+
+
+def soft_labels_of(
+    fitted: Reference, columns: Columns, plain: ScoreMap
+) -> SoftLabel | ShiftedSoftLabel | Floats:
+    """Return P(y = 1) of rows without a label: by features, else by the score."""
+    if fitted.adapter is None or columns.calibrated is None:
+        return plain.soft
+    unread = np.isnan(columns.calibrated) & ~np.isnan(columns.score)
+    if not unread.any():
+        return columns.calibrated
+    filled = columns.calibrated.copy()
+    filled[unread] = soft_labels_at(plain.soft, columns.score, unread)
+    return filled
+
+
+def estimate_groups(
+    fitted: Reference,
+    columns: Columns,
+    plain: ScoreMap,
+    groups: Groups,
+    decision: NDArray[np.bool_] | float,
+    *,
+    advance: Advance | None = None,
+) -> Measurement:
+    """Estimate the metrics of each group as if no label had come."""
+    soft = soft_labels_of(fitted, columns, plain)
+    if not isinstance(soft, np.ndarray) or fitted.adapter is None:
+        return measure(
+            fitted.metrics,
+            groups,
+            score=columns.score,
+            soft=soft,
+            decision=decision,
+            error_cells=plain.error_cells,
+            advance=advance,
+        )
+    return measure_adapted(
+        fitted.metrics,
+        groups,
+        score=columns.score,
+        adapted=AdaptedRows(
+            calibrated=soft,
+            inflation=required(columns.inflation),
+            outside=required(columns.outside),
+            remarks=(),
+        ),
+        plain=plain.soft,
+        relative_error=fitted.adapter.relative_error,
+        decision=decision,
+        error_cells=plain.error_cells,
+        frame=shift_frame(plain.error_cells),
+        advance=advance,
+    )

@@ -1,0 +1,224 @@
+"""What an estimator has learned as plain arrays and a header for JSON, and back."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from typing import Any
+
+import numpy as np
+
+from calibration import CALIBRATORS
+from calibration.shifts.segment_shifts import SegmentShifts
+from estimator.delayed_labels.arrivals import N_AGES, N_BANDS, Arrivals
+from estimator.delayed_labels.reference_delays import ReferenceDelays
+from estimator.estimation.common_mistakes import RowPrint
+from estimator.estimation.reference import Reference
+from estimator.estimation.reference_array_checks import check_reference
+from estimator.files.archive import Arrays, under
+from estimator.frames.column_names import name_from_json, name_to_json
+from estimator.frames.readers import MAX_VALUES
+from estimator.label_free.adapter_arrays import adapter_from_arrays, adapter_to_arrays
+from estimator.label_free.segment_calibration import SegmentCalibration
+from estimator.metrics.registry import resolve_metrics
+from estimator.metrics.soft_label_sums import ErrorCells
+from estimator.results.performance import Performance
+from estimator.results.thresholds import Thresholds
+
+# What is kept of the map's error; that of segments is put together with each frame.
+_CELLS = (
+    "edges",
+    "log_odds",
+    "information",
+    "factor",
+    "variance",
+    "score_range",
+)
+
+
+def reference_to_arrays(fitted: Reference) -> tuple[dict[str, Any], Arrays]:
+    """Take what was learned apart: what JSON can hold, and arrays.
+
+    Raises
+    ------
+    TypeError
+        If the calibrator is the caller's own object.
+    """
+    if not fitted.calibrator_name:
+        msg = (
+            f"`calibrator` must be one of {', '.join(CALIBRATORS)} to be saved, "
+            f"got {fitted.calibrator!r}: only pickle could write it, and reading "
+            "a pickle runs code. Name a calibrator, or fit again after loading."
+        )
+        raise TypeError(msg)
+    performance, delays = fitted.performance, fitted.delays
+    header = {
+        "calibrator": fitted.calibrator_name,
+        "has_factor": fitted.error_cells.has_factor,
+        "segments": list(fitted.thresholds),
+        "timezone": performance.timezone,
+        "delays": [
+            {"column": name_to_json(column), "values": found.values}
+            for column, found in delays.arrivals.items()
+        ],
+        "label_feed": {
+            "pause": delays.pause,
+            "span": delays.span,
+            "dispersion": delays.dispersion,
+        },
+        "rows": asdict(fitted.rows),
+        "adapter": None,
+        "shifted": None,
+    }
+    arrays: Arrays = {
+        "drift": np.stack([fitted.drift[segment] for segment in fitted.thresholds]),
+    }
+    for name, values in fitted.calibrator.to_arrays().items():  # type: ignore[attr-defined]
+        arrays[f"calibrator/{name}"] = values
+    for name in _CELLS:
+        arrays[f"cells/{name}"] = getattr(fitted.error_cells, name)
+    arrays["delays/bands"], arrays["delays/spread"] = delays.bands, delays.spread
+    for i, found in enumerate(delays.arrivals.values()):
+        seen = np.flatnonzero(found.count)  # most cells are empty
+        arrays[f"delays/{i}/cell"] = seen
+        arrays[f"delays/{i}/count"] = found.count.ravel()[seen]
+    for field in fields(Thresholds):
+        arrays[f"thresholds/{field.name}"] = np.stack(
+            [getattr(rules, field.name) for rules in fitted.thresholds.values()]
+        )
+    if fitted.segments is not None:
+        header["shifted"], own = _segments_to_arrays(fitted.segments)
+        arrays |= {f"shifts/{name}": values for name, values in own.items()}
+    if fitted.adapter is not None:
+        header["adapter"], own = adapter_to_arrays(fitted.adapter)
+        arrays |= {f"adapter/{name}": values for name, values in own.items()}
+    performance_arrays = _performance_to_arrays(performance, list(fitted.thresholds))
+    arrays |= {f"performance/{name}": x for name, x in performance_arrays.items()}
+    return header, arrays
+
+
+def _performance_to_arrays(performance: Performance, segments: list[str]) -> Arrays:
+    """Return a result's columns; segments as numbers, for NumPy's texts lose a NUL."""
+    number = {segment: i for i, segment in enumerate(segments)}
+    arrays: Arrays = {
+        "segment": np.array(
+            [number[segment] for segment in performance.segment.tolist()],
+            dtype=np.int64,
+        )
+    }
+    for field in fields(Performance):
+        values = getattr(performance, field.name)
+        if isinstance(values, np.ndarray) and field.name != "segment":
+            numbers = values.dtype == object and isinstance(values.flat[0], int)
+            kind = np.int64 if numbers else np.str_
+            plain = values.astype(kind) if values.dtype == object else values
+            arrays[field.name] = plain
+    return arrays
+
+
+def reference_from_arrays(
+    header: Mapping[str, Any], arrays: Arrays, parameters: Mapping[str, Any]
+) -> Reference:
+    """Put together what `reference_to_arrays` took apart.
+
+    Parameters
+    ----------
+    header : mapping
+        What JSON holds.
+    arrays : dict of ndarray by name
+    parameters : mapping of str to object
+        Arguments of the estimator that it was learned with.
+
+    Raises
+    ------
+    KeyError, TypeError, ValueError
+        If parts are missing or do not fit together.
+    """
+    calibrator = CALIBRATORS[header["calibrator"]]
+    segments = header["segments"]
+    thresholds = under(arrays, "thresholds/")
+    performance = under(arrays, "performance/")
+    names = np.empty(len(segments), dtype=object)
+    names[:] = segments
+    performance["segment"] = names[performance["segment"]]
+    for name in ("period", "chunk", "note"):
+        performance[name] = performance[name].astype(object)
+    metrics = resolve_metrics(parameters["metrics"], parameters["business_costs"])
+    reference = Reference(
+        metrics=metrics,
+        calibrator=calibrator.from_arrays(under(arrays, "calibrator/")),  # type: ignore[attr-defined]
+        calibrator_name=header["calibrator"],
+        error_cells=ErrorCells(
+            has_factor=header["has_factor"],
+            segments=None,
+            **{name: arrays[f"cells/{name}"] for name in _CELLS},
+        ),
+        segments=_segments_from_arrays(header["shifted"], under(arrays, "shifts/")),
+        thresholds={
+            segment: Thresholds(**{name: of[i] for name, of in thresholds.items()})
+            for i, segment in enumerate(segments)
+        },
+        drift=dict(zip(segments, arrays["drift"], strict=True)),
+        performance=Performance(
+            metrics=tuple(metric.name for metric in metrics),
+            level=parameters["level"],
+            timezone=header["timezone"],
+            **performance,
+        ),
+        delays=ReferenceDelays(
+            bands=arrays["delays/bands"],
+            spread=arrays["delays/spread"],
+            arrivals=_arrivals(header["delays"], arrays),
+            **header.get("label_feed", {}),  # files from before have none
+        ),
+        rows=_row_print(header["rows"]),
+        adapter=adapter_from_arrays(header["adapter"], under(arrays, "adapter/")),
+    )
+    check_reference(reference, parameters)
+    return reference
+
+
+def _row_print(saved: Mapping[str, Any]) -> RowPrint:
+    rows = RowPrint(n_rows=saved["n_rows"], digest=saved["digest"])
+    if not isinstance(rows.n_rows, int) or rows.n_rows < 1:
+        msg = f"the reference has {rows.n_rows!r} rows"
+        raise ValueError(msg)
+    return rows
+
+
+def _segments_to_arrays(
+    segments: SegmentCalibration,
+) -> tuple[list[dict[str, Any]], Arrays]:
+    header = [
+        {"column": name_to_json(column), "values": values}
+        for column, values in segments.values.items()
+    ]
+    return header, {
+        field.name: np.asarray(getattr(segments.shifts, field.name))
+        for field in fields(SegmentShifts)
+    }
+
+
+def _segments_from_arrays(
+    header: list[dict[str, Any]] | None, arrays: Arrays
+) -> SegmentCalibration | None:
+    if header is None:
+        return None
+    shifts: dict[str, Any] = dict(arrays)
+    for name in ("centre", "scale", "bend_variance"):
+        shifts[name] = float(shifts[name])
+    return SegmentCalibration(
+        values={name_from_json(of["column"]): tuple(of["values"]) for of in header},
+        shifts=SegmentShifts(**shifts),
+    )
+
+
+def _arrivals(delays: list[dict[str, Any]], arrays: Arrays) -> dict[Any, Arrivals]:
+    found = {}
+    for i, delay in enumerate(delays):
+        values = tuple(delay["values"])
+        if len(values) > MAX_VALUES + 1:  # and "(missing)"
+            msg = f"a segment column has {len(values)} values"
+            raise ValueError(msg)
+        count = np.zeros((2, len(values), N_BANDS, N_AGES))
+        count.ravel()[arrays[f"delays/{i}/cell"]] = arrays[f"delays/{i}/count"]
+        found[name_from_json(delay["column"])] = Arrivals(values=values, count=count)
+    return found

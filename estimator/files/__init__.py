@@ -1,0 +1,1 @@
+"""Files: arrays without pickle, written whole or not at all."""

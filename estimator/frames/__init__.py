@@ -1,0 +1,1 @@
+"""A frame of any library becomes typed columns, times and features."""

@@ -1,0 +1,1 @@
+"""Which row of which chunk is labelled, and since when."""

@@ -1,0 +1,333 @@
+"""Predictions into a ledger: each row once, each into its chunk."""
+
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from estimator.chunking.chunks import ChunkSpec, make_chunks
+from estimator.frames.columns import Columns, required
+from estimator.label_free.shift_adaptive import FAR, AdaptedRows
+from estimator.ledger.adding_labels import apply_held
+from estimator.ledger.label_events import no_events
+from estimator.ledger.label_frame import microseconds
+from estimator.ledger.ledger import (
+    ROW_BITS,
+    ChunkRows,
+    Ledger,
+    check_zone,
+    finer_unit,
+    iso_time,
+    known_times,
+    latest_of,
+)
+from estimator.ledger.row_ids import Keys
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+_MOST_VALUES = np.iinfo(np.int16).max  # of a segment column: codes take two bytes a row
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddedRows:
+    """What became of a batch of predictions.
+
+    Attributes
+    ----------
+    n_new, n_identical : int
+        Rows added, and rows delivered before (or twice in the batch).
+    n_applied : int
+        Labels that had been waiting for these rows.
+    touched : tuple of int
+        Serial numbers of the chunks that have new rows.
+    """
+
+    n_new: int
+    n_identical: int
+    n_applied: int
+    touched: tuple[int, ...] = field(repr=False)
+
+
+def add_rows(
+    ledger: Ledger,
+    columns: Columns,
+    keys: Keys,
+    spec: ChunkSpec,
+    show: Callable[[int], str] = str,
+    adapt: Callable[[Integers, str | int], AdaptedRows | None] | None = None,
+) -> tuple[Ledger, AddedRows]:
+    """Add predictions to their chunks.
+
+    Parameters
+    ----------
+    ledger : Ledger
+    columns : Columns
+        The batch.
+    keys : ndarray of shape (n_rows,)
+        Ids of its rows.
+    spec : result of `estimator.chunking.chunks.check_chunk`
+        Periods and edges: rows join the chunk of their time. A number: rows in order of
+        arrival fill the open chunk, then further ones. None: one chunk a call.
+    show : callable
+        Text of the id of a row, for messages.
+    adapt : callable, optional
+        Soft labels, by features, of rows of the batch that belong to the chunk of this
+        label; None if its estimator reads none.
+
+    Raises
+    ------
+    ValueError
+        If a row was delivered before with another score, decision or time, or time
+        zones are mixed with none.
+    """
+    time = None if columns.timestamp is None else microseconds(columns.timestamp)
+    if ledger.chunks and time is not None:
+        check_zone(ledger.timezone, columns.timezone, "production")
+    batch = _Batch(
+        score=np.asarray(columns.score, dtype=np.float64),
+        decision=columns.decision,
+        time=time,
+    )
+    location = ledger.index.find(keys)
+    new = _first_of_each(keys, location, batch, ledger, show)
+    values, codes = _extend_values(ledger.values, columns)
+    chunks = list(ledger.chunks)
+    places = np.empty(new.size, dtype=np.int64)
+    touched = []
+    for label, rows in _chunk_new_rows(chunks, columns, time, new, spec):
+        serial = _find_chunk(chunks, label, spec)
+        own = new[rows]
+        adapted = None if adapt is None else adapt(own, label)
+        if serial is None:
+            serial = len(chunks)
+            chunks.append(
+                _empty_chunk(
+                    label,
+                    columns,
+                    has_time=time is not None,
+                    has_features=adapted is not None,
+                )
+            )
+        old = chunks[serial]
+        places[rows] = (serial << ROW_BITS) + old.score.size + np.arange(own.size)
+        chunks[serial] = _append(old, batch, codes, own)
+        if old.calibrated is not None:
+            chunks[serial] = _append_adapted(chunks[serial], adapted, own.size)
+        touched.append(serial)
+    extended = replace(
+        ledger,
+        chunks=tuple(chunks),
+        index=ledger.index.add(keys[new], places),
+        values=values,
+        latest=latest_of(ledger.latest, time),
+        timezone=columns.timezone if ledger.timezone is None else ledger.timezone,
+        unit=finer_unit(ledger.unit, columns.timestamp),
+    )
+    extended, n_applied = apply_held(extended, keys[new], places)
+    return extended, AddedRows(
+        n_new=new.size,
+        n_identical=keys.size - new.size,
+        n_applied=n_applied,
+        touched=tuple(sorted(touched)),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Batch:
+    score: Floats
+    decision: NDArray[np.bool_] | None
+    time: Integers | None
+
+
+def _first_of_each(
+    keys: Keys,
+    location: Integers,
+    batch: _Batch,
+    ledger: Ledger,
+    show: Callable[[int], str],
+) -> Integers:
+    """Return the rows to add; refuse those that differ from what was delivered."""
+    again = np.flatnonzero(location >= 0)
+    new = np.flatnonzero(location < 0)
+    order = new[np.argsort(keys[new], kind="stable")]
+    same = np.flatnonzero(keys[order][1:] == keys[order][:-1]) + 1
+    if again.size:
+        serial = location[again] >> ROW_BITS
+        row = location[again] & ((1 << ROW_BITS) - 1)
+        for s in np.unique(serial).tolist():
+            own = serial == s
+            chunk = ledger.chunks[s]
+            held = _Batch(score=chunk.score, decision=chunk.decision, time=chunk.time)
+            _check_same(batch, again[own], held, row[own], show)
+    if not same.size:
+        return new
+    starts = np.ones(order.size, dtype=np.bool_)
+    starts[same] = False
+    first = order[starts][np.cumsum(starts)[same] - 1]
+    _check_same(batch, order[same], batch, first, show)
+    return np.sort(order[starts])
+
+
+def _check_same(
+    batch: _Batch,
+    rows: Integers,
+    held: _Batch,
+    earlier: Integers,
+    show: Callable[[int], str],
+) -> None:
+    for what, ours, theirs in (
+        ("score", batch.score, held.score),
+        ("decision", batch.decision, held.decision),
+        ("time", batch.time, held.time),
+    ):
+        if ours is None or theirs is None:
+            continue
+        a, b = ours[rows], theirs[earlier]
+        differs = (a != b) & ~((a != a) & (b != b))  # two missing scores are the same
+        if differs.any():
+            i = int(np.argmax(differs))
+            was, now = b[i], a[i]
+            if what == "time":
+                was, now = iso_time(int(was)), iso_time(int(now))
+            msg = (
+                "`production` must not change a row that was delivered before, but "
+                f"the {what} of id {show(int(rows[i]))} was {was} and now is {now} "
+                f"({differs.sum()} such rows in its chunk). Nothing was added. Give "
+                "new predictions new ids; after a retraining call `rebase`."
+            )
+            raise ValueError(msg)
+
+
+def _chunk_new_rows(
+    chunks: list[ChunkRows],
+    columns: Columns,
+    time: Integers | None,
+    new: Integers,
+    spec: ChunkSpec,
+) -> Iterable[tuple[str | int, Integers]]:
+    """Yield the label of each chunk with new rows, and which of the new rows."""
+    if not new.size:
+        return
+    if spec is None:
+        yield len(chunks), np.arange(new.size)
+        return
+    if isinstance(spec, int):
+        last = len(chunks) - 1
+        room = spec - chunks[last].score.size if chunks else 0
+        begin = 0
+        while begin < new.size:
+            if not room:
+                last, room = last + 1, spec
+            stop = min(begin + room, new.size)
+            yield last, np.arange(begin, stop)
+            begin, room = stop, 0
+        return
+    moment = required(time)[new].view("M8[us]")
+    found = make_chunks(new.size, spec, moment, columns.timezone)
+    for c in np.flatnonzero(np.diff(found.offsets)).tolist():
+        rows = np.arange(found.offsets[c], found.offsets[c + 1])
+        yield found.label[c], rows if found.rows is None else np.sort(found.rows[rows])
+
+
+def _find_chunk(
+    chunks: list[ChunkRows], label: str | int, spec: ChunkSpec
+) -> int | None:
+    if spec is None or isinstance(spec, int):
+        return int(label) if int(label) < len(chunks) else None
+    for serial in range(len(chunks) - 1, -1, -1):  # most rows are recent
+        if chunks[serial].label == label:
+            return serial
+    return None
+
+
+def _empty_chunk(
+    label: str | int, columns: Columns, *, has_time: bool, has_features: bool
+) -> ChunkRows:
+    return ChunkRows(
+        label=label,
+        score=np.empty(0),
+        decision=None if columns.decision is None else np.empty(0, dtype=np.bool_),
+        time=np.empty(0, dtype=np.int64) if has_time else None,
+        codes={column: np.empty(0, dtype=np.int16) for column in columns.segments},
+        events=no_events(),
+        calibrated=np.empty(0) if has_features else None,
+        inflation=np.empty(0) if has_features else None,
+        outside=np.empty(0) if has_features else None,
+    )
+
+
+def _append(
+    chunk: ChunkRows,
+    batch: _Batch,
+    codes: Mapping[Hashable, NDArray[np.int16]],
+    rows: Integers,
+) -> ChunkRows:
+    def joined(old: Any, more: Any) -> Any:
+        return None if old is None else np.concatenate([old, more[rows]])
+
+    time = None if batch.time is None else batch.time[rows]
+    return replace(
+        chunk,
+        first=None if time is None else min(known_times(chunk.first, int(time.min()))),
+        last=None if time is None else max(known_times(chunk.last, int(time.max()))),
+        score=joined(chunk.score, batch.score),
+        decision=joined(chunk.decision, batch.decision),
+        time=joined(chunk.time, batch.time),
+        codes={
+            column: joined(old, codes[column]) for column, old in chunk.codes.items()
+        },
+    )
+
+
+def _append_adapted(
+    chunk: ChunkRows, adapted: AdaptedRows | None, n_rows: int
+) -> ChunkRows:
+    """Add soft labels by features; NaN for rows of an estimator that reads none."""
+    if adapted is None:
+        adapted = AdaptedRows(
+            calibrated=np.full(n_rows, np.nan),
+            inflation=np.ones(n_rows),
+            outside=np.zeros(n_rows),
+            remarks=("",),
+        )
+
+    def joined(old: Floats | None, more: Floats) -> Floats:
+        return np.concatenate([required(old), more])
+
+    return replace(
+        chunk,
+        calibrated=joined(chunk.calibrated, adapted.calibrated),
+        inflation=joined(chunk.inflation, adapted.inflation),
+        outside=joined(chunk.outside, adapted.outside),
+        remark=_graver(chunk.remark, adapted.remarks[0]),
+    )
+
+
+def _graver(before: str, now: str) -> str:
+    """Return what to say of a chunk: once far outside, it stays noted."""
+    is_far = before.startswith(FAR) and not now.startswith(FAR)
+    return before if is_far else now
+
+
+def _extend_values(
+    known: Mapping[Hashable, tuple[str, ...]], columns: Columns
+) -> tuple[dict[Hashable, tuple[str, ...]], dict[Hashable, NDArray[np.int16]]]:
+    """Return each segment column's values, new ones last, and the batch's codes."""
+    values, codes = dict(known), {}
+    for column, found in columns.segments.items():
+        both = tuple(dict.fromkeys([*values.get(column, ()), *found.values]))
+        if len(both) > _MOST_VALUES:
+            msg = (
+                f"`production[{column!r}]` (segments) must have at most "
+                f"{_MOST_VALUES:,} distinct values over all batches, but with these it "
+                f"has {len(both):,}. Nothing was added. Segments are groups of rows: "
+                "group or bin the values first, or leave the column out."
+            )
+            raise ValueError(msg)
+        place = {value: i for i, value in enumerate(both)}
+        table = np.array([place[value] for value in found.values], dtype=np.int16)
+        values[column], codes[column] = both, table[found.codes]
+    return values, codes

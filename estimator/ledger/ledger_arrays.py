@@ -1,0 +1,243 @@
+"""A ledger as plain arrays, and back."""
+
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from estimator.chunking.chunks import check_chunk, make_chunks
+from estimator.files.archive import check_array
+from estimator.frames.columns import required
+from estimator.frames.datetimes import check_years
+from estimator.ledger.label_events import NAMES, LabelEvents, current_values
+from estimator.ledger.ledger import ROW_BITS, ChunkRows, Ledger, hours_of
+from estimator.ledger.row_ids import IdIndex
+
+Arrays = dict[str, NDArray[Any]]
+# The letters of NumPy's types, of what is no float.
+_KINDS = {"decision": "b", "time": "i"}
+ADAPTED = ("calibrated", "inflation", "outside")
+
+
+def ledger_to_arrays(ledger: Ledger) -> tuple[dict[str, Any], Arrays]:
+    """Take a ledger apart: what JSON can hold, and arrays, chunk after chunk."""
+    chunks = ledger.chunks
+    header = {
+        "labels": [chunk.label for chunk in chunks],
+        "values": [[column, list(of)] for column, of in ledger.values.items()],
+        "latest": ledger.latest,
+        "checked": list(ledger.checked),
+        "n_untimed": ledger.n_untimed,
+        "timezone": None if ledger.timezone is None else str(ledger.timezone),
+        "unit": ledger.unit,
+        "runs": len(ledger.index.runs),
+        "adapted": [chunk.calibrated is not None for chunk in chunks],
+        "remarks": [chunk.remark for chunk in chunks],
+    }
+    arrays: Arrays = {
+        "sizes": np.array([chunk.score.size for chunk in chunks], dtype=np.int64),
+        "n_events": np.array(
+            [chunk.events.location.size for chunk in chunks], dtype=np.int64
+        ),
+        "held_keys": ledger.held_keys,
+    }
+    for name in NAMES:
+        arrays[f"held/{name}"] = getattr(ledger.held, name)
+    for i, (keys, locations) in enumerate(ledger.index.runs):
+        arrays[f"index/{i}/keys"], arrays[f"index/{i}/locations"] = keys, locations
+    if chunks:
+        arrays["score"] = np.concatenate([chunk.score for chunk in chunks])
+        for name in ("decision", "time"):
+            columns = [getattr(chunk, name) for chunk in chunks]
+            if columns[0] is not None:
+                arrays[name] = np.concatenate(columns)
+        for name in ADAPTED:
+            adapted = [getattr(chunk, name) for chunk in chunks]
+            parts = [values for values in adapted if values is not None]
+            arrays[name] = np.concatenate([np.empty(0), *parts])
+        for i, column in enumerate(ledger.values):
+            codes = [chunk.codes[column] for chunk in chunks]
+            arrays[f"codes/{i}"] = np.concatenate(codes)
+        for name in NAMES:
+            events = [getattr(chunk.events, name) for chunk in chunks]
+            arrays[f"events/{name}"] = np.concatenate(events)
+    return header, arrays
+
+
+def ledger_from_arrays(header: Mapping[str, Any], arrays: Arrays) -> Ledger:
+    """Put a ledger together again.
+
+    Raises
+    ------
+    KeyError, TypeError, ValueError
+        If a part is missing or does not fit the others.
+    """
+    values = {column: tuple(of) for column, of in header["values"]}
+    _check_arrays(header, arrays, values)
+    ends = np.cumsum(arrays["sizes"])
+    last_events = np.cumsum(arrays["n_events"])
+    chunks = []
+    adapted_sizes = arrays["sizes"] * np.array(header["adapted"], dtype=np.int64)
+    adapted_ends = np.cumsum(adapted_sizes)
+    for c, label in enumerate(header["labels"]):
+        own = slice(int(ends[c] - arrays["sizes"][c]), int(ends[c]))
+        labeled = slice(
+            int(last_events[c] - arrays["n_events"][c]), int(last_events[c])
+        )
+        events = LabelEvents(
+            **{name: arrays[f"events/{name}"][labeled] for name in NAMES}
+        )
+        score = arrays["score"][own]
+        time = arrays["time"][own] if "time" in arrays else None
+        codes = {column: arrays[f"codes/{i}"][own] for i, column in enumerate(values)}
+        adapted = {}
+        if header["adapted"][c]:
+            by_features = slice(
+                int(adapted_ends[c] - adapted_sizes[c]), int(adapted_ends[c])
+            )
+            adapted = {name: arrays[name][by_features] for name in ADAPTED}
+        columns = [score, time, *codes.values(), *adapted.values()]
+        if any(x is not None and x.size != arrays["sizes"][c] for x in columns):
+            msg = f"chunk {label!r} has columns of unequal length"
+            raise ValueError(msg)
+        chunks.append(
+            ChunkRows(
+                label=label,
+                score=score,
+                decision=arrays["decision"][own] if "decision" in arrays else None,
+                time=time,
+                codes=codes,
+                events=events,
+                first=None if time is None else int(time.min()),
+                last=None if time is None else int(time.max()),
+                n_labeled=int((current_values(events, score.size) >= 0).sum()),
+                remark=header["remarks"][c],
+                **adapted,
+            )
+        )
+    index = IdIndex(
+        tuple(
+            (arrays[f"index/{i}/keys"], arrays[f"index/{i}/locations"])
+            for i in range(header["runs"])
+        )
+    )
+    if len(index) != sum(chunk.score.size for chunk in chunks):
+        msg = "the index has another number of rows than the chunks"
+        raise ValueError(msg)
+    return Ledger(
+        chunks=tuple(chunks),
+        hours=hours_of(chunks),
+        index=index,
+        held=LabelEvents(**{name: arrays[f"held/{name}"] for name in NAMES}),
+        held_keys=arrays["held_keys"],
+        values=values,
+        latest=header["latest"],
+        checked=tuple(header["checked"]),
+        n_untimed=header["n_untimed"],
+        timezone=header["timezone"],
+        unit=header["unit"],
+    )
+
+
+def _check_arrays(
+    header: Mapping[str, Any], arrays: Arrays, values: Mapping[Hashable, Sequence[str]]
+) -> None:
+    """Refuse columns that do not fit together, and locations that are nowhere.
+
+    Raises
+    ------
+    KeyError, ValueError
+        If an array is missing, or has another type, shape or range than it must.
+    """
+    n_chunks = len(header["labels"])
+    for name in ("sizes", "n_events"):
+        check_array(arrays[name], name, "i", (n_chunks,))
+        if (arrays[name] < 0).any():
+            msg = f"{name!r} has a negative number"
+            raise ValueError(msg)
+    for name in ("remarks", "adapted"):
+        if len(header[name]) != n_chunks:
+            msg = f"{name!r} has not one entry per chunk"
+            raise ValueError(msg)
+    if not all(isinstance(remark, str) for remark in header["remarks"]):
+        msg = "a remark is no text"
+        raise ValueError(msg)
+    n_rows, n_events = int(arrays["sizes"].sum()), int(arrays["n_events"].sum())
+    adapted = np.array(header["adapted"], dtype=np.bool_)
+    sizes = {"decision": n_rows, "time": n_rows, "score": n_rows}
+    sizes |= dict.fromkeys(ADAPTED, int(arrays["sizes"][adapted].sum()))
+    for name, size in sizes.items():
+        if name in arrays:
+            check_array(arrays[name], name, _KINDS.get(name, "f"), (size,))
+    for i, of in enumerate(values.values()):
+        codes = arrays[f"codes/{i}"] if n_chunks else np.empty(0, dtype=np.int16)
+        check_array(codes, f"codes/{i}", "i", (n_rows,))
+        _check_range(codes, len(of), f"codes/{i}")
+    held = arrays["held_keys"]
+    for prefix, size, n in (("events", n_events, None), ("held", -1, held.size)):
+        for name in NAMES if n_chunks or prefix == "held" else ():
+            if size == -1:
+                size = arrays["held/location"].size
+            check_array(arrays[f"{prefix}/{name}"], f"{prefix}/{name}", "i", (size,))
+        if n is not None:
+            _check_range(arrays[f"{prefix}/location"], n, f"{prefix}/location")
+        if n_chunks or prefix == "held":
+            _check_range(arrays[f"{prefix}/value"], 2, f"{prefix}/value")
+    if n_chunks:
+        rows = np.repeat(arrays["sizes"], arrays["n_events"])
+        _check_range(arrays["events/location"], rows, "events/location")
+    for i in range(header["runs"]):
+        keys, locations = arrays[f"index/{i}/keys"], arrays[f"index/{i}/locations"]
+        check_array(locations, f"index/{i}/locations", "i", (keys.size,))
+        serial, row = locations >> ROW_BITS, locations & ((1 << ROW_BITS) - 1)
+        _check_range(serial, n_chunks, f"index/{i}/locations")
+        _check_range(row, arrays["sizes"][serial], f"index/{i}/locations")
+        if not (keys[1:] > keys[:-1]).all():
+            msg = f"'index/{i}/keys' do not rise"
+            raise ValueError(msg)
+
+
+def _check_range(
+    numbers: NDArray[Any], stop: int | NDArray[np.int64], name: str
+) -> None:
+    if not ((numbers >= 0) & (numbers < stop)).all():
+        msg = f"{name!r} has a number that is nowhere"
+        raise ValueError(msg)
+
+
+def check_labels(ledger: Ledger, chunk: Any, *, has_time: bool) -> None:
+    """Refuse chunks whose rows do not lie in the period that they are called after.
+
+    Parameters
+    ----------
+    ledger : Ledger
+    chunk : str, int, None or sequence of timestamps
+        As of `PerformanceEstimator`.
+    has_time : bool
+        Whether rows have times.
+
+    Raises
+    ------
+    ValueError
+        If a row's time lies in another period, or a label comes twice.
+    """
+    labels = [chunk.label for chunk in ledger.chunks]
+    spec = check_chunk(chunk, has_timestamp=has_time)
+    periods = ledger.chunks and not (spec is None or isinstance(spec, int))
+    ends = [
+        (required(one.first), required(one.last)) for one in ledger.chunks if periods
+    ]
+    if ends:
+        times = np.array(ends, dtype=np.int64).ravel().view("M8[us]")
+        check_years(times, ledger.timezone, "`time`")
+        chunks = make_chunks(times.size, spec, times, ledger.timezone)
+        order = np.arange(times.size) if chunks.rows is None else chunks.rows
+        label = np.empty(times.size, dtype=object)
+        label[order] = np.repeat(chunks.label, np.diff(chunks.offsets))
+        if label.tolist() != [name for name in labels for _ in range(2)]:
+            msg = "a chunk has rows of another period"
+            raise ValueError(msg)
+    if len(set(labels)) < len(labels):
+        msg = "two chunks have the same label"
+        raise ValueError(msg)

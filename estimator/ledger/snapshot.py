@@ -1,0 +1,242 @@
+"""The rows and labels known at one moment, as columns and chunks."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from estimator.chunking.chunks import Chunks, ChunkSpec, make_chunks
+from estimator.chunking.edges import Edges
+from estimator.chunking.periods import Period
+from estimator.frames.columns import Columns, SegmentCodes, required
+from estimator.ledger.label_events import winners
+from estimator.ledger.label_frame import NO_TIME
+from estimator.ledger.ledger import ChunkRows, Ledger
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Snapshot:
+    """What was known at one moment.
+
+    Attributes
+    ----------
+    columns : Columns
+        Rows in the order of their chunks; labels are NaN where none had come.
+    chunks : Chunks
+        In time order, with the empty periods between.
+    serial : ndarray of shape (n_chunks,)
+        Of the ledger's chunks; -1 for an empty period.
+    position : ndarray of shape (n_chunks,)
+        Place of each chunk among all there are, empty periods included.
+    places : ndarray of shape (n_serials,)
+        Place of each of the ledger's chunks among all.
+    labels : sequence of str or int
+        Of all chunks there are, by place.
+    remarks : tuple of str
+        What there is to say of each chunk's features.
+    """
+
+    columns: Columns
+    chunks: Chunks
+    serial: NDArray[np.int64]
+    position: NDArray[np.int64]
+    places: NDArray[np.int64]
+    labels: Sequence[str | int]
+    remarks: tuple[str, ...]
+
+
+def take_snapshot(
+    ledger: Ledger,
+    spec: ChunkSpec,
+    as_of: int | None = None,
+    only: Collection[int] | None = None,
+) -> Snapshot:
+    """Return the rows predicted, and the labels that had come, by a moment.
+
+    Parameters
+    ----------
+    ledger : Ledger
+    spec : result of `estimator.chunking.chunks.check_chunk`
+        As the rows were added.
+    as_of : int, optional
+        Microseconds since 1970; None is all. Rows without a time count always.
+    only : collection of int, optional
+        Serial numbers of the chunks to look at; default: all.
+    """
+    by_count = spec is None or isinstance(spec, int)
+    wanted = range(len(ledger.chunks)) if only is None else sorted(only)
+    kept = {s: _rows_by(ledger.chunks[s], as_of, in_time=not by_count) for s in wanted}
+    n_rows = {s: ledger.chunks[s].score[rows].size for s, rows in kept.items()}
+    order = [s for s in wanted if n_rows[s]]
+    if not by_count:
+        order.sort(key=lambda s: required(ledger.chunks[s].first))
+    sizes = [n_rows[s] for s in order]
+    offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+    columns = _flatten(ledger, order, kept, offsets, as_of)
+    serial = np.array(order, dtype=np.int64)
+    position = places = np.arange(len(ledger.chunks))
+    labels: Sequence[str | int]
+    if spec is None or isinstance(spec, int) or not order:
+        asked = spec if isinstance(spec, int) else None
+        chunks = _as_counted(ledger, columns, serial, offsets, asked)
+        position, labels = serial, [chunk.label for chunk in ledger.chunks]
+    else:
+        chunks = make_chunks(columns.n_rows, spec, columns.timestamp, ledger.timezone)
+        full = np.diff(chunks.offsets) > 0
+        serial = np.full(len(chunks), -1, dtype=np.int64)
+        serial[full] = order
+        labels = chunks.label.tolist() if only is None else _all_labels(ledger, spec)
+        place = {label: i for i, label in enumerate(labels)}
+        position = np.array([place[label] for label in chunks.label.tolist()])
+        places = np.array([place.get(chunk.label, -1) for chunk in ledger.chunks])
+    return Snapshot(
+        columns=columns,
+        chunks=chunks,
+        serial=serial,
+        position=position,
+        places=places,
+        labels=labels,
+        remarks=tuple(
+            ledger.chunks[s].remark if s >= 0 else "" for s in serial.tolist()
+        ),
+    )
+
+
+def _all_labels(ledger: Ledger, spec: Period | Edges) -> list[str]:
+    """Return the labels of all periods from the first row to the last."""
+    # Of a thousand chunks, at every call: without a step of Python for each.
+    first = min(map(attrgetter("first"), ledger.chunks))
+    last = max(map(attrgetter("last"), ledger.chunks))
+    ends = np.array([first, last]).view("M8[us]")
+    if isinstance(spec, Period):
+        limit = np.iinfo(np.int64).max  # the rows have been cut into them already
+        return spec.between(ends[0], ends[1], ledger.timezone, limit)[1]
+    return spec.between(ends[0], ends[1], ledger.timezone)[1]
+
+
+def _rows_by(
+    chunk: ChunkRows, as_of: int | None, *, in_time: bool
+) -> NDArray[np.int64] | slice:
+    """Return which rows there were, in which order."""
+    time = chunk.time
+    if time is None:
+        return slice(None)
+    known: NDArray[np.bool_] | slice = slice(None)
+    if as_of is not None and required(chunk.last) > as_of:
+        known = time <= as_of
+    ordered = not in_time or bool((time[1:] >= time[:-1]).all())
+    if ordered:
+        return known if isinstance(known, slice) else np.flatnonzero(known)
+    rows = np.argsort(time, kind="stable")
+    return rows if isinstance(known, slice) else rows[known[rows]]
+
+
+def _flatten(
+    ledger: Ledger,
+    order: Sequence[int],
+    kept: Mapping[int, NDArray[np.int64] | slice],
+    offsets: NDArray[np.int64],
+    as_of: int | None,
+) -> Columns:
+    n = int(offsets[-1])
+    chunks = [ledger.chunks[s] for s in order]
+    first = ledger.chunks[0] if ledger.chunks else None
+    score = np.empty(n)
+    label = np.full(n, np.nan)
+    decision = time = None
+    if first is not None and first.decision is not None:
+        decision = np.empty(n, dtype=np.bool_)
+    at = np.full(n, NO_TIME)
+    if first is not None and first.time is not None:
+        time = np.empty(n, dtype=np.int64)
+    codes = {column: np.empty(n, dtype=np.int16) for column in ledger.values}
+    adapted: dict[str, Any] = {}
+    if any(chunk.calibrated is not None for chunk in chunks):
+        adapted = {
+            "calibrated": np.full(n, np.nan),
+            "inflation": np.ones(n),
+            "outside": np.zeros(n),
+        }
+    for i, (s, chunk) in enumerate(zip(order, chunks, strict=True)):
+        own, rows = slice(offsets[i], offsets[i + 1]), kept[s]
+        score[own] = chunk.score[rows]
+        if decision is not None:
+            decision[own] = required(chunk.decision)[rows]
+        if time is not None:
+            time[own] = required(chunk.time)[rows]
+        for column, code in codes.items():
+            code[own] = chunk.codes[column][rows]
+        if chunk.calibrated is not None:
+            for name, values in adapted.items():
+                values[own] = getattr(chunk, name)[rows]
+        if chunk.events.location.size:
+            last = winners(chunk.events, as_of)
+            if isinstance(rows, slice):
+                place = offsets[i] + last.location
+                label[place], at[place] = last.value, last.at
+            else:
+                whole = np.full(chunk.score.size, np.nan)
+                whole[last.location] = last.value
+                label[own] = whole[rows]
+                came = np.full(chunk.score.size, NO_TIME)
+                came[last.location] = last.at
+                at[own] = came[rows]
+    at[at == NO_TIME + 1] = NO_TIME  # always known: nobody knows since when
+    missing = int(np.isnan(score).sum())
+    return Columns(
+        n_rows=n,
+        score=score,
+        decision=decision,
+        label=label,
+        timestamp=None
+        if time is None
+        else time.view("M8[us]").astype(f"M8[{ledger.unit}]", copy=False),
+        timezone=ledger.timezone,
+        segments={
+            column: SegmentCodes(codes=code, values=list(ledger.values[column]))
+            for column, code in codes.items()
+        },
+        # A missing decision has made the score missing.
+        missing_score=missing,
+        missing_decision=0,
+        labeled_at=at.view("M8[us]"),
+        **adapted,
+    )
+
+
+def _as_counted(
+    ledger: Ledger,
+    columns: Columns,
+    serial: NDArray[np.int64],
+    offsets: NDArray[np.int64],
+    spec: int | None,
+) -> Chunks:
+    """Return chunks of a number of rows, as they were filled."""
+    label = np.empty(serial.size, dtype=object)
+    label[:] = [ledger.chunks[s].label for s in serial]
+    moment = columns.timestamp
+    start: NDArray[Any]
+    end: NDArray[Any]
+    if moment is None:
+        start, end = offsets[:-1], offsets[1:] - 1
+    elif serial.size:
+        start = np.minimum.reduceat(moment, offsets[:-1])
+        end = np.maximum.reduceat(moment, offsets[:-1])
+    else:
+        start = end = moment
+    sizes = np.diff(offsets)
+    return Chunks(
+        rows=None,
+        offsets=offsets,
+        label=label,
+        start=start,
+        end=end,
+        complete=np.ones(serial.size, dtype=np.bool_)
+        if spec is None
+        else sizes == spec,
+        asked=spec,
+        timezone=ledger.timezone,
+    )

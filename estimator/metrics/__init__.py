@@ -1,0 +1,1 @@
+"""Metrics of rows with soft labels, and how sure they are."""

@@ -1,0 +1,130 @@
+"""Confidence-based performance estimation (CBPE): metrics of rows with soft labels."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from estimator.chunking.groups import Groups
+from estimator.frames.columns import required
+from estimator.metrics.intervals import ShiftError, error_variances
+from estimator.metrics.registry import Metric, compute_moments, undefined_reasons
+from estimator.metrics.soft_label_sums import (
+    NO_ERROR,
+    Advance,
+    ErrorCells,
+    ShiftedSoftLabel,
+    SoftLabel,
+    SoftLabelSums,
+    soft_labels_by_row,
+    sum_soft_labels,
+)
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Measurement:
+    """Metrics of each group at its rows' soft labels: shape (n_groups, n_metrics).
+
+    Attributes
+    ----------
+    value : ndarray
+        NaN where undefined; then ``reason`` says why, and is "" elsewhere.
+    label_variance, calibration_variance, shift_variance, sampling_variance : ndarray
+        V_lab, V_cal, V_shift and V_pop of :mod:`estimator.metrics.intervals`.
+    order_error : ndarray of shape (2, n_groups, n_metrics)
+        How far below and above the value the metric of the rows may lie because a
+        table of counts does not tell their order within its cells; 0 for rows.
+    outside : ndarray of shape (n_groups,)
+        Rows of the frame with a score outside of what the reference can vouch for.
+    """
+
+    value: Floats
+    label_variance: Floats
+    calibration_variance: Floats
+    shift_variance: Floats
+    sampling_variance: Floats
+    reason: NDArray[np.object_]
+    order_error: Floats
+    outside: Floats
+
+
+def measure(
+    metrics: tuple[Metric, ...],
+    groups: Groups,
+    *,
+    score: NDArray[np.floating],
+    soft: SoftLabel | ShiftedSoftLabel | Floats,
+    decision: NDArray[np.bool_] | float,
+    error_cells: ErrorCells = NO_ERROR,
+    shift: ShiftError | None = None,
+    advance: Advance | None = None,
+) -> Measurement:
+    r"""Compute the metrics of each group from its rows' soft labels.
+
+    With soft labels :math:`z_i` in place of labels, pairs drawn without replacement,
+    a ratio metric is the ratio of its expected parts plus the second-order term
+    :math:`-\sum_i z_i (1 - z_i) h_i g_i / B`, with :math:`h_i` the label's influence
+    on the metric and :math:`g_i` on its denominator :math:`B`. With calibrated
+    probabilities that is the estimate [1]_, with labels the realized metric.
+
+    References
+    ----------
+    .. [1] Bialek et al. (2024), "Estimating Model Performance Under Covariate Shift
+       Without Labels", arXiv:2401.08348.
+    """
+    with_log_loss = any(metric.name == "log_loss" for metric in metrics)
+    if isinstance(soft, ShiftedSoftLabel) and len(groups.parts) > 1:
+        # Each part has the rows of the first: once is enough.
+        rows, offsets = groups.parts[0]
+        soft = soft_labels_by_row(soft, score, rows, int(offsets[-1]))
+    found = [
+        sum_soft_labels(
+            score,
+            soft,
+            rows=rows,
+            offsets=offsets,
+            decision=decision,
+            weight=groups.weight,
+            contents=groups.contents,
+            error_cells=error_cells,
+            with_log_loss=with_log_loss,
+            advance=advance,
+        )
+        for rows, offsets in groups.parts
+    ]
+    sums = SoftLabelSums(
+        sums=np.concatenate([part.sums for part in found]),
+        jacobian=np.concatenate([part.jacobian for part in found]),
+        scatter=np.concatenate([part.scatter for part in found]),
+        by_segment=None
+        if error_cells.segments is None
+        else np.concatenate([required(part.by_segment) for part in found]),
+    )
+    moments = compute_moments(metrics, sums.sums)
+    reason = undefined_reasons(metrics, sums.sums, moments)
+    undefined = reason != ""
+    for values in (moments.value, moments.label_variance, moments.sampling_variance):
+        values[undefined] = np.nan
+    # A correction may carry a value over the edge of what is possible.
+    of_map, of_shift = error_variances(metrics, moments, sums, error_cells, shift)
+    low, high = np.array([metric.bounds for metric in metrics]).T
+    return Measurement(
+        value=np.clip(moments.value, low, high),
+        label_variance=moments.label_variance,
+        calibration_variance=np.where(undefined, np.nan, of_map),
+        shift_variance=np.where(undefined, np.nan, of_shift),
+        sampling_variance=moments.sampling_variance,
+        reason=reason,
+        order_error=_order_error(metrics, sums.sums),
+        outside=sums.sums[:, 22],
+    )
+
+
+def _order_error(metrics: tuple[Metric, ...], sums: Floats) -> Floats:
+    error = np.zeros((2, len(sums), len(metrics)))
+    for k, metric in enumerate(metrics):
+        if metric.order_columns is not None:
+            error[:, :, k] = sums[:, metric.order_columns].T
+    return error

@@ -1,0 +1,1 @@
+"""Evaluation of all chunks of a monitor."""

@@ -1,0 +1,497 @@
+"""One model's night: what has come, which chunks it touches, what is to be said now.
+
+Chunks that new rows or labels touch are read again as a whole, and counted. Everything
+else follows from the counts of all chunks, by the same functions as in a `Monitor`: so
+what is said depends on what the sources hold, and not on the nights before.
+"""
+
+import json
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import reduce
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from calibration._kernels.threads import for_each
+from estimator.degradation import verdict_json as verdict_file
+from estimator.degradation.per_metric import judge_series
+from estimator.degradation.series import plain
+from estimator.degradation.verdict import Degradation
+from estimator.delayed_labels.counts.count_table import CountTable
+from estimator.delayed_labels.counts.count_table_bytes import table_from_bytes
+from estimator.delayed_labels.counts.weighted_rows import add_up_hours, lay_out
+from estimator.delayed_labels.overdue import LabelCalendar, OverdueLabels
+from estimator.delayed_labels.reference_delays import model_of_reference
+from estimator.estimation.common_mistakes import CommonMistakeWarning
+from estimator.frames.datetimes import TimeZone
+from estimator.monitor import Epoch
+from estimator.monitoring.evaluation import (
+    ScoredRows,
+    arrivals_of,
+    attribution_of,
+    end_of_usual_labels,
+    performance_of,
+    take_stock,
+)
+from estimator.operations.config.settings import (
+    JobSettings,
+    ModelSettings,
+    NotifySettings,
+)
+from estimator.operations.data_time import is_future, on_data_clock, shown, ticks
+from estimator.operations.errors import ConfigurationError
+from estimator.operations.nightly.changed_chunks import (
+    count_touched,
+    epoch_of,
+    find_spans,
+    periods_of,
+)
+from estimator.operations.nightly.estimators import (
+    REFERENCE,
+    fit_epochs,
+    numeric_features,
+)
+from estimator.operations.notifications.announcing import announce
+from estimator.operations.notifications.messages import (
+    message_to_json,
+    notices_on_labels,
+    overdue_sentence,
+)
+from estimator.operations.sources.file_versions import versions_as_before
+from estimator.operations.sources.model_sources import (
+    Feeds,
+    as_datetime,
+    check_row_ids,
+    open_feeds,
+    touched_hours,
+)
+from estimator.operations.sources.row_source import AT, open_engine
+from estimator.operations.store.result_rows import restate, result_rows
+from estimator.operations.store.store import (
+    Counted,
+    ModelState,
+    Night,
+    Store,
+    load_counts,
+    load_results,
+    load_state,
+    load_verdicts,
+)
+from estimator.progress import Progress
+from estimator.results.assembly import concatenate_periods
+from estimator.results.performance import Performance
+
+N_STAGES = 5
+
+Verdicts = dict[str, dict[str, Degradation]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Findings:
+    """What a run has found out about a model.
+
+    Attributes
+    ----------
+    night : Night
+        What to store.
+    n_touched : int
+        Chunks that are new, or have new rows or labels; 0: nothing is new.
+    n_restated : int
+        Results that differ from those stored.
+    anew : bool
+        Whether another configuration, or reference, than before was at work.
+    remarks : tuple of str
+        What was odd, for the log.
+    """
+
+    night: Night
+    n_touched: int
+    n_restated: int = 0
+    anew: bool = False
+    remarks: tuple[str, ...] = ()
+
+
+def run_night(
+    store: Store | None,
+    job: JobSettings,
+    settings: ModelSettings,
+    notify: NotifySettings,
+    *,
+    until: pd.Timestamp | None,
+    progress: Progress,
+) -> Findings:
+    """Find out what a model's sources have to tell; store nothing.
+
+    Parameters
+    ----------
+    store : Store or None
+        What earlier runs left; None: nothing.
+    job, settings, notify : JobSettings, ModelSettings, NotifySettings
+    until : Timestamp, optional
+        Count only rows and labels up to this time, on the data's clock.
+
+    Raises
+    ------
+    DataError
+        If a source does not hold what it should.
+    ConfigurationError
+        If ``until`` lies before what the store knows.
+    """
+    state = ModelState() if store is None else load_state(store, settings.name)
+    with open_engine(job.memory_limit, job.threads) as engine:
+        with progress.stage("fitting on the reference"):
+            with _mistakes_as_remarks() as mistakes:
+                epochs, fitted, versions = fit_epochs(
+                    engine, settings, state.estimators, state.pieces.get(REFERENCE)
+                )
+            changed = _fingerprints(fitted) != _fingerprints(state.estimators)
+            timezone = epochs[-1].estimator.reference_.performance.timezone
+            if until is not None:
+                until = on_data_clock(until, timezone)
+                _check_until(until, state, timezone)
+        # Chunks counted for another estimator count no more, nor do files read for it.
+        known, stale = _still_holding(state, epochs, fitted)
+        counts = {} if store is None else load_counts(store, settings.name)
+        counts = {label: data for label, data in counts.items() if label in known}
+        everything = bool(stale) or not known
+        since = None if everything else _since(state, settings)
+        with progress.stage("looking for what is new"):
+            numeric = numeric_features(epochs)
+            feeds = open_feeds(engine, settings, since, state, numeric_features=numeric)
+            hours = None
+            remarks: list[str] = []
+            if not everything:
+                hours, remarks = touched_hours(engine, feeds, state, until)
+        with progress.stage("reading and counting"):
+            spans = find_spans(engine, feeds, epochs, hours, since, until, known)
+            if spans:
+                check_row_ids(engine, feeds, state, until, everything=everything)
+            touched, lost = count_touched(
+                engine, feeds, epochs, spans, until, known, counts
+            )
+            _check_stale(stale - set(touched), settings.name)
+            is_new = bool(touched) or changed
+            is_timed = _says_when_labels_came(feeds)
+    pieces = {**feeds.pieces, REFERENCE: versions}
+    remarks += mistakes + lost + _remarks_on_missing(feeds, epochs[-1])
+    night = Night(
+        as_of=state.as_of,
+        until=None if until is None else ticks(until),
+        pieces=pieces,
+        estimators=fitted,
+        announced=state.announced,
+        overdue=state.overdue,
+    )
+    if not is_new:
+        # Nothing is written that says nothing new.
+        night = replace(night, pieces=versions_as_before(pieces, state.pieces))
+        if not (is_timed and _wait_longer(state, until)):
+            return Findings(night=night, n_touched=0, remarks=tuple(remarks))
+    with progress.stage("estimating"):
+        # Those just counted are read back as well: so every night has the same.
+        stored = {**counts, **touched}
+        tables: dict[str, CountTable] = {}
+
+        def read(label: str) -> None:
+            tables[label] = table_from_bytes(stored[label])
+
+        for_each(list(stored), read)
+        if not tables:
+            return Findings(night=night, n_touched=0, remarks=tuple(remarks))
+        as_of = max(
+            *(table.last for table in tables.values()),
+            *(table.latest_label or table.last for table in tables.values()),
+        )
+        as_of = max(as_of, night.until or as_of)
+        calendar = None
+        if is_timed:
+            came = add_up_hours(list(tables.values()))
+            calendar = LabelCalendar(as_of=as_of, hours=came.until(as_of))
+        found = evaluate(epochs, list(tables.values()), calendar)
+        if found.overdue is not None:
+            remarks.append(overdue_sentence(found.overdue, timezone))
+            remarks += feeds.remarks  # a wrong pattern may be why
+        analysis, attribution = found.analysis, found.attribution
+    with progress.stage("judging"):
+        reference = epochs[-1].estimator.reference_.performance
+        performance = concatenate_periods(reference, analysis)
+        verdicts = judge(epochs, performance, attribution)
+    before = [] if store is None else load_results(store, settings.name)
+    written = restate(result_rows(analysis, as_of), before, as_of)
+    told = {} if store is None else load_verdicts(store, settings.name)
+    announced, messages = announce(
+        settings.name, state.announced, verdicts, performance, notify
+    )
+    if "labels_overdue" in notify.on and found.is_feed_known:
+        messages += notices_on_labels(
+            settings.name, state.overdue, found.overdue, timezone
+        )
+    night = replace(
+        night,
+        as_of=as_of if is_new or written.changed or written.gone else state.as_of,
+        announced=announced,
+        overdue=found.overdue,
+        chunks=[
+            {
+                "chunk": label,
+                "fingerprint": fitted[_first_of(epochs, label)][0],
+                "n_rows": tables[label].n_rows,
+                "n_labels": tables[label].n_labels,
+                "counts": data,
+            }
+            for label, data in touched.items()
+        ],
+        results=written.changed,
+        history=written.history,
+        gone=written.gone,
+        verdicts=_verdict_rows(verdicts, told, as_of),
+        messages=[json.dumps(message_to_json(message)) for message in messages],
+    )
+    return Findings(
+        night=night,
+        n_touched=len(touched),
+        n_restated=len(written.changed) + len(written.gone),
+        anew=changed,
+        remarks=tuple(remarks),
+    )
+
+
+@contextmanager
+def _mistakes_as_remarks() -> Iterator[list[str]]:
+    """Collect what a fit warns of as remarks for the log."""
+    remarks: list[str] = []
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", CommonMistakeWarning)
+        yield remarks
+    for warning in caught:
+        if issubclass(warning.category, CommonMistakeWarning):
+            remarks.append(str(warning.message).removesuffix("."))
+        else:
+            warnings.warn_explicit(
+                warning.message, warning.category, warning.filename, warning.lineno
+            )
+
+
+def _fingerprints(stored: Mapping[str, tuple[str, bytes]]) -> dict[str, str]:
+    return {first: fingerprint for first, (fingerprint, _) in stored.items()}
+
+
+def _first_of(epochs: Sequence[Epoch], label: str) -> str:
+    """Return the key under which the estimator of a chunk is stored."""
+    return str(epochs[epoch_of(epochs, label)].from_chunk or "")
+
+
+def _still_holding(
+    state: ModelState,
+    epochs: Sequence[Epoch],
+    fitted: Mapping[str, tuple[str, bytes]],
+) -> tuple[dict[str, Counted], set[str]]:
+    """Return the chunks that were counted for their estimator, and the others."""
+    known = {
+        label: chunk
+        for label, chunk in state.chunks.items()
+        if chunk.fingerprint == fitted[_first_of(epochs, label)][0]
+    }
+    return known, set(state.chunks) - set(known)
+
+
+def _check_stale(left: set[str], model: str) -> None:
+    if left:
+        msg = (
+            f"The configuration or the reference of `{model}` has changed, or this "
+            f"version of deadreckon counts otherwise: {len(left)} chunks ({min(left)} "
+            f"to {max(left)}) must be counted anew, but their rows are no longer in "
+            "the sources. Nothing was changed. Name another store to begin anew (this "
+            "one keeps what was said), bring the rows back, or go back to what was "
+            "configured or installed."
+        )
+        raise ConfigurationError(msg)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Evaluation:
+    """What follows from the counts of all chunks.
+
+    Attributes
+    ----------
+    analysis : Performance
+    attribution : DataFrame
+        As `Monitor.attribution` gives it.
+    overdue : OverdueLabels or None
+        None if no label is, or nobody can know.
+    is_feed_known : bool
+        Whether it is known how many labels to expect.
+    """
+
+    analysis: Performance
+    attribution: pd.DataFrame
+    overdue: OverdueLabels | None
+    is_feed_known: bool
+
+
+def evaluate(
+    epochs: Sequence[Epoch],
+    tables: Sequence[CountTable],
+    calendar: LabelCalendar | None = None,
+) -> Evaluation:
+    """Evaluate all chunks, from their counts alone.
+
+    Parameters
+    ----------
+    epochs : sequence of Epoch
+    tables : sequence of CountTable
+        At least one.
+    calendar : LabelCalendar, optional
+        When labels came; without, nobody can say whether any is overdue.
+    """
+    newest = epochs[-1].estimator
+    arrivals = [
+        table.latest_label for table in tables if table.latest_label is not None
+    ]
+    # Until when labels are known to have been looked for: who waits has waited so long.
+    now = max(arrivals) if arrivals else None
+    spec = periods_of(newest)
+    timezone = newest.reference_.performance.timezone
+    by_epoch = []
+    for i, epoch in enumerate(epochs):
+        own = [table for table in tables if epoch_of(epochs, table.label) == i]
+        if not own:
+            continue
+        laid = lay_out(own, spec, timezone, now, newest.reference_.performance.metrics)
+        scored = ScoredRows(
+            estimator=epoch.estimator,
+            columns=laid.columns,
+            chunks=laid.chunks,
+            others=laid.evidence if any(table.n_labels for table in own) else None,
+        )
+        by_epoch.append((epoch, scored, laid.remarks))
+    seen = None if now is None else np.datetime64(now, "us")
+    every = [rows for _, rows, _ in by_epoch]
+    moment, reconciled = end_of_usual_labels(every, seen, calendar)
+    evaluated = [
+        (
+            epoch,
+            take_stock(
+                rows, moment, remarks=remarks, calendar=calendar, reconciliation=made
+            ),
+        )
+        for (epoch, rows, remarks), made in zip(by_epoch, reconciled, strict=True)
+    ]
+    arrival = arrivals_of(
+        [(epoch.estimator, known) for epoch, known in evaluated], only_overdue=True
+    )
+    parts = [
+        performance_of(epoch.estimator, known, earlier=epoch is not epochs[-1])
+        for epoch, known in evaluated
+    ]
+    return Evaluation(
+        analysis=reduce(concatenate_periods, parts),
+        attribution=pd.concat(
+            [attribution_of(epoch.estimator, known) for epoch, known in evaluated]
+        ),
+        overdue=arrival.overdue,
+        is_feed_known=arrival.is_known,
+    )
+
+
+def _says_when_labels_came(feeds: Feeds) -> bool:
+    """Return whether labels have a time, or are to come; else none can be overdue."""
+    if feeds.labels is None:
+        return feeds.missing is not None
+    return AT in feeds.labels.roles
+
+
+def judge(
+    epochs: Sequence[Epoch],
+    performance: Performance,
+    attribution: pd.DataFrame | None,
+) -> Verdicts:
+    """Return the verdicts on reference and analysis, by segment and metric."""
+    series = performance.metric_series()
+    verdicts: Verdicts = {segment: {} for segment in series}
+
+    def judge_segment(segment: str) -> None:
+        verdicts[segment] = judge_series(
+            series[segment],
+            since=epochs[-1].from_chunk,
+            attribution=attribution,
+        )
+
+    for_each(tuple(series), judge_segment)
+    return verdicts
+
+
+def _remarks_on_missing(feeds: Feeds, newest: Epoch) -> list[str]:
+    """Say that no file of labels is there, where nobody knows when to expect one."""
+    delays = newest.estimator.reference_.delays
+    return [] if model_of_reference(delays) is not None else feeds.remarks
+
+
+def _check_until(until: pd.Timestamp, state: ModelState, timezone: TimeZone) -> None:
+    if is_future(until):
+        msg = (
+            f"--as-of must not lie in the future, got {shown(ticks(until), timezone)}: "
+            "what comes until then could not be told from what was known."
+        )
+        raise ConfigurationError(msg)
+    if state.as_of is not None and ticks(until) < state.as_of:
+        msg = (
+            f"--as-of must not lie before {shown(state.as_of, timezone)}, up to which "
+            f"the store knows already, got {shown(ticks(until), timezone)}. Ask what "
+            "was believed then with `deadreckon status --as-of`, or fill another store."
+        )
+        raise ConfigurationError(msg)
+
+
+def _wait_longer(state: ModelState, until: pd.Timestamp | None) -> bool:
+    """Return whether labels are outstanding, for longer than the last run knew of."""
+    before = [moment for moment in (state.as_of, state.until) if moment is not None]
+    return (
+        until is not None
+        and ticks(until) > max(before, default=ticks(until))
+        and any(chunk.n_labels < chunk.n_rows for chunk in state.chunks.values())
+    )
+
+
+def _since(state: ModelState, settings: ModelSettings) -> pd.Timestamp | None:
+    if settings.lookback is None or state.as_of is None:
+        return None
+    return as_datetime(state.as_of) - settings.lookback
+
+
+def _verdict_rows(
+    verdicts: Verdicts,
+    stored: Mapping[tuple[str, str], Mapping[str, Any]],
+    as_of: int,
+) -> list[dict[str, Any]]:
+    """Return rows of verdicts that say something else than those stored."""
+    rows = []
+    for segment, by_metric in verdicts.items():
+        for metric, verdict in by_metric.items():
+            detail = json.dumps(verdict_file.to_json(verdict))
+            old = stored.get((segment, metric))
+            revision, since = 1, as_of
+            if old is not None:
+                if old["detail"] == detail:
+                    continue
+                onset = json.loads(old["detail"])["onset"]
+                same = (old["kind"], onset) == (verdict.kind, plain(verdict.onset))
+                revision = old["revision"] + (not same)
+                since = old["as_of"] if same else as_of
+            rows.append(
+                {
+                    "segment": segment,
+                    "metric": metric,
+                    "revision": revision,
+                    "as_of": since,
+                    "kind": verdict.kind,
+                    "probability": verdict.probability,
+                    "sentence": str(verdict),
+                    "detail": detail,
+                }
+            )
+    return rows

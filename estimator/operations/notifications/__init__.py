@@ -1,0 +1,1 @@
+"""Messages, figures for Prometheus, and log lines."""

@@ -1,0 +1,362 @@
+"""A model's predictions and labels, opened; and which hours of them are new."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from estimator.operations.config.settings import (
+    FileLocation,
+    ModelSettings,
+    SqlLocation,
+)
+from estimator.operations.errors import DataError
+from estimator.operations.sources.file_versions import is_same_content
+from estimator.operations.sources.queries import count_hours, count_labeled_hours
+from estimator.operations.sources.row_ids import check_ids, check_new_ids
+from estimator.operations.sources.row_source import (
+    AT,
+    ID,
+    LABEL,
+    TIME,
+    Feed,
+    check_join,
+    check_pieces,
+    find_pieces,
+    id_kind,
+    open_feed,
+)
+from estimator.operations.sources.sql_import import describe_location, stage
+from estimator.operations.store.store import ModelState
+
+if TYPE_CHECKING:
+    import duckdb
+
+PREDICTIONS, LABELS = "predictions", "labels"
+_KINDS = {ID: "id", TIME: "time", AT: "time", LABEL: "number"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Feeds:
+    """Where a model's rows come from.
+
+    Attributes
+    ----------
+    predictions : Feed
+    labels : Feed or None
+        The predictions themselves, if these have a column of labels; None if there are
+        no labels yet.
+    missing : str or None
+        Where labels should be, and no file is.
+    """
+
+    predictions: Feed
+    labels: Feed | None
+    missing: str | None = None
+
+    @property
+    def remarks(self) -> list[str]:
+        """What is odd about where they are."""
+        if self.missing is None:
+            return []
+        return [f"labels: no file matches {self.missing}, so none is known yet"]
+
+    @property
+    def pieces(self) -> dict[str, dict[str, str]]:
+        """By feed, the files that there are."""
+        feeds = {feed.name: feed for feed in (self.predictions, self.labels) if feed}
+        return {name: dict(feed.pieces or {}) for name, feed in feeds.items()}
+
+
+def open_feeds(
+    engine: "duckdb.DuckDBPyConnection",
+    settings: ModelSettings,
+    since: pd.Timestamp | None,
+    state: ModelState,
+    *,
+    numeric_features: Collection[str] = (),
+    limit: int | None = None,
+) -> Feeds:
+    """Look for the files, or copy what is needed out of a database.
+
+    Parameters
+    ----------
+    since : Timestamp, optional
+        Rows before it are not wanted; in UTC, or wall-clock time.
+    state : ModelState
+        What earlier runs have read: what is new must be of its kind.
+    numeric_features : collection of str
+        Features that the reference has as numbers.
+    limit : int, optional
+        Only look at rows, at so many of a database; files are not read for their
+        versions.
+
+    Raises
+    ------
+    DataError
+        If a source lacks a column, or holds something else than it should.
+    SourceUnavailable
+        If a database does not answer.
+    """
+    parameters = settings.parameters
+    names = columns_of(parameters)
+    model_columns = columns_of_model(parameters)
+    y_true = parameters.get("y_true", "y_true")
+    labeled_at = parameters.get("labeled_at")
+    came = {} if labeled_at is None else {AT: labeled_at}
+    # Labels may come with the predictions, when they are known.
+    own = {LABEL: y_true, **came} if settings.labels is None else {}
+    segments = set(several(parameters.get("segments")))
+    predictions = _Rows(
+        name=PREDICTIONS,
+        location=settings.predictions,
+        roles={ID: settings.row_id, TIME: parameters["timestamp"]},
+        others=names,
+        numbers=(*model_columns, *(set(numeric_features) - segments)),
+        optional=own,
+        by=TIME,
+    )
+    labels = None
+    if settings.labels is not None:
+        labels = _Rows(
+            name=LABELS,
+            location=settings.labels,
+            roles={ID: settings.row_id, LABEL: y_true, **came},
+            by=AT,
+        )
+    pieces, tables = {}, {}
+    for rows in (predictions, labels):
+        if rows is None:
+            continue
+        if isinstance(rows.location, FileLocation):
+            before = state.pieces.get(rows.name)
+            pieces[rows.name] = find_pieces(
+                engine, rows.location, rows.name, before, by_content=limit is None
+            )
+        else:
+            tables[rows.name] = _stage(engine, rows, since, model_columns, limit)
+    if pieces.get(PREDICTIONS) == {}:
+        msg = (
+            f"predictions: no file matches {_where(settings.predictions)}. Correct the "
+            "pattern, or wait for the first file."
+        )
+        raise DataError(msg)
+    there = [
+        rows
+        for rows in (predictions, labels)
+        if rows is not None and pieces.get(rows.name) != {}
+    ]
+    kinds = [
+        id_kind(
+            engine,
+            rows.name,
+            settings.row_id,
+            pieces=pieces.get(rows.name),
+            table=tables.get(rows.name),
+            hive=_is_hive(rows.location),
+        )
+        for rows in there
+    ]
+    csv_ids = next((kind for kind in kinds if kind is not None), "text")
+    feeds: dict[str, Feed] = {}
+    for rows in there:
+        feed = open_feed(
+            engine,
+            rows.name,
+            _where(rows.location),
+            roles=rows.roles,
+            others=rows.others,
+            optional=rows.optional,
+            pieces=pieces.get(rows.name),
+            table=tables.get(rows.name),
+            numbers=rows.numbers,
+            csv_ids=csv_ids,
+            csv_zoned=PREDICTIONS in feeds and feeds[PREDICTIONS].is_zoned,
+            hive=_is_hive(rows.location),
+        )
+        # First of all: which file it is says more than what does not fit together.
+        check_pieces(engine, feed, _new_pieces(feed, state))
+        feeds[rows.name] = feed
+    opened = feeds[PREDICTIONS]
+    if labels is None:
+        joined = opened if LABEL in opened.roles else None
+        return Feeds(predictions=opened, labels=joined)
+    if LABELS not in feeds:
+        return Feeds(predictions=opened, labels=None, missing=_where(labels.location))
+    check_join(opened, feeds[LABELS])
+    return Feeds(predictions=opened, labels=feeds[LABELS])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Rows:
+    """Rows of one kind as the configuration has them."""
+
+    name: str
+    location: FileLocation | SqlLocation
+    roles: Mapping[str, str]
+    by: str
+    others: tuple[str, ...] = ()
+    numbers: tuple[str, ...] = ()
+    optional: Mapping[str, str] = field(default_factory=dict)
+
+
+def _stage(
+    engine: "duckdb.DuckDBPyConnection",
+    rows: _Rows,
+    since: pd.Timestamp | None,
+    numbers: Collection[str],
+    limit: int | None,
+) -> str:
+    """Copy rows of a database into a temporary table; return its name."""
+    assert isinstance(rows.location, SqlLocation)  # noqa: S101
+    kinds = dict.fromkeys(rows.others, "other")
+    kinds |= {column: _KINDS[role] for role, column in rows.roles.items()}
+    kinds |= {column: "number" for column in numbers if column in kinds}
+    # Not "#labels": so the labels are called that count for the rows at hand.
+    table = f"#staged_{rows.name}"
+    stage(
+        engine,
+        rows.location,
+        table,
+        name=rows.name,
+        columns=kinds,
+        optional={column: _KINDS[role] for role, column in rows.optional.items()},
+        since=since,
+        by=rows.roles.get(rows.by),
+        present=rows.roles[ID] if rows.name == LABELS else None,
+        limit=limit,
+    )
+    return table
+
+
+def _is_hive(location: FileLocation | SqlLocation) -> bool:
+    return isinstance(location, FileLocation) and location.hive
+
+
+def columns_of(parameters: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the columns of predictions beside id and time."""
+    named = [*columns_of_model(parameters)]
+    named += several(parameters.get("segments"))
+    if parameters.get("method", "auto") != "cbpe":
+        named += several(parameters.get("features"))
+    return tuple(dict.fromkeys(named))
+
+
+def columns_of_model(parameters: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the columns of score and, if there is one, decision."""
+    score = parameters.get("y_pred_proba", "y_pred_proba")
+    decision = parameters.get("y_pred")
+    return (score,) if decision is None else (score, decision)
+
+
+def several(names: Any) -> list[str]:
+    """Return one name or several as a list."""
+    return [names] if isinstance(names, str) else list(names or ())
+
+
+def _where(location: FileLocation | SqlLocation) -> str:
+    if isinstance(location, SqlLocation):
+        return describe_location(location)
+    return ", ".join(location.patterns)
+
+
+def check_row_ids(
+    engine: "duckdb.DuckDBPyConnection",
+    feeds: Feeds,
+    state: ModelState,
+    until: Any,
+    *,
+    everything: bool,
+) -> None:
+    """Refuse ids of new rows that belong to another row as well.
+
+    Parameters
+    ----------
+    everything : bool
+        Whether all rows are new: no chunk that is stored counts any more.
+
+    Raises
+    ------
+    DataError
+        Naming ids, times and files.
+    """
+    predictions = feeds.predictions
+    if everything or predictions.pieces is None:
+        check_ids(engine, predictions, until=until)
+        return
+    check_new_ids(
+        engine,
+        predictions,
+        pieces=_new_pieces(predictions, state),
+        after=None if state.until is None else as_datetime(state.until),
+        until=until,
+    )
+
+
+def touched_hours(
+    engine: "duckdb.DuckDBPyConnection",
+    feeds: Feeds,
+    state: ModelState,
+    until: Any,
+) -> tuple[NDArray[np.datetime64], list[str]]:
+    """Return the hours in which rows, or labels of rows, may be new.
+
+    New are files that are not as they were, rows and labels later than the last run
+    looked, and all that a database holds: only files tell what has been read of them.
+
+    Returns
+    -------
+    hours : ndarray of datetime64[us]
+        In any order.
+    remarks : list of str
+        What is odd about the labels.
+    """
+    hours, remarks = [], []
+    before = None if state.until is None else as_datetime(state.until)
+    predictions, labels = feeds.predictions, feeds.labels
+    if predictions.pieces is None:
+        hours.append(count_hours(engine, predictions, until=until).hour)
+    else:
+        new = _new_pieces(predictions, state)
+        if new:
+            found = count_hours(engine, predictions, pieces=new, until=until)
+            hours.append(found.hour)
+        if before is not None:
+            found = count_hours(engine, predictions, after=before, until=until)
+            hours.append(found.hour)
+    if labels is not None:
+        asked: list[dict[str, Any]] = []
+        if labels.pieces is None:
+            asked.append({})
+        elif labels is not predictions and (new := _new_pieces(labels, state)):
+            asked.append({"pieces": new})
+        if before is not None and AT in labels.roles:
+            asked.append({"after": before})
+        for which in asked:
+            found, n_labels = count_labeled_hours(
+                engine, predictions, labels, until=until, **which
+            )
+            hours.append(found.hour)
+            if n_labels and not found.n_rows:
+                remarks.append(
+                    f"none of {n_labels:,} labels belongs to a prediction that is there"
+                )
+    return np.concatenate(hours) if hours else np.empty(0, dtype="M8[us]"), remarks
+
+
+def _new_pieces(feed: Feed, state: ModelState) -> list[str]:
+    before = state.pieces.get(feed.name, {})
+    pieces = feed.pieces or {}
+    return [
+        path
+        for path, version in pieces.items()
+        if not is_same_content(version, before.get(path))
+    ]
+
+
+def as_datetime(microseconds: int) -> pd.Timestamp:
+    """Return a moment of the store as DuckDB compares it."""
+    return pd.Timestamp(microseconds, unit="us")

@@ -1,0 +1,370 @@
+"""What DuckDB is asked: rows by hour, labelled rows by hour, whole chunks of rows."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import narwhals as nw
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from estimator.frames.readers import read_binary
+from estimator.operations.errors import DataError
+from estimator.operations.sources.file_rows import literal, quoted, readable
+from estimator.operations.sources.row_source import AT, ID, LABEL, TIME, Feed, scan
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow as pa
+
+_SHOWN = 5  # ids in an error message
+# Nanoseconds become microseconds; years that nanoseconds can count.
+_ROUNDED, _NS_YEARS = pd.Timedelta(1, "us"), range(1700, 2200)
+
+Spans = Sequence[tuple[Any, Any]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Hours:
+    """Rows by hour.
+
+    Attributes
+    ----------
+    hour : ndarray of datetime64[us], shape (n_hours,)
+        Rising; in UTC, or wall-clock time.
+    count : ndarray of int64, shape (n_hours,)
+    first, last : datetime64[us]
+        Earliest and latest time; NaT without rows.
+    """
+
+    hour: NDArray[np.datetime64]
+    count: NDArray[np.int64]
+    first: np.datetime64 = np.datetime64("NaT", "us")  # noqa: RUF009
+    last: np.datetime64 = np.datetime64("NaT", "us")  # noqa: RUF009
+
+    @property
+    def n_rows(self) -> int:
+        """Rows of all hours."""
+        return int(self.count.sum())
+
+
+def count_hours(
+    engine: "duckdb.DuckDBPyConnection",
+    predictions: Feed,
+    *,
+    pieces: Collection[str] | None = None,
+    spans: Spans | None = None,
+    after: Any = None,
+    until: Any = None,
+) -> Hours:
+    """Count predictions by the hour of their time.
+
+    Parameters
+    ----------
+    pieces : collection of str, optional
+        Only of these files.
+    spans : sequence of (datetime, datetime or None), optional
+        Only of these times: [begin, end), or open.
+    after, until : datetime, optional
+        Only of times in (after, until].
+
+    Raises
+    ------
+    DataError
+        If a row has no time or no id, or cannot be read.
+    """
+    time, identity = quoted(TIME), quoted(ID)
+    condition = between(TIME, after, until, or_missing=True)
+    if spans is not None:
+        condition += f" AND {_inside(quoted(TIME), spans)}"
+    found = _numpy(
+        engine,
+        predictions,
+        f"""SELECT date_trunc('hour', {time}) AS "hour", count(*) AS "rows",
+            count(*) - count({identity}) AS "without id",
+            min({time}) AS "first", max({time}) AS "last"
+            FROM {scan(predictions, pieces, where=_about(predictions, spans))}
+            WHERE {condition}
+            GROUP BY 1 ORDER BY 1""",
+    )
+    hour = _filled(found["hour"])
+    for what, role, n_missing in (
+        ("time", TIME, _total(found["rows"][np.isnat(hour)])),
+        ("id", ID, _total(found["without id"])),
+    ):
+        if n_missing:
+            msg = (
+                f"predictions ({predictions.where}): every row must have a {what} "
+                f"(`{predictions.roles[role]}`), but {n_missing:,} have none. Write "
+                "them with it, or leave them out."
+            )
+            raise DataError(msg)
+    hours = Hours(hour=hour, count=found["rows"].astype("i8"))
+    if not hour.size:
+        return hours
+    first, last = _filled(found["first"]).min(), _filled(found["last"]).max()
+    return replace(hours, first=first, last=last)
+
+
+def count_labeled_hours(
+    engine: "duckdb.DuckDBPyConnection",
+    predictions: Feed,
+    labels: Feed,
+    *,
+    pieces: Collection[str] | None = None,
+    after: Any = None,
+    until: Any = None,
+) -> tuple[Hours, int]:
+    """Count predictions that have labels in some files, or from some time, by hour.
+
+    Returns
+    -------
+    hours : Hours
+        Of the predictions, which are of any time up to ``until``.
+    n_labels : int
+        How many such labels there are, whether or not a prediction is known.
+    """
+    at = (
+        between(AT, after, until, or_missing=after is None)
+        if AT in labels.roles
+        else "true"
+    )
+    chosen = f"""(SELECT {quoted(ID)} FROM {scan(labels, pieces)}
+        WHERE {quoted(LABEL)} IS NOT NULL AND {at})"""
+    n_labels = _numpy(engine, labels, f'SELECT count(*) AS "n" FROM {chosen}')["n"]
+    found = _numpy(
+        engine,
+        labels,
+        f"""SELECT date_trunc('hour', {quoted(TIME)}) AS "hour", count(*) AS "rows"
+            FROM {scan(predictions)} WHERE {between(TIME, None, until)}
+            AND {quoted(ID)} IN {chosen} GROUP BY 1 ORDER BY 1""",
+    )
+    hours = Hours(hour=_filled(found["hour"]), count=found["rows"].astype("i8"))
+    return hours, int(n_labels[0])
+
+
+def read_rows(
+    engine: "duckdb.DuckDBPyConnection",
+    predictions: Feed,
+    labels: Feed | None,
+    *,
+    spans: Spans,
+    until: Any = None,
+) -> "pa.Table":
+    """Read the predictions of some times, each with its label.
+
+    A row delivered twice counts once. Of two labels of a row the later arrival counts,
+    at equal times the larger; one that nobody knows the time of is the earliest.
+
+    Parameters
+    ----------
+    spans : sequence of (datetime, datetime or None)
+        Of predictions: [begin, end), or open.
+    until : datetime, optional
+        Only predictions and labels up to this time.
+
+    Returns
+    -------
+    pyarrow.Table
+        Columns under the user's names; times in UTC, without a zone. In any order.
+
+    Raises
+    ------
+    DataError
+        If the rows of an id differ within a span, or something cannot be read.
+    """
+    identity, time = quoted(ID), quoted(TIME)
+    others = [quoted(column) for column in predictions.others]
+    with readable(predictions.name, predictions.where):
+        # Without labels of their own: a row delivered again may bring one.
+        engine.execute(
+            f"""CREATE OR REPLACE TEMP TABLE "#rows" AS
+                SELECT {", ".join([identity, time, *others])}
+                FROM {scan(predictions, where=_about(predictions, spans))}
+                WHERE {_inside(time, spans)} AND {between(TIME, None, until)}"""
+        )
+        if _is_repeated(engine, predictions, "#rows"):
+            _drop_repeats(engine, predictions, spans)
+    columns = [f"r.{time} AS {quoted(predictions.roles[TIME])}"]
+    columns += [f"r.{column}" for column in others]
+    joined = '"#rows" r'
+    if labels is not None:
+        _pick_labels(engine, labels, until)
+        joined += f' LEFT JOIN "#labels" l ON r.{identity} = l.{identity}'
+        columns += [
+            f"l.{quoted(role)} AS {quoted(labels.roles[role])}"
+            for role in (LABEL, AT)
+            if role in labels.roles
+        ]
+    with readable(predictions.name, predictions.where):
+        query = f"SELECT {', '.join(columns)} FROM {joined}"
+        return engine.sql(query).to_arrow_table()
+
+
+def _is_repeated(engine: "duckdb.DuckDBPyConnection", feed: Feed, table: str) -> bool:
+    """Return whether rows of a temporary table have the same id."""
+    identity = quoted(ID)
+    if feed.ids_are_int64:  # sorting them takes a tenth of the time
+        ids = engine.execute(f"SELECT {identity} FROM {quoted(table)}").fetchnumpy()
+        ids_in_order = np.sort(ids[ID])
+        return bool((ids_in_order[1:] == ids_in_order[:-1]).any())
+    n_rows, n_ids = engine.execute(
+        f"SELECT count(*), count(DISTINCT {identity}) FROM {quoted(table)}"
+    ).fetchall()[0]
+    return bool(n_ids < n_rows)
+
+
+def _drop_repeats(
+    engine: "duckdb.DuckDBPyConnection",
+    predictions: Feed,
+    spans: Spans,
+) -> None:
+    """Keep one of rows that are the same; refuse those that differ within a span.
+
+    Only within: what lies in other spans may be read on other nights.
+    """
+    identity, time = quoted(ID), quoted(TIME)
+    engine.execute(
+        'CREATE OR REPLACE TEMP TABLE "#once" AS SELECT DISTINCT * FROM "#rows"'
+    )
+    found = engine.execute(
+        f"""SELECT {identity} AS "id", {time} AS "time" FROM "#once"
+            WHERE {identity} IN (SELECT {identity} FROM "#once" GROUP BY 1
+            HAVING count(*) > 1) ORDER BY 1, 2"""
+    ).fetchnumpy()
+    begin = np.array([span[0] for span in spans], dtype="M8[us]")
+    place = np.searchsorted(begin, _filled(found["time"]), side="right").tolist()
+    rows = list(zip(np.asarray(found["id"]).tolist(), place, strict=True))
+    differing = dict.fromkeys(a[0] for a, b in pairwise(rows) if a == b)
+    if differing:
+        shown = ", ".join(repr(identity) for identity in list(differing)[:_SHOWN])
+        msg = (
+            f"predictions ({predictions.where}): a row delivered again must be the "
+            f"same, but rows of one `{predictions.roles[ID]}` differ (ids: {shown}). "
+            "Nothing was stored. Give new predictions new ids."
+        )
+        raise DataError(msg)
+    engine.execute('DROP TABLE "#rows"; ALTER TABLE "#once" RENAME TO "#rows"')
+
+
+def _pick_labels(engine: "duckdb.DuckDBPyConnection", labels: Feed, until: Any) -> None:
+    """Make a table of the label that counts for each of the rows."""
+    identity, label, at = quoted(ID), quoted(LABEL), quoted(AT)
+    timed = AT in labels.roles
+    came = between(AT, None, until, or_missing=True) if timed else "true"
+    with readable(labels.name, labels.where):
+        # Files tell the range of ids in their parts: most need not be opened.
+        ends = engine.execute(
+            f'SELECT min({identity}), max({identity}) FROM "#rows"'
+        ).fetchall()[0]
+        if None not in ends:
+            low, high = map(_constant, ends)
+            came += f" AND {identity} BETWEEN {low} AND {high}"
+        engine.execute(
+            f"""CREATE OR REPLACE TEMP TABLE "#labels" AS SELECT *
+                FROM {scan(labels)} WHERE {label} IS NOT NULL AND {came}
+                AND {identity} IN (SELECT {identity} FROM "#rows")"""
+        )
+        values = engine.sql(
+            f'SELECT {label} AS {quoted(labels.roles[LABEL])} FROM "#labels"'
+        ).to_arrow_table()
+        _check_labels(labels, values)
+        if _is_repeated(engine, labels, "#labels"):
+            order = f"{at} DESC NULLS LAST, " if timed else ""
+            engine.execute(
+                f"""CREATE OR REPLACE TEMP TABLE "#once" AS
+                    SELECT DISTINCT ON ({identity}) * FROM "#labels"
+                    ORDER BY {identity}, {order}{label} DESC"""
+            )
+            engine.execute(
+                'DROP TABLE "#labels"; ALTER TABLE "#once" RENAME TO "#labels"'
+            )
+
+
+def _check_labels(labels: Feed, values: "pa.Table") -> None:
+    """Refuse labels as such: among the rows they would be bad predictions."""
+    column = labels.roles[LABEL]
+    if not values.num_rows:
+        return
+    try:
+        read_binary(nw.from_native(values)[column], f"`{column}`", may_be_empty=True)
+    except (ValueError, TypeError) as error:
+        msg = f"{labels.name} ({labels.where}): {error} Nothing was stored."
+        raise DataError(msg) from error
+
+
+def _numpy(
+    engine: "duckdb.DuckDBPyConnection", feed: Feed, query: str
+) -> dict[str, Any]:
+    with readable(feed.name, feed.where):
+        found: dict[str, Any] = engine.execute(query).fetchnumpy()
+    return found
+
+
+def between(role: str, after: Any, until: Any, *, or_missing: bool = False) -> str:
+    """Return SQL of whether a time lies in (after, until]."""
+    name = quoted(role)
+    parts = []
+    if after is not None:
+        parts.append(f"{name} > {_moment(after)}")
+    if until is not None:
+        parts.append(f"{name} <= {_moment(until)}")
+    inside = " AND ".join(parts) or "true"
+    return f"({inside} OR {name} IS NULL)" if or_missing else f"({inside})"
+
+
+def _inside(name: str, spans: Spans) -> str:
+    """Return SQL of whether a time lies in one of some spans, of which some adjoin."""
+    joined: list[tuple[Any, Any]] = []
+    for begin, end in spans:
+        if joined and joined[-1][1] == begin:
+            joined[-1] = joined[-1][0], end
+        else:
+            joined.append((begin, end))
+    parts = []
+    for begin, end in joined:
+        after = f"{name} >= {_moment(begin)}"
+        before = "" if end is None else f" AND {name} < {_moment(end)}"
+        parts.append(f"({after}{before})")
+    return f"({' OR '.join(parts)})"
+
+
+def _about(predictions: Feed, spans: Spans | None) -> str:
+    """Return SQL that is true of all rows in some spans, and of few others.
+
+    Files say between which times the rows of their parts lie. DuckDB looks there if
+    the column itself is asked for, but not if it is first rounded from nanoseconds.
+    """
+    column = predictions.roles[TIME]
+    if spans is None or predictions.types[column] != "TIMESTAMP_NS":
+        return "true"
+    wider = [
+        (pd.Timestamp(a) - _ROUNDED, None if b is None else pd.Timestamp(b) + _ROUNDED)
+        for a, b in spans
+    ]
+    if any(t is not None and t.year not in _NS_YEARS for span in wider for t in span):
+        return "true"
+    return _inside(quoted(column), wider)
+
+
+def _filled(values: Any) -> NDArray[np.datetime64]:
+    """Return times with NaT where DuckDB has masked them."""
+    masked = np.ma.isMaskedArray(values)
+    found: NDArray[np.datetime64] = (
+        values.filled(np.datetime64("NaT")) if masked else values
+    )
+    return found.astype("M8[us]")
+
+
+def _total(values: Any) -> int:
+    return int(values.sum()) if len(values) else 0
+
+
+def _constant(value: int | str) -> str:
+    return literal(value) if isinstance(value, str) else str(value)
+
+
+def _moment(value: Any) -> str:
+    return f"TIMESTAMP {literal(str(value))}"

@@ -1,0 +1,153 @@
+"""A labelled period in files, read as production is read."""
+
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
+
+from estimator.operations.sources import csv_text
+from estimator.operations.sources.file_rows import (
+    column_types,
+    csv_sql,
+    parquet_sql,
+    quoted,
+    readable,
+    rows_sql,
+)
+from estimator.operations.sources.frame_files import (
+    CSV,
+    CSV_OF_JOB,
+    check_columns,
+    check_csv_header,
+    read_frame,
+)
+
+if TYPE_CHECKING:
+    import duckdb
+    import pandas as pd
+
+
+@contextmanager
+def rows_in_order(engine: "duckdb.DuckDBPyConnection") -> Iterator[None]:
+    """Let rows come as the files have them: what is learned depends on the order."""
+    engine.execute("SET preserve_insertion_order = true")
+    try:
+        yield
+    finally:
+        engine.execute("SET preserve_insertion_order = false")
+
+
+def read_reference(
+    engine: "duckdb.DuckDBPyConnection",
+    pieces: Sequence[str],
+    columns: Sequence[str],
+    *,
+    optional: Sequence[str],
+    times: Collection[str],
+    texts: Collection[str],
+    unknown: Collection[str],
+    hive: bool,
+) -> "pd.DataFrame":
+    """Read a labelled period as production is read.
+
+    Parameters
+    ----------
+    columns, optional : sequence of str
+        Columns that must be there, and that are read where they are.
+    times, texts : collection of str
+        Columns of times and of texts; the others hold numbers.
+    unknown : collection of str
+        Columns that hold numbers if all their cells are numbers, else texts.
+
+    Raises
+    ------
+    ValueError
+        If a file cannot be read, or lacks a column.
+    """
+    import pandas as pd
+
+    parts = []
+    csv_names: dict[str, list[str]] = {}
+    for piece in pieces:
+        if piece.lower().endswith(CSV) and "://" not in piece:
+            check_csv_header(Path(piece))
+        if piece.lower().endswith(CSV_OF_JOB):
+            csv_names[piece] = list(
+                column_types(engine, "reference", piece, csv_sql([piece], hive))
+            )
+    numbers = {
+        column
+        for column in unknown
+        if all(
+            _holds_numbers(engine, piece, column, hive=hive)
+            for piece, names in csv_names.items()
+            if column in names
+        )
+    }
+    for piece in pieces:
+        if piece not in csv_names:
+            parts.append(_read_parquet(engine, piece, columns, optional, hive=hive))
+            continue
+        wanted = check_columns(piece, csv_names[piece], columns, optional)
+        kinds = {}
+        for column in wanted:
+            kinds[column] = "number"
+            if column in times:
+                kinds[column] = "as written"  # the estimator reads ISO times
+            elif column in texts or (column in unknown and column not in numbers):
+                kinds[column] = "text"
+        relation = rows_sql([piece], None, kinds, hive=hive)
+        with readable("reference", piece):
+            parts.append(engine.sql(f"FROM {relation}").df())
+    return pd.concat(parts, ignore_index=True)
+
+
+def _holds_numbers(
+    engine: "duckdb.DuckDBPyConnection", piece: str, column: str, *, hive: bool
+) -> bool:
+    key = quoted(column)
+    with readable("reference", piece):
+        is_number = csv_text.is_number_sql(key)
+        rows = engine.execute(
+            f"SELECT bool_and({is_number}) FROM {csv_sql([piece], hive)}"
+        ).fetchall()
+    return rows[0][0] is not False
+
+
+def _read_parquet(
+    engine: "duckdb.DuckDBPyConnection",
+    piece: str,
+    columns: Sequence[str],
+    optional: Sequence[str],
+    *,
+    hive: bool,
+) -> "pd.DataFrame":
+    if "://" in piece:
+        relation = parquet_sql([piece], hive)
+        names = list(column_types(engine, "reference", piece, relation))
+        wanted = check_columns(piece, names, columns, optional)
+        chosen = ", ".join(map(quoted, wanted))
+        with readable("reference", piece):
+            remote: pd.DataFrame = engine.sql(f"SELECT {chosen} FROM {relation}").df()
+        return remote
+    # pyarrow keeps the time zone, whose days the chunks are; DuckDB knows moments only.
+    folders = _columns_of_folders(piece) if hive else {}
+    frame = read_frame(
+        piece,
+        [column for column in columns if column not in folders],
+        optional=[column for column in optional if column not in folders],
+    )
+    return frame.assign(
+        **{name: folders[name] for name in (*columns, *optional) if name in folders}
+    )
+
+
+def _columns_of_folders(piece: str) -> dict[str, str | None]:
+    """Return the columns that a path has in folders such as ``region=eu``, as Hive."""
+    folders = [part.partition("=") for part in Path(piece).parent.parts]
+    return {
+        name: None if value == "__HIVE_DEFAULT_PARTITION__" else unquote(value)
+        for name, equals, value in folders
+        if equals
+    }

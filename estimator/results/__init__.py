@@ -1,0 +1,1 @@
+"""Results: performance by chunk, metric and segment."""

@@ -1,0 +1,129 @@
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy.interpolate import CubicSpline
+from scipy.special import expit, logit
+
+from calibration import PlattCalibrator, SplineCalibrator
+from calibration.maps.spline import BLOCK, place_knots
+
+
+def rows(n_rows, seed=0):
+    rng = np.random.default_rng(seed)
+    score = rng.random(n_rows)
+    return score, rng.random(n_rows) < score**2
+
+
+def test_is_the_natural_spline_through_its_values():
+    calibrator = SplineCalibrator().fit(*rows(3000))
+    knots = calibrator.knots_
+    spline = CubicSpline(knots, calibrator.values_, bc_type="natural")
+    inside = np.linspace(knots[0], knots[-1], 500)
+    assert_allclose(logit(calibrator.predict(expit(inside))), spline(inside))
+
+
+def test_is_linear_in_the_logit_beyond_the_outer_knots():
+    calibrator = SplineCalibrator().fit(*rows(3000))
+    knots = calibrator.knots_
+    spline = CubicSpline(knots, calibrator.values_, bc_type="natural")
+    for knot, side in ((knots[0], -1), (knots[-1], 1)):
+        distance = side * np.linspace(0, 3, 50)
+        expected = spline(knot) + spline(knot, 1) * distance
+        p = calibrator.predict(expit(knot + distance))
+        assert_allclose(logit(p), expected, rtol=1e-8)
+
+
+def test_bends_where_a_straight_line_cannot():
+    score, y = rows(100_000)
+    at = np.linspace(0.02, 0.98, 49)
+    spline = SplineCalibrator().fit(score, y).predict(at)
+    platt = PlattCalibrator().fit(score, y).predict(at)
+    assert np.abs(spline - at**2).max() < 0.015  # about 3 standard errors
+    assert np.abs(spline - at**2).mean() < np.abs(platt - at**2).mean()
+
+
+def test_strong_penalty_leaves_a_straight_line():
+    score, y = rows(2000)
+    straight = SplineCalibrator(l2=1e9).fit(score, y)
+    slopes = np.diff(straight.values_) / np.diff(straight.knots_)
+    assert_allclose(slopes, slopes[0], atol=1e-3)
+
+
+def test_bends_go_where_a_line_will_do_and_stay_where_not():
+    rng = np.random.default_rng(3)
+    score = rng.random(5000)
+    x = np.log(score / (1 - score))
+    at = np.linspace(0.01, 0.99, 99)
+    distance = []
+    for bend in (0.0, 1.0):
+        y = rng.random(5000) < 1 / (1 + np.exp(-x + bend * np.sin(2 * x)))
+        spline = SplineCalibrator().fit(score, y)
+        platt = PlattCalibrator().fit(score, y)
+        distance.append(np.abs(spline.predict(at) - platt.predict(at)).max())
+    assert distance[0] < 0.01
+    assert distance[1] > 0.05
+
+
+def test_two_knots_are_platt():
+    score, y = rows(2000)
+    at = np.linspace(0.01, 0.99, 30)
+    two = SplineCalibrator(n_knots=2, l2=1e-6).fit(score, y)
+    assert_allclose(
+        two.predict(at), PlattCalibrator().fit(score, y).predict(at), atol=1e-5
+    )
+
+
+def test_error_of_two_distinct_scores_is_binomial():
+    score = np.repeat([0.2, 0.7], [400, 600])
+    y = np.r_[np.arange(400) < 100, np.arange(600) < 420]
+    calibrator = SplineCalibrator(l2=1e-6).fit(score, y)
+    factor = calibrator.error_factor([0.2, 0.7])
+    assert_allclose(calibrator.predict([0.2, 0.7]), [0.25, 0.7], rtol=1e-6)
+    binomial = np.diag([0.25 * 0.75 / 400, 0.7 * 0.3 / 600])
+    assert_allclose(factor @ factor.T, binomial, rtol=1e-5, atol=1e-9)
+
+
+def test_blocks_do_not_show():
+    calibrator = SplineCalibrator().fit(*rows(2000))
+    score = np.random.default_rng(1).random(2 * BLOCK + 17)
+    p = calibrator.predict(score)
+    assert_allclose(
+        p[BLOCK - 5 : BLOCK + 5], calibrator.predict(score[BLOCK - 5 :])[:10]
+    )
+    assert_array_equal(p, calibrator.predict(score))
+
+
+def test_leaves_the_scores_alone_and_takes_any_layout():
+    calibrator = SplineCalibrator().fit(*rows(2000))
+    score = np.random.default_rng(1).random(100)
+    before = score.copy()
+    strided = np.column_stack([1 - score, score])[:, 1]
+    p = calibrator.predict(score)
+    assert_array_equal(score, before)
+    assert_array_equal(calibrator.predict(strided), p)
+    assert_allclose(calibrator.predict(score.astype(np.float32)), p, atol=1e-5)
+
+
+def test_stays_off_0_and_1():
+    separable = SplineCalibrator().fit([0.1, 0.2, 0.8, 0.9], [0, 0, 1, 1])
+    p = separable.predict([0.0, 1.0])
+    assert 0 < p[0] < 1e-3
+    assert 1 - 1e-3 < p[1] < 1
+
+
+def test_knots_are_quantiles():
+    x = np.random.default_rng(0).normal(size=5001)
+    knots = place_knots(x, np.ones(5001), 6)
+    levels = np.linspace(0.02, 0.98, 6)
+    assert_allclose(knots, np.quantile(x, levels, method="inverted_cdf"))
+
+
+def test_tied_scores_give_fewer_knots():
+    score = np.repeat([0.1, 0.3, 0.5, 0.9], [700, 100, 100, 100])
+    y = np.arange(1000) % 7 == 0
+    assert_allclose(SplineCalibrator().fit(score, y).knots_, logit([0.1, 0.3, 0.9]))
+
+
+def test_refuses_one_knot():
+    with pytest.raises(ValueError, match="`n_knots` must be >= 2, got 1"):
+        SplineCalibrator(n_knots=1).fit([0.1, 0.9], [0, 1])

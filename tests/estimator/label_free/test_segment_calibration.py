@@ -1,0 +1,570 @@
+"""Segments whose calibration is not that of all rows: estimated without bias."""
+
+import tracemalloc
+import warnings
+from copy import deepcopy
+from functools import partial
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy.special import expit, logit
+from sklearn.exceptions import ConvergenceWarning
+
+from calibration import SplineCalibrator
+from estimator import Monitor, PerformanceEstimator
+from estimator.chunking.groups import Groups
+from estimator.frames.columns import SegmentCodes
+from estimator.label_free.segment_calibration import (
+    MAX_VALUES,
+    find_slots,
+    learn_segment_calibration,
+    shift_rows,
+    shifted_soft_label,
+    with_segment_errors,
+)
+from estimator.metrics.calibration_shift import shift_frame
+from estimator.metrics.intervals import ShiftError
+from estimator.metrics.measurement import measure
+from estimator.metrics.registry import METRIC_NAMES, resolve_metrics
+from estimator.metrics.soft_label_sums import measure_error_cells, sum_soft_labels
+
+COSTS = {"tn": 1.0, "fp": -5.0, "fn": -20.0, "tp": 10.0}
+KEYS = ["segment", "period", "chunk", "metric"]
+
+
+class MovingAverage:
+    """A caller's own calibrator, without an error of its map."""
+
+    def fit(self, score, y, sample_weight=None):
+        order = np.argsort(score)
+        self.score = np.asarray(score)[order][::200]
+        window = np.ones(801) / 801.0
+        smooth = np.convolve(np.pad(np.asarray(y)[order], 400, "edge"), window, "valid")
+        self.value = np.clip(smooth[::200], 0.01, 0.99)
+        return self
+
+    def predict(self, score):
+        return np.interp(score, self.score, self.value)
+
+
+class Means:
+    """A caller's own calibrator on a grid of scores: the mean label of each."""
+
+    def fit(self, score, y, sample_weight=None):
+        self.score, of = np.unique(score, return_inverse=True)
+        self.value = np.bincount(of, y) / np.bincount(of)
+        return self
+
+    def predict(self, score):
+        return np.interp(score, self.score, self.value)
+
+
+def name_of(option):
+    """Return a name that is the same in each run: that of an object has its address."""
+    if isinstance(option, MovingAverage | Means | SplineCalibrator):
+        return type(option).__name__
+    return str(option)
+
+
+def world(n, seed, *, share=0.5, shift=0.8, slope=0.6, fall=0.0, first_id=0):
+    """Draw rows of two segments; b's labels are likelier, and follow scores less.
+
+    ``fall`` makes b's labels follow their scores less still.
+    """
+    rng = np.random.default_rng(seed)
+    is_b = rng.random(n) < share
+    x = rng.normal(-0.3, 1.3, n)
+    x_b = shift + (slope - fall) * x
+    truth = expit(np.where(is_b, x_b, x - shift))
+    return pd.DataFrame(
+        {
+            "id": np.arange(first_id, first_id + n),
+            "y_pred_proba": expit(x),
+            "y_pred": (x + 0.3 * rng.normal(size=n) > 0.0).astype(int),
+            "seg": np.where(is_b, "b", "a"),
+            "other": rng.choice(["u", "v", "w"], n),
+            "truth": truth,
+            "y_true": (rng.random(n) < truth).astype(int),
+        }
+    )
+
+
+REFERENCE = world(16_000, 0)
+SAME = world(16_000, 1, first_id=16_000)
+
+
+def fit(reference=REFERENCE, **options):
+    options = {"chunk": 1_000, "segments": "seg"} | options
+    return PerformanceEstimator(**options).fit(reference)
+
+
+def one_map(monkeypatch, **options):
+    """Return what was estimated before segments had shifts."""
+    with monkeypatch.context() as patch:
+        name = "estimator.estimation.reference.learn_segment_calibration"
+        patch.setattr(name, lambda *_: None)
+        return fit(**options)
+
+
+def analysis(performance, segment=None, metric=None):
+    rows = performance.to_frame().query("period == 'analysis'")
+    if segment is not None:
+        rows = rows[rows["segment"] == segment]
+    return rows if metric is None else rows[rows["metric"] == metric]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"segments": ["seg", "other"]},
+        {"calibrator": "isotonic"},
+        {"calibrator": MovingAverage()},
+        {"y_pred": "y_pred"},
+        {"features": ["seg"], "method": "feature_aware"},
+        {"features": ["seg"], "method": "pape"},
+        {"features": ["seg", "other"]},
+    ],
+    ids=lambda options: ", ".join(map(name_of, options.values())) or "plain",
+)
+def test_without_drift_segments_stay_calm(options, monkeypatch):
+    found = analysis(fit(**options).estimate(SAME))
+    own = found[found["segment"].str.startswith("seg=")]
+    assert own["alert"].mean() <= 0.05
+    off = (own["value"] - own["realized"]).abs().mean()
+    assert off < 0.025
+    if not {"features", "y_pred"} & options.keys():
+        before = analysis(one_map(monkeypatch, **options).estimate(SAME))
+        before = before[before["segment"].str.startswith("seg=")]
+        assert before["alert"].mean() > 0.2
+        assert off < 0.5 * (before["value"] - before["realized"]).abs().mean()
+
+
+def test_the_reference_is_cross_fitted_and_tau_has_no_bias_in_it(monkeypatch):
+    shifted, before = fit().reference_, one_map(monkeypatch).reference_
+    roc_auc, accuracy = shifted.drift["seg=b"] / before.drift["seg=b"]
+    assert accuracy < 0.1
+    assert roc_auc < 0.6  # most of it is the noise of 16 chunks
+    shown = shifted.performance
+    off = np.abs(shown.estimated - shown.realized)[shown.segment == "seg=b"]
+    assert off.mean() < 0.03
+    # Labels of a fold do not move its own estimates.
+    changed = REFERENCE.copy()
+    changed.loc[:3_199, "y_true"] = 1 - changed.loc[:3_199, "y_true"]
+    again = fit(changed).reference_.performance
+    first = (shown.chunk == 0) & (shown.segment == "seg=b")
+    assert_allclose(again.estimated[first], shown.estimated[first], atol=1e-12)
+
+
+def test_one_value_is_as_no_segment_at_all():
+    reference, production = (f.assign(seg="a") for f in (REFERENCE, SAME))
+    with_segment = fit(reference)
+    assert with_segment.reference_.segments is None
+    found = with_segment.estimate(production).to_frame()
+    alone = fit(reference, segments=()).estimate(production).to_frame()
+    overall = found[found["segment"] == ""].reset_index(drop=True)
+    pd.testing.assert_frame_equal(overall, alone)
+
+
+def test_segments_alike_are_as_no_segment_at_all():
+    reference, production = (world(8_000, s, shift=0.0, slope=1.0) for s in (5, 6))
+    with_segment = fit(reference)
+    assert with_segment.reference_.segments is None
+    found = with_segment.estimate(production).to_frame()
+    alone = fit(reference, segments=()).estimate(production).to_frame()
+    overall = found[found["segment"] == ""].reset_index(drop=True)
+    pd.testing.assert_frame_equal(overall, alone)
+
+
+def test_identity_takes_scores_as_they_are_in_every_segment():
+    assert fit(calibrator="identity").reference_.segments is None
+
+
+def test_names_of_values_do_not_matter():
+    renamed = {"a": "z", "b": "aa"}
+    found = analysis(fit().estimate(SAME))
+    frames = [f.assign(seg=f["seg"].map(renamed)) for f in (REFERENCE, SAME)]
+    other = analysis(fit(frames[0]).estimate(frames[1]))
+    other["segment"] = other["segment"].replace({"seg=z": "seg=a", "seg=aa": "seg=b"})
+    columns = ["estimated", "standard_error", "lower", "breach_probability"]
+    both = found.merge(other, on=KEYS, suffixes=("", "_renamed"))
+    assert len(both) == len(found)
+    for column in columns:
+        assert_allclose(both[f"{column}_renamed"], both[column], rtol=1e-5, atol=1e-9)
+
+
+def test_all_rows_follow_a_change_of_the_mix(monkeypatch):
+    mixed = world(20_000, 7, share=0.95)
+    options = {"metrics": ["accuracy", "recall"]}
+    found = analysis(fit(**options).estimate(mixed), "")
+    before = analysis(one_map(monkeypatch, **options).estimate(mixed), "")
+    off = (found["value"] - found["realized"]).to_numpy()
+    assert np.abs(off.mean()) < 0.01
+    assert np.abs((before["value"] - before["realized"]).mean()) > 0.03
+    inside = (found["lower"] <= found["realized"]) & (
+        found["realized"] <= found["upper"]
+    )
+    assert inside.mean() >= 0.85
+
+
+@pytest.mark.parametrize("calibrator", ["spline", MovingAverage()], ids=name_of)
+def test_a_new_value_has_no_shift_but_its_uncertainty(calibrator):
+    estimator = fit(calibrator=calibrator)
+    new = SAME.assign(seg="new")
+    found = analysis(estimator.estimate(new), metric="accuracy")
+    assert_array_equal(  # all rows are of the new value
+        found.query("segment == ''")["value"],
+        found.query("segment == 'seg=new'")["value"],
+    )
+    width = found["expected_upper"] - found["expected_lower"]
+    known = analysis(estimator.estimate(SAME), "seg=a", "accuracy")
+    assert (
+        width.mean() > 2.0 * (known["expected_upper"] - known["expected_lower"]).mean()
+    )
+    # Two new values err by themselves: together they are surer than one.
+    two = new.assign(seg=np.where(np.arange(len(new)) % 2, "new", "newer"))
+    both = analysis(estimator.estimate(two), "", "accuracy")
+    assert (both["expected_upper"] - both["expected_lower"]).mean() < 0.9 * width.mean()
+
+
+def test_of_many_values_the_most_frequent_have_shifts():
+    rng = np.random.default_rng(3)
+    n, n_values = 20_000, MAX_VALUES + 40
+    share = np.geomspace(1.0, 0.05, n_values)
+    value = rng.choice(n_values, n, p=share / share.sum())
+    x = rng.normal(0.0, 1.2, n)
+    y = (rng.random(n) < expit(x + rng.normal(0.0, 0.7, n_values)[value])) * 1.0
+    names = [f"v{k}" for k in range(n_values)]
+    segments = {"seg": SegmentCodes(codes=value, values=names)}
+    calibrator = SplineCalibrator().fit(expit(x), y)
+    found = learn_segment_calibration(calibrator, expit(x), y, segments)
+    assert len(found.values["seg"]) == MAX_VALUES
+    assert {"v0", "v1"} < set(found.values["seg"])
+    slots = find_slots(found.values, segments)
+    rare = [k for k, name in enumerate(names) if name not in found.values["seg"]]
+    assert_array_equal(
+        np.unique(slots[np.isin(value, rare)]), MAX_VALUES + np.arange(len(rare))
+    )
+
+
+def test_values_that_a_batch_lacks_cost_it_nothing():
+    """A slot for each value ever seen, for each group, takes gigabytes."""
+    monitor = Monitor(fit(), row_id="id")
+    rows = SAME.drop(columns="y_true")
+    for day in range(8):
+        many = rows[1_000 * day : 1_000 * (day + 1)]
+        monitor.add_predictions(many.assign(seg=[f"{day} {k}" for k in range(1_000)]))
+    few = rows[8_000:8_300].assign(seg=[f"new {k}" for k in range(300)])
+    tracemalloc.start()
+    monitor.add_predictions(few)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 64e6
+
+
+@pytest.mark.parametrize("at_once", [1, 50, 2_000, 1 << 17])
+def test_new_values_err_alike_however_many_chunks_are_held(at_once, monkeypatch):
+    """Against sums of one chunk at a time, in which only its own values exist."""
+    monkeypatch.setattr("estimator.metrics.soft_label_sums._NEW_AT_ONCE", at_once)
+    score, label, segments = frame_of_cells()
+    calibrator = SplineCalibrator().fit(score, label)
+    calibration = learn_segment_calibration(calibrator, score, label, segments)
+    plain = measure_error_cells(calibrator, score, calibrator.predict(score))
+    rng = np.random.default_rng(1)
+    first = rng.choice([f"new {k}" for k in range(400)], score.size)
+    first[::3] = rng.choice(["p", "q", "r"], score[::3].size)
+    second = np.where(rng.random(score.size) < 0.5, "x", "z")
+
+    def sums(rows, offsets):
+        coded = {}
+        for column, value in (("first", first[rows]), ("second", second[rows])):
+            values, codes = np.unique(value, return_inverse=True)
+            coded[column] = SegmentCodes(codes=codes, values=values.tolist())
+        shifts = shift_rows(calibration, coded)
+        return sum_soft_labels(
+            score[rows],
+            shifted_soft_label(calibrator, calibration, shifts.slots),
+            rows=None,
+            offsets=offsets,
+            decision=0.5,
+            error_cells=with_segment_errors(plain, calibration, shifts),
+        ).by_segment
+
+    offsets = np.array([0, 5, 5, 40, 2_000, *range(2_010, 6_001, 10)])
+    together = sums(np.arange(score.size), offsets)
+    for c, (start, stop) in enumerate(pairwise(offsets)):
+        if stop > start:
+            alone = sums(np.arange(start, stop), np.array([0, stop - start]))[0]
+            assert_allclose(together[c], alone, rtol=1e-9, atol=1e-15)
+
+
+@pytest.mark.parametrize("name", ["first", "second"])
+def test_a_chunk_of_one_value_sums_as_any_other(name, monkeypatch):
+    """Where all rows have one slot, sums by slot are sums over all: by row and so."""
+    score, label, segments = frame_of_cells()
+    calibrator = SplineCalibrator().fit(score, label)
+    calibration = learn_segment_calibration(calibrator, score, label, segments)
+    # One value of the first column has no shift.
+    segments["first"] = SegmentCodes(
+        codes=segments["first"].codes, values=["p", "new", "r"]
+    )
+    shifts = shift_rows(calibration, segments)
+    plain = measure_error_cells(calibrator, score, calibrator.predict(score))
+    codes = segments[name].codes
+    rows = np.argsort(codes, kind="stable")
+    offsets = np.append(0, np.cumsum(np.bincount(codes)))
+    offsets = np.insert(offsets, 1, offsets[1])  # one chunk has no rows
+    sums = partial(
+        sum_soft_labels,
+        score,
+        shifted_soft_label(calibrator, calibration, shifts.slots),
+        rows=rows,
+        offsets=offsets,
+        decision=0.5,
+        error_cells=with_segment_errors(plain, calibration, shifts),
+    )
+    found = sums().by_segment
+    assert (found[:, 0, 0] > 0.0).sum() >= 2
+    monkeypatch.setattr(
+        "estimator.metrics.soft_label_sums._split_slots",
+        lambda columns, bounds: (np.empty((bounds.size - 1, 0), np.int32), columns),
+    )
+    assert_allclose(found, sums().by_segment, rtol=1e-9, atol=1e-18)
+
+
+@pytest.mark.parametrize("options", [{}, {"features": ["seg"]}])
+def test_shifts_of_rows_are_found_once(options, monkeypatch):
+    estimator = fit(segments=["seg", "other"], **options)
+    calls = []
+    monkeypatch.setattr(
+        "estimator.estimation.estimates.shift_rows",
+        lambda *arguments: calls.append(1) or shift_rows(*arguments),
+    )
+    estimator.estimate(SAME[:3_000])
+    assert len(calls) == 1
+
+
+def test_scores_that_are_missing_change_nothing_for_the_others():
+    """Rows are softened once for all groups: those without a score are left out."""
+    estimator = fit(chunk=None)
+    holes = SAME.copy()
+    holes.loc[::3, "y_pred_proba"] = np.nan
+    found = analysis(estimator.estimate(holes))
+    expected = analysis(estimator.estimate(SAME[SAME.index % 3 != 0]))
+    for column in ("value", "lower", "upper", "expected_lower", "expected_upper"):
+        assert_allclose(found[column], expected[column], rtol=1e-12)
+
+
+@pytest.mark.parametrize("options", [{}, {"features": ["seg"]}, {"y_pred": "y_pred"}])
+def test_a_monitor_says_the_same_and_ends_at_the_realized_value(options, tmp_path):
+    estimator = fit(**options)
+    production = SAME[:4_000]
+    monitor = Monitor(estimator, row_id="id")
+    monitor.add_predictions(production.drop(columns="y_true"))
+    if not options.get("features"):  # else rows are adapted to those of their call
+        expected = analysis(estimator.estimate(production.drop(columns="y_true")))
+        found = analysis(monitor.performance())
+        both = found.merge(expected, on=KEYS, suffixes=("", "_estimate"))
+        assert_allclose(both["value"], both["value_estimate"])
+        assert_allclose(both["lower"], both["lower_estimate"])
+    half = production[["id", "y_true"]]
+    monitor.add_labels(half[::2])
+    monitor.save(tmp_path / "monitor.npz")
+    part = analysis(Monitor.load(tmp_path / "monitor.npz").performance())
+    assert_array_equal(part["value"], analysis(monitor.performance())["value"])
+    complete = analysis(estimator.estimate(production))
+    both = part.merge(complete, on=KEYS, suffixes=("", "_true"))
+    inside = (both["lower"] <= both["realized_true"]) & (
+        both["realized_true"] <= both["upper"]
+    )
+    assert inside.mean() >= 0.8
+    assert not part["alert"].any()
+    monitor.add_labels(half[1::2])
+    whole = analysis(monitor.performance())
+    assert_allclose(whole["value"], whole["realized"])
+
+
+def test_segments_that_do_not_settle_are_said_once_a_fit(monkeypatch):
+    """The whole reference and each of its folds are fitted: one warning is enough."""
+    monkeypatch.setattr("calibration.shifts.segment_shifts._MOST_PASSES", 1)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("default")
+        fit()
+    assert [warning.category for warning in caught] == [ConvergenceWarning]
+
+
+def test_a_fall_of_one_segment_is_seen_in_it():
+    monitor = Monitor(fit(), row_id="id")
+    fallen = world(6_000, 9, fall=0.6, first_id=50_000)
+    monitor.add_predictions(fallen.drop(columns="y_true"))
+    monitor.add_labels(fallen[["id", "y_true"]])
+    found = analysis(monitor.performance())
+    assert found[found["segment"] == "seg=b"]["alert"].mean() >= 0.9
+    assert not found[found["segment"] == "seg=a"]["alert"].any()
+
+
+def test_a_fall_that_scores_show_is_seen_without_labels():
+    # b's scores come nearer to the middle, and its labels follow them as before.
+    x = logit(SAME["y_pred_proba"])
+    x = x.where(SAME["seg"] == "a", 0.2 * (x + 0.3) - 0.3)
+    found = analysis(fit().estimate(SAME.assign(y_pred_proba=expit(x))))
+    assert found[found["segment"] == "seg=b"]["alert"].mean() >= 0.9
+    assert not found[found["segment"] == "seg=a"]["alert"].any()
+
+
+@pytest.mark.parametrize("options", [{}, {"features": ["seg"]}])
+def test_a_loaded_estimator_says_the_same(options, tmp_path):
+    estimator = fit(segments=["seg", "other"], **options)
+    estimator.save(tmp_path / "estimator.npz")
+    loaded = PerformanceEstimator.load(tmp_path / "estimator.npz")
+    few = SAME[:3_000]
+    pd.testing.assert_frame_equal(
+        loaded.estimate(few).to_frame(), estimator.estimate(few).to_frame()
+    )
+    before, after = estimator.reference_.segments, loaded.reference_.segments
+    assert after.values == before.values
+    assert_array_equal(after.shifts.covariance, before.shifts.covariance)
+
+
+# What errors of the shifts do to each metric.
+
+
+def frame_of_cells(seed=0):
+    """Return rows on a grid of scores, each a cell of its own, and their segments."""
+    rng = np.random.default_rng(seed)
+    n, grid = 6_000, np.linspace(0.05, 0.95, 12)
+    score = grid[np.arange(n) % grid.size]
+    codes = [rng.integers(0, 3, n), rng.integers(0, 2, n)]
+    shift = np.array([-0.6, 0.0, 0.6])[codes[0]] + np.array([-0.4, 0.4])[codes[1]]
+    label = (rng.random(n) < expit(logit(score) + shift)) * 1.0
+    segments = {
+        "first": SegmentCodes(codes=codes[0], values=["p", "q", "r"]),
+        "second": SegmentCodes(codes=codes[1], values=["x", "y"]),
+    }
+    return score, label, segments
+
+
+@pytest.mark.parametrize("calibrator", [SplineCalibrator(), Means()], ids=name_of)
+@pytest.mark.parametrize("name", METRIC_NAMES)
+def test_the_error_of_the_shifts_is_the_delta_method(name, calibrator):
+    """By differences: each coefficient moved a little, the metric measured anew."""
+    score, label, segments = frame_of_cells()
+    calibrator = deepcopy(calibrator).fit(score, label)
+    calibration = learn_segment_calibration(calibrator, score, label, segments)
+    shifts = calibration.shifts
+    own = np.arange(2_000)
+    score = score[own]
+    segments = {
+        "first": SegmentCodes(  # one value that the reference does not have
+            codes=segments["first"].codes[own], values=["p", "new", "r"]
+        ),
+        "second": SegmentCodes(codes=segments["second"].codes[own], values=["x", "y"]),
+    }
+    rows = shift_rows(calibration, segments)
+    cells = measure_error_cells(
+        calibrator, score, calibrator.predict(score), rows_per_cell=1
+    )
+    cells = with_segment_errors(cells, calibration, rows)
+    assert cells.log_odds.size == 12
+    metrics = resolve_metrics((name,), COSTS)
+    groups = Groups(
+        parts=((None, np.array([0, 900, own.size])),),
+        segment=np.array(["", ""], dtype=object),
+        chunk=np.array([0, 1]),
+    )
+    of_rows = partial(measure, metrics, groups, score=score, decision=0.5)
+    soft = shifted_soft_label(calibrator, calibration, rows.slots)
+    found = of_rows(soft=soft, error_cells=cells)
+    # Only what the segments add, and what all rows have in common: no other factor.
+    p = soft.of_rows(score, rows.slots)
+    u = shifts.standardize(logit(calibrator.predict(score)))
+    columns = list(shifts.common_basis(u).T)
+    for slot in range(len(shifts.shifts) + len(rows.new_variance)):
+        has = (rows.slots == slot).any(axis=1) * 1.0
+        columns += [has, has * u]
+    covariance = np.zeros((len(columns), len(columns)))
+    n_known = shifts.covariance.shape[0]
+    covariance[:n_known, :n_known] = shifts.covariance
+    covariance[n_known:, n_known:] = np.diag(rows.new_variance.ravel())
+    assert rows.new_variance[0, 0] > 0.0
+    step = 1e-4
+    slope = np.stack(
+        [
+            of_rows(soft=expit(logit(p) + step * column)).value
+            - of_rows(soft=expit(logit(p) - step * column)).value
+            for column in columns
+        ]
+    )[:, :, 0] / (2.0 * step)
+    expected = np.einsum("ig,ij,jg->g", slope, covariance, slope)
+    rest = np.zeros(2)
+    # Without an error of the map, each cell errs by itself, as its labels tell it.
+    factor = cells.factor if cells.has_factor else np.diag(np.sqrt(cells.variance))
+    if factor.size:
+        moved = [f[np.searchsorted(cells.edges, score)] for f in factor]
+        rest = sum(
+            (
+                (
+                    of_rows(soft=expit(logit(p) + step * f)).value
+                    - of_rows(soft=expit(logit(p) - step * f)).value
+                )[:, 0]
+                / (2.0 * step)
+            )
+            ** 2
+            for f in moved
+        )
+    variance = found.calibration_variance[:, 0]
+    if name == "average_precision" and cells.has_factor:  # the larger of two forms
+        assert (variance >= 0.98 * (expected + rest)).all()
+    else:
+        assert_allclose(variance, expected + rest, rtol=0.02)
+
+
+def test_a_tracked_shift_and_the_rest_are_the_whole_error():
+    score, label, segments = frame_of_cells()
+    calibrator = SplineCalibrator().fit(score, label)
+    calibration = learn_segment_calibration(calibrator, score, label, segments)
+    rows = shift_rows(calibration, segments)
+    cells = measure_error_cells(calibrator, score, calibrator.predict(score))
+    cells = with_segment_errors(cells, calibration, rows)
+    frame = shift_frame(cells)
+    metrics = resolve_metrics(("accuracy", "recall", "brier_score"), None)
+    groups = Groups(
+        parts=((None, np.array([0, score.size])),),
+        segment=np.array([""], dtype=object),
+        chunk=np.array([0]),
+    )
+    soft = shifted_soft_label(calibrator, calibration, rows.slots)
+    of_rows = partial(measure, metrics, groups, score=score, decision=0.5, soft=soft)
+    whole = of_rows(error_cells=cells).calibration_variance
+    parts = of_rows(
+        error_cells=frame.cells,
+        shift=ShiftError(covariance=frame.prior[None], slope=np.ones(1)),
+    )
+    # The parts may be correlated; the shift of all rows carries most.
+    total = parts.calibration_variance + parts.shift_variance
+    assert_allclose(total, whole, rtol=0.25)
+
+
+def test_intervals_hold_what_other_references_would_say():
+    """Monte Carlo over references: the deviation of estimates is their stated error."""
+    production = world(6_000, 100)
+    estimates, stated = {}, {}
+    for seed in range(25):
+        estimator = fit(world(3_000, 200 + seed), chunk=None, metrics=["accuracy"])
+        performance = estimator.estimate(production)
+        of = performance.period == "analysis"
+        for segment, value, error in zip(
+            performance.segment[of],
+            performance.value[of, 0],
+            performance.calibration_error[of, 0],
+            strict=True,
+        ):
+            estimates.setdefault(segment, []).append(value)
+            stated.setdefault(segment, []).append(error)
+    for segment in ("", "seg=a", "seg=b"):
+        deviation = np.std(estimates[segment])
+        # 25 draws tell a deviation to 14 %.
+        assert 0.7 < np.mean(stated[segment]) / deviation < 1.45, segment

@@ -1,0 +1,120 @@
+"""The parts of an interval against Monte Carlo, and the whole against labels."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.testing import assert_allclose
+
+from calibration import SplineCalibrator
+from estimator import PerformanceEstimator
+from estimator.metrics.intervals import interval, unseen_drift
+from estimator.metrics.registry import resolve_metrics
+from estimator.metrics.soft_label_sums import measure_error_cells
+from tests.estimator.conftest import simulate
+
+METRICS = ("roc_auc", "accuracy", "f1", "recall", "brier_score", "log_loss")
+
+
+def test_calibration_variance_is_that_of_fitting_again():
+    """Fit on many references; the same rows are estimated by each (SCIENCE: 142e-4)."""
+    chunk = simulate(2_000, 1_000)  # of no seed below: other rows
+    estimates, predicted = [], []
+    for seed in range(150):
+        estimator = PerformanceEstimator(metrics=METRICS, chunk=None)
+        found = estimator.fit(simulate(1_000, seed)).estimate(chunk[["y_pred_proba"]])
+        estimates.append(found.value[-1])
+        predicted.append(found.calibration_error[-1])
+    ratio = np.mean(predicted, axis=0) / np.std(estimates, axis=0)
+    assert_allclose(ratio, 1.0, atol=0.25)
+
+
+def test_the_density_ratio_form_agrees_where_nothing_shifts():
+    reference, chunk = simulate(3_000, 0), simulate(2_000, 1)[["y_pred_proba"]]
+    errors = [
+        PerformanceEstimator(metrics=METRICS, chunk=None, calibrator=calibrator)
+        .fit(reference)
+        .estimate(chunk)
+        .calibration_error[-1]
+        for calibrator in ("spline", "isotonic")
+    ]
+    assert_allclose(errors[1] / errors[0], 1.0, atol=0.3)
+
+
+def test_a_map_that_is_not_estimated_has_no_error():
+    found = (
+        PerformanceEstimator(chunk=None, calibrator="identity")
+        .fit(simulate(3_000, 0))
+        .estimate(simulate(2_000, 1))
+    )
+    assert (found.calibration_error[-1] == 0).all()
+
+
+def test_cells_cover_the_scores_however_tied():
+    rng = np.random.default_rng(0)
+    for score in (
+        rng.random(5_000),
+        rng.integers(0, 4, 5_000) / 3,
+        np.full(5_000, 0.5),
+        np.where(rng.random(5_000) < 0.9, 0.0, rng.random(5_000)),
+    ):
+        label = rng.random(5_000) < 0.3
+        calibrator = SplineCalibrator().fit(score, label)
+        cells = measure_error_cells(calibrator, score, calibrator.predict(score))
+        count = np.bincount(np.searchsorted(cells.edges, score))
+        assert count.size == cells.variance.size == cells.factor.shape[1]
+        assert (count > 0).all()
+        assert np.isfinite(cells.factor).all()
+        assert (cells.variance > 0).all()
+
+
+def test_unseen_drift_is_what_noise_does_not_explain():
+    rng = np.random.default_rng(0)
+    variance = np.full(2_000, 0.01**2)
+    noise = rng.normal(0, 0.01, 2_000)
+    drift = rng.normal(0, 0.02, 2_000)
+    assert_allclose(unseen_drift(noise + drift, variance), 0.02**2, rtol=0.1)
+    assert unseen_drift(noise / 2, variance) == 0.0
+    assert unseen_drift(np.array([0.5, 0.5]), np.zeros(2)) == 0.0
+    holes = np.concatenate([noise + drift, [np.nan]])
+    assert_allclose(unseen_drift(holes, np.append(variance, 0.1)), 0.02**2, rtol=0.1)
+
+
+def test_intervals_stop_at_the_bounds():
+    metrics = resolve_metrics(("accuracy", "log_loss"), None)
+    lower, upper = interval(
+        np.array([[0.99, 0.01]]), np.array([[0.01, 0.01]]), metrics, 0.95
+    )
+    assert upper[0, 0] == 1.0
+    assert lower[0, 1] == 0.0
+    assert_allclose(upper[0, 1], 0.01 + 0.196, rtol=1e-3)
+
+
+@pytest.mark.slow
+def test_the_interval_covers_what_labels_reveal():
+    """40 references of 2,000 rows, 10 chunks of 500 each."""
+    inside = []
+    for seed in range(40):
+        estimator = PerformanceEstimator(
+            metrics=("roc_auc", "accuracy", "f1"), chunk=500
+        )
+        found = estimator.fit(simulate(2_000, seed)).estimate(
+            simulate(5_000, 1_000 + seed)
+        )
+        analysis = found.period == "analysis"
+        inside.append(
+            (found.lower <= found.realized)[analysis]
+            & (found.realized <= found.upper)[analysis]
+        )
+    coverage = np.concatenate(inside).mean(axis=0)
+    assert (coverage > 0.92).all(), coverage
+    assert (coverage < 0.985).all(), coverage
+
+
+def test_no_row_is_seen_twice_by_reference_and_analysis():
+    """Swapping in a relabelled analysis period moves nothing but `realized`."""
+    estimator = PerformanceEstimator(chunk=500).fit(simulate(2_000, 0))
+    frame = simulate(1_000, 1)
+    flipped = frame.assign(y_true=1 - frame["y_true"])
+    found = [estimator.estimate(f).to_frame() for f in (frame, flipped)]
+    pd.testing.assert_series_equal(found[0]["value"], found[1]["value"])
+    pd.testing.assert_series_equal(found[0]["lower"], found[1]["lower"])

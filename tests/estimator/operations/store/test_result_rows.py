@@ -1,0 +1,126 @@
+"""Results as rows of the store, and back."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from estimator import PerformanceEstimator
+from estimator.operations.store.result_rows import (
+    WORTH_KEEPING,
+    performance_of_rows,
+    restate,
+    result_rows,
+)
+from estimator.results.performance import Performance
+
+
+@pytest.fixture(scope="module", params=[None, "Europe/Berlin"])
+def performance(request, reference_frame, production_frame):
+    frames = []
+    for frame in (reference_frame, production_frame):
+        timestamp = frame["timestamp"].dt.tz_localize(
+            request.param, ambiguous="NaT", nonexistent="shift_forward"
+        )
+        frames.append(frame.assign(timestamp=timestamp))
+    estimator = PerformanceEstimator(
+        chunk="W", timestamp="timestamp", segments="region", metrics=("roc_auc", "f1")
+    ).fit(frames[0])
+    return estimator.estimate(frames[1])
+
+
+def part_of(performance, period):
+    of = performance.period == period
+    return Performance(
+        **{
+            name: value[of] if isinstance(value, np.ndarray) else value
+            for name in Performance.__dataclass_fields__
+            for value in [getattr(performance, name)]
+        }
+    )
+
+
+def test_there_and_back(performance):
+    rows = result_rows(part_of(performance, "analysis"), as_of=1)
+    np.random.default_rng(0).shuffle(rows)
+    again = performance_of_rows(rows, part_of(performance, "reference"))
+    pd.testing.assert_frame_equal(again.to_frame(), performance.to_frame())
+    np.testing.assert_array_equal(
+        again.calibration_error, performance.calibration_error
+    )
+
+
+def test_without_rows_there_is_the_reference(performance):
+    reference = part_of(performance, "reference")
+    assert performance_of_rows([], reference) is reference
+
+
+def stored(rows):
+    return restate(rows, [], as_of=1).changed
+
+
+def remembered(rows):
+    return [{k: v for k, v in row.items() if k != "gone"} for row in rows]
+
+
+def test_what_is_the_same_is_not_written(performance):
+    rows = result_rows(part_of(performance, "analysis"), as_of=1)
+    before = stored(rows)
+    assert [row["revision"] for row in before] == [1] * len(rows)
+    for as_of in (1, 2):
+        again = result_rows(part_of(performance, "analysis"), as_of)
+        found = restate(again, before, as_of)
+        assert (found.changed, found.history, found.gone) == ([], [], [])
+
+
+def test_what_is_no_more_leaves_a_last_row_in_the_history(performance):
+    rows = result_rows(part_of(performance, "analysis"), as_of=1)
+    found = restate(rows[1:], stored(rows), as_of=5)
+    key = rows[0]["segment"], rows[0]["chunk"], rows[0]["metric"]
+    assert found.gone == [key]
+    assert found.changed == []
+    (last,) = found.history
+    assert (last["gone"], last["as_of"], last["revision"]) == (True, 5, 2)
+    assert last["value"] is None
+
+
+def test_many_small_steps_are_a_large_one(performance):
+    rows = result_rows(part_of(performance, "analysis"), as_of=1)
+    before = stored(rows)
+    half_width = 0.5 * (rows[3]["upper"] - rows[3]["lower"])
+    worth = 0
+    for _ in range(300):
+        rows[3] = {
+            **rows[3],
+            "value": rows[3]["value"] + 0.9 * WORTH_KEEPING * half_width,
+        }
+        found = restate(rows, before, as_of=1)
+        before = [*before[:3], *found.changed, *before[4:]]
+        worth += len(found.history)
+        told = before[3]["remembered_value"]
+        assert abs(told - rows[3]["value"]) <= WORTH_KEEPING * half_width
+    assert 100 <= worth <= 200
+
+
+@pytest.mark.parametrize(
+    ("share", "worth"), [(0.5 * WORTH_KEEPING, False), (2 * WORTH_KEEPING, True)]
+)
+def test_what_has_hardly_moved_is_written_but_not_remembered(performance, share, worth):
+    rows = result_rows(part_of(performance, "analysis"), as_of=1)
+    before = stored(rows)
+    half_width = 0.5 * (rows[3]["upper"] - rows[3]["lower"])
+    rows[3] = {**rows[3], "value": rows[3]["value"] + share * half_width}
+    found = restate(rows, before, as_of=1)
+    new = {**rows[3], "revision": 2}
+    assert new.items() <= found.changed[0].items()
+    assert remembered(found.history) == ([new] if worth else [])
+
+
+@pytest.mark.parametrize("fact", ["n_labels", "note", "alert", "realized"])
+def test_facts_are_always_remembered(performance, fact):
+    rows = result_rows(part_of(performance, "analysis"), as_of=1)
+    before = stored(rows)
+    new = {"n_labels": 7, "note": "odd", "alert": not rows[0]["alert"], "realized": 0.5}
+    rows[0] = {**rows[0], fact: new[fact]}
+    found = restate(rows, before, as_of=1)
+    assert remembered(found.history) == [{**rows[0], "revision": 2}]
+    assert len(found.changed) == 1
