@@ -12,9 +12,7 @@ metrics, over all segments and chunks, times the root of the number of rows: eac
 counts by what its labels tell.
 
 Ratios of errors stand with their standard error over shuffles, each shuffle paired with
-itself (delta method). By segment, the shifts must not make the error larger: the bar is
-missed if the ratio lies above 1 by more than chance allows (one-sided, 5 %), and if it
-is above 1.01 whatever chance allows, so that few shuffles prove nothing.
+itself (delta method): what is missed or met by less than two of them is chance.
 """
 
 import sys
@@ -48,7 +46,6 @@ N_WORLDS, CHUNK = 4, 2_000
 # ratio scatters by 2 % for errors by segment, and by a tenth for overall ones.
 N_ROWS = 400_000
 N_WITH_FEATURES = 3  # shuffles, which take a hundred times as long
-ONE_SIDED = 1.645  # standard errors, 5 %
 NARROWER = 0.5  # spread of the log odds of the segment that falls, of what it was
 
 
@@ -232,9 +229,10 @@ def compare(
         for metric, r, error in zip(METRICS, ratio, standard_error, strict=True):
             ratios.append((f"{metric}, {part}", f"{r:.4f}", f"{error:.4f}"))
             told = f"{name}, {metric}, {part}: error, of that with one map"
-            bars.at_most(told, float(r), MOST_RATIO)
             if what == "by_segment" and must_gain:
-                bars.below(f"{told}, less chance", float(r - ONE_SIDED * error), 1.0)
+                bars.below(told, float(r), 1.0)
+            else:
+                bars.at_most(told, float(r), MOST_RATIO)
     header = ("", "shifted / one map", "standard error")
     print_table(f"{name}: ratio of errors, {len(tasks)} shuffles", header, ratios)
 

@@ -18,7 +18,7 @@ from estimator.delayed_labels.counts.count_table_bytes import (
 )
 from estimator.delayed_labels.counts.weighted_rows import add_up_hours, lay_out
 from estimator.delayed_labels.overdue import LabelCalendar
-from estimator.estimation.estimates import adapt_columns, features_of
+from estimator.estimation.estimates import adapt_columns, features_of, score_map
 from estimator.ledger.label_frame import microseconds
 from estimator.ledger.label_hours import count_by_hour
 from estimator.monitoring.evaluation import (
@@ -127,7 +127,10 @@ def test_nor_does_it_where_features_are_read(method):
         columns = adaptive.read_production(frame, with_arrivals=True)
         chunks = make_chunks(columns.n_rows, "D", columns.timestamp)
         features = features_of(fitted, frame, name="production")
-        adapted, remarks = adapt_columns(fitted, columns, features, chunks.row_sets())
+        plain = score_map(fitted, columns.segments)
+        adapted, remarks = adapt_columns(
+            fitted, columns, plain, features, chunks.row_sets()
+        )
         tables = count_rows(
             adapted,
             chunks,
