@@ -24,7 +24,7 @@ from estimator.delayed_labels.counts.count_table_bytes import (
     table_to_bytes,
 )
 from estimator.delayed_labels.counts.weighted_rows import lay_out
-from estimator.frames.columns import Columns, SegmentCodes, required
+from estimator.frames.columns import Columns, SegmentCodes, not_none
 from estimator.metrics.measurement import Measurement, measure
 from estimator.metrics.registry import resolve_metrics
 
@@ -172,8 +172,8 @@ def run(kind: str, n_rows: int, seed: int) -> Trial:
         METRICS,
         groups,
         score=laid.columns.score,
-        soft=required(laid.columns.label),
-        decision=required(laid.columns.decision),
+        soft=not_none(laid.columns.label),
+        decision=not_none(laid.columns.decision),
     )
     return _compare(measured, score, label, code, table.cells["count"].size, content,
                     seconds)  # fmt: skip

@@ -42,7 +42,7 @@ from estimator.estimation.parameters import same_value
 from estimator.estimation.reference import Reference
 from estimator.files.archive import Arrays, garbled, read_archive, under, write_archive
 from estimator.frames.column_names import is_column_name, name_from_json, name_to_json
-from estimator.frames.columns import Columns, required
+from estimator.frames.columns import Columns, not_none
 from estimator.label_free.shift_adaptive import AdaptedRows
 from estimator.ledger.adding_labels import AddedLabels, add_labels
 from estimator.ledger.adding_rows import add_rows
@@ -817,7 +817,7 @@ def _scored_rows(
     others = None
     if settled is not None:
         others = settled.evidence(snapshot, places)
-    elif not is_whole and not np.isnan(required(columns.label)).all():
+    elif not is_whole and not np.isnan(not_none(columns.label)).all():
         # None of its chunks is left out, but empty periods may be.
         others = no_evidence(places.stop - places.start)
     return ScoredRows(

@@ -16,7 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from estimator.chunking.chunks import Chunks
-from estimator.frames.columns import Columns, required
+from estimator.frames.columns import Columns, not_none
 
 Integers = NDArray[np.int64]
 
@@ -37,7 +37,7 @@ def order_by_time(
     ndarray of shape (n_rows,) or None
         None where the rows already lie by time, no two at the same.
     """
-    ticks = required(columns.timestamp).view(np.int64)
+    ticks = not_none(columns.timestamp).view(np.int64)
     if bool((ticks[1:] > ticks[:-1]).all()):
         return None
     parts: list[NDArray[Any] | None] = [

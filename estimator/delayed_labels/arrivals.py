@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from estimator._kernels.late_labels import find_delay_cells
-from estimator.frames.columns import Columns, required
+from estimator.frames.columns import Columns, not_none
 
 Floats = NDArray[np.float64]
 
@@ -123,9 +123,9 @@ def arrivals_by_column(
 
     Columns of more than MAX_VALUES values are left out: they tell too little of each.
     """
-    came = np.flatnonzero(usable & ~np.isnat(required(columns.labeled_at)))
+    came = np.flatnonzero(usable & ~np.isnat(not_none(columns.labeled_at)))
     options: dict[str, Any] = {
-        "label": required(columns.label)[came],
+        "label": not_none(columns.label)[came],
         "band": np.searchsorted(bands, columns.score[came]),
         "seconds": seconds_waited(columns, came),
         "weight": None if columns.weight is None else columns.weight[came],
@@ -145,7 +145,7 @@ def arrivals_by_column(
 
 def seconds_waited(columns: Columns, came: NDArray[Any]) -> Floats:
     """Return how long labels took, in seconds; 0 if they came before their rows."""
-    came_at, since = required(columns.labeled_at), required(columns.timestamp)
+    came_at, since = not_none(columns.labeled_at), not_none(columns.timestamp)
     took = (came_at[came] - since[came]).astype("m8[us]").astype(np.float64)
     seconds: Floats = np.maximum(took * 1e-6, 0.0)
     return seconds
@@ -205,7 +205,7 @@ def places_of(
     """
     stratum = strata_of(columns, bands, column, values, rows)
     place = np.empty(stratum.size, dtype=np.int32)
-    start = required(columns.timestamp)[rows].astype("M8[us]").view(np.int64)
+    start = not_none(columns.timestamp)[rows].astype("M8[us]").view(np.int64)
     at = int(now.astype("M8[us]").astype(np.int64))
     find_delay_cells(start, at, stratum, STEPS_PER_DOUBLING, N_AGES, place)
     return place

@@ -18,7 +18,7 @@ from scipy.stats import nbinom
 from estimator.delayed_labels.arrivals import places_of
 from estimator.delayed_labels.delay_model import DelayModel
 from estimator.delayed_labels.reference_delays import ReferenceDelays, longest_pause
-from estimator.frames.columns import Columns, required
+from estimator.frames.columns import Columns, not_none
 from estimator.ledger.label_hours import LabelHours
 
 Floats = NDArray[np.float64]
@@ -186,7 +186,7 @@ def due_labels(
     ndarray of shape (n_rows,)
         Probabilities; a row that stands for several counts as one here.
     """
-    waits = np.isnan(required(columns.label)) & ~np.isnan(columns.score)
+    waits = np.isnan(not_none(columns.label)) & ~np.isnan(columns.score)
     rows = np.flatnonzero(waits)
     # What is not known of the others would only cost time.
     place_at = partial(

@@ -27,7 +27,7 @@ from estimator.delayed_labels.arrivals import (
     strata_of,
 )
 from estimator.delayed_labels.delay_model import DelayModel, fit_delays
-from estimator.frames.columns import Columns, required
+from estimator.frames.columns import Columns, not_none
 from estimator.metrics.calibration_shift import ShiftFrame, log_odds_of
 from estimator.metrics.soft_label_sums import ShiftedSoftLabel, SoftLabel
 
@@ -92,7 +92,7 @@ def learn_delays(
     frame : ShiftFrame
         In which a shift of the calibration is measured.
     """
-    label = required(columns.label)
+    label = not_none(columns.label)
     usable: NDArray[np.bool_] = ~np.isnan(label) & ~np.isnan(columns.score)
     score = np.asarray(columns.score[usable], dtype=np.float64)
     bands = np.quantile(score, np.arange(1, N_BANDS) / N_BANDS)

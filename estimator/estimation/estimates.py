@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from calibration import IdentityCalibrator
 from estimator.chunking.groups import Groups
 from estimator.estimation.reference import Reference
-from estimator.frames.columns import Columns, required
+from estimator.frames.columns import Columns, not_none
 from estimator.frames.features import read_features
 from estimator.label_free.segment_calibration import (
     Segments,
@@ -118,7 +118,7 @@ def adapt_scores(
     Where segments have shifts of the map, what adapts starts from the shifted map: it
     takes its probabilities for scores that need no map.
     """
-    adapter = required(fitted.adapter)
+    adapter = not_none(fitted.adapter)
     calibrator = fitted.calibrator
     if fitted.segments is not None:
         usable = ~np.isnan(score)
@@ -177,8 +177,8 @@ def estimate_groups(
         score=columns.score,
         adapted=AdaptedRows(
             calibrated=soft,
-            inflation=required(columns.inflation),
-            outside=required(columns.outside),
+            inflation=not_none(columns.inflation),
+            outside=not_none(columns.outside),
             remarks=(),
         ),
         plain=plain.soft,

@@ -202,8 +202,8 @@ def read_columns(
     )
 
 
-def required(column: Column | None) -> Column:
-    """Return a column that the caller has seen to be there."""
+def not_none(column: Column | None) -> Column:
+    """Return the column itself; the caller has already seen that it is not None."""
     if column is None:
         msg = "A column is absent that should have been read."
         raise AssertionError(msg)

@@ -28,7 +28,7 @@ from calibration.features.feature_aware import CLIP, VOUCHED_FOR, FeatureAwareCa
 from calibration.maps.logistic import clipped_logit
 from estimator.chunking.groups import Groups
 from estimator.chunking.row_order import hash_rows
-from estimator.frames.columns import required
+from estimator.frames.columns import not_none
 from estimator.frames.features import FeatureTable
 from estimator.metrics.calibration_shift import ShiftFrame
 from estimator.metrics.intervals import ShiftError
@@ -193,7 +193,7 @@ def adapt_rows(
         rows = np.arange(score.size)[chunk]
         rows = rows[usable[rows]]
         found = _weigh(
-            required(adapter.sample),
+            not_none(adapter.sample),
             features[rows],
             clipped[rows],
             base[rows],

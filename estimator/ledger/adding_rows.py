@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from estimator.chunking.chunks import ChunkSpec, make_chunks
-from estimator.frames.columns import Columns, required
+from estimator.frames.columns import Columns, not_none
 from estimator.label_free.shift_adaptive import FAR, AdaptedRows
 from estimator.ledger.adding_labels import apply_held
 from estimator.ledger.label_events import no_events
@@ -225,7 +225,7 @@ def _chunk_new_rows(
             yield last, np.arange(begin, stop)
             begin, room = stop, 0
         return
-    moment = required(time)[new].view("M8[us]")
+    moment = not_none(time)[new].view("M8[us]")
     found = make_chunks(new.size, spec, moment, columns.timezone)
     for c in np.flatnonzero(np.diff(found.offsets)).tolist():
         rows = np.arange(found.offsets[c], found.offsets[c + 1])
@@ -295,7 +295,7 @@ def _append_adapted(
         )
 
     def joined(old: Floats | None, more: Floats) -> Floats:
-        return np.concatenate([required(old), more])
+        return np.concatenate([not_none(old), more])
 
     return replace(
         chunk,

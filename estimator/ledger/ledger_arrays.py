@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from estimator.chunking.chunks import check_chunk, make_chunks
 from estimator.files.archive import check_array
-from estimator.frames.columns import required
+from estimator.frames.columns import not_none
 from estimator.frames.datetimes import check_years
 from estimator.ledger.label_events import NAMES, LabelEvents, current_values
 from estimator.ledger.ledger import ROW_BITS, ChunkRows, Ledger, hours_of
@@ -226,7 +226,7 @@ def check_labels(ledger: Ledger, chunk: Any, *, has_time: bool) -> None:
     spec = check_chunk(chunk, has_timestamp=has_time)
     periods = ledger.chunks and not (spec is None or isinstance(spec, int))
     ends = [
-        (required(one.first), required(one.last)) for one in ledger.chunks if periods
+        (not_none(one.first), not_none(one.last)) for one in ledger.chunks if periods
     ]
     if ends:
         times = np.array(ends, dtype=np.int64).ravel().view("M8[us]")

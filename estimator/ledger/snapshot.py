@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from estimator.chunking.chunks import Chunks, ChunkSpec, make_chunks
 from estimator.chunking.edges import Edges
 from estimator.chunking.periods import Period
-from estimator.frames.columns import Columns, SegmentCodes, required
+from estimator.frames.columns import Columns, SegmentCodes, not_none
 from estimator.ledger.label_events import winners
 from estimator.ledger.label_frame import NO_TIME
 from estimator.ledger.ledger import ChunkRows, Ledger
@@ -72,7 +72,7 @@ def take_snapshot(
     n_rows = {s: ledger.chunks[s].score[rows].size for s, rows in kept.items()}
     order = [s for s in wanted if n_rows[s]]
     if not by_count:
-        order.sort(key=lambda s: required(ledger.chunks[s].first))
+        order.sort(key=lambda s: not_none(ledger.chunks[s].first))
     sizes = [n_rows[s] for s in order]
     offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
     columns = _flatten(ledger, order, kept, offsets, as_of)
@@ -125,7 +125,7 @@ def _rows_by(
     if time is None:
         return slice(None)
     known: NDArray[np.bool_] | slice = slice(None)
-    if as_of is not None and required(chunk.last) > as_of:
+    if as_of is not None and not_none(chunk.last) > as_of:
         known = time <= as_of
     ordered = not in_time or bool((time[1:] >= time[:-1]).all())
     if ordered:
@@ -164,9 +164,9 @@ def _flatten(
         own, rows = slice(offsets[i], offsets[i + 1]), kept[s]
         score[own] = chunk.score[rows]
         if decision is not None:
-            decision[own] = required(chunk.decision)[rows]
+            decision[own] = not_none(chunk.decision)[rows]
         if time is not None:
-            time[own] = required(chunk.time)[rows]
+            time[own] = not_none(chunk.time)[rows]
         for column, code in codes.items():
             code[own] = chunk.codes[column][rows]
         if chunk.calibrated is not None:

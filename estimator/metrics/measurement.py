@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from estimator.chunking.groups import Groups
-from estimator.frames.columns import required
+from estimator.frames.columns import not_none
 from estimator.metrics.intervals import ShiftError, error_variances
 from estimator.metrics.registry import Metric, compute_moments, undefined_reasons
 from estimator.metrics.soft_label_sums import (
@@ -100,7 +100,7 @@ def measure(
         scatter=np.concatenate([part.scatter for part in found]),
         by_segment=None
         if error_cells.segments is None
-        else np.concatenate([required(part.by_segment) for part in found]),
+        else np.concatenate([not_none(part.by_segment) for part in found]),
     )
     moments = compute_moments(metrics, sums.sums)
     reason = undefined_reasons(metrics, sums.sums, moments)

@@ -31,7 +31,7 @@ from estimator.delayed_labels.reconciliation import Evidence, Reconciliation, re
 from estimator.delayed_labels.reference_delays import model_of_reference
 from estimator.estimation.estimates import estimate_groups, score_map, soft_labels_of
 from estimator.estimation.reference import Reference
-from estimator.frames.columns import Columns, required
+from estimator.frames.columns import Columns, not_none
 from estimator.metrics.calibration_shift import log_odds_of, shift_frame
 from estimator.metrics.intervals import ShiftError
 from estimator.metrics.measurement import Measurement, measure
@@ -107,7 +107,7 @@ class ScoredRows:
     @property
     def has_labels(self) -> bool:
         """Whether any label has come."""
-        label = required(self.columns.label)
+        label = not_none(self.columns.label)
         return self.others is not None or not bool(np.isnan(label).all())
 
     def reconcile(self, now: np.datetime64 | None) -> Reconciliation:
@@ -206,7 +206,7 @@ def take_stock(
     """
     estimator, columns, chunks = scored.estimator, scored.columns, scored.chunks
     fitted: Reference = estimator.reference_
-    label = required(columns.label)
+    label = not_none(columns.label)
     if reconciliation is None and scored.has_labels:
         reconciliation = scored.reconcile(now)
     if wanted is not None:
@@ -308,7 +308,7 @@ def attribution_of(estimator: PerformanceEstimator, known: Knowledge) -> pd.Data
     if known.reconciliation is not None:
         found = measure(
             fitted.metrics,
-            groups.keep(~np.isnan(required(known.columns.label))),
+            groups.keep(~np.isnan(not_none(known.columns.label))),
             score=known.columns.score,
             soft=known.reconciliation.expected_labels(),
             decision=estimator.decisions(known.columns),
@@ -423,7 +423,7 @@ def _sum_up(
             since, calendar = one.since, one.calendar
     if not missing:
         return None
-    n_since = 0 if since is None else round(required(calendar).n_after(since))
+    n_since = 0 if since is None else round(not_none(calendar).n_after(since))
     return OverdueLabels(
         since=since, n_since=n_since, expected=expected, missing=missing
     )
@@ -461,13 +461,13 @@ def _find_stopped(
     labeled = [(k, rows) for k, rows in both if rows and k.reconciliation is not None]
     together = bool(labeled) and has_stopped(
         [rows for _, rows in labeled],
-        required(labeled[0][0].calendar),
+        not_none(labeled[0][0].calendar),
         labeled[0][0].since,
     )
     return [
         rows is not None
         and (
-            has_stopped([rows], required(k.calendar), None)
+            has_stopped([rows], not_none(k.calendar), None)
             if k.reconciliation is None
             else together
         )
@@ -489,14 +489,14 @@ def _arrivals_by_chunk(
         return total[offsets[1:]] - total[offsets[:-1]]
 
     sizes = known.delivered.n_rows[: len(chunks)]  # the first part: all rows
-    n_labels = per_chunk(~np.isnan(required(columns.label))).astype(np.int64)
+    n_labels = per_chunk(~np.isnan(not_none(columns.label))).astype(np.int64)
     expected_share = np.full(len(chunks), np.nan)
     expected = np.full(len(chunks), np.nan)
     overdue = np.zeros(len(chunks), dtype=np.int64)
     mature = np.full(len(chunks), np.datetime64("NaT"), dtype="M8[us]")
     if rows is not None:
         delays, soft, n_rows = rows.delays, rows.soft, np.maximum(sizes, 1)
-        as_of = np.datetime64(required(calendar).as_of, "us")
+        as_of = np.datetime64(not_none(calendar).as_of, "us")
         place = places_of(columns, delays.bands, delays.column, delays.values, as_of)
         came = delays.arrived[:, place]
         chance = soft * came[1] + (1.0 - soft) * came[0]

@@ -26,7 +26,7 @@ from estimator.delayed_labels.counts.score_cells import (
     ScoreCells,
     divide_scores,
 )
-from estimator.frames.columns import Columns, required
+from estimator.frames.columns import Columns, not_none
 from estimator.ledger.label_frame import NO_TIME, microseconds
 from estimator.ledger.label_hours import count_by_hour
 from estimator.metrics.soft_label_sums import LOG_LOSS_CLIP
@@ -171,9 +171,9 @@ def _count_chunk(
 ) -> CountTable:
     score = np.asarray(columns.score[rows], dtype=np.float64)
     decided = decision[rows] if isinstance(decision, np.ndarray) else score >= decision
-    time = microseconds(required(columns.timestamp)[rows])
+    time = microseconds(not_none(columns.timestamp)[rows])
     first, last = int(time.min()), int(time.max())
-    known = required(columns.label)[rows]
+    known = not_none(columns.label)[rows]
     outcome = np.where(np.isnan(known), UNLABELED, known).astype(np.int64)
     slot = (time - first) * N_SLOTS // (last - first + 1)
     slot[outcome != UNLABELED] = 0
@@ -189,8 +189,8 @@ def _count_chunk(
     means = {}
     if columns.calibrated is not None:
         means["calibrated"] = columns.calibrated[rows]
-        means["inflation"] = required(columns.inflation)[rows]
-        means["outside"] = required(columns.outside)[rows]
+        means["inflation"] = not_none(columns.inflation)[rows]
+        means["outside"] = not_none(columns.outside)[rows]
         keys.append((_bin(means["calibrated"], N_SOFT_BINS), N_SOFT_BINS + 1))
     row, cell = _distinct([*keys, (slot, N_SLOTS)])
     count = np.bincount(cell, minlength=row.size)

@@ -23,7 +23,7 @@ from estimator.delayed_labels.counts.count_table import (
 )
 from estimator.delayed_labels.reconciliation import Evidence
 from estimator.frames.cell_contents import CellContents
-from estimator.frames.columns import Columns, SegmentCodes, required
+from estimator.frames.columns import Columns, SegmentCodes, not_none
 from estimator.frames.datetimes import TimeZone
 from estimator.ledger.label_hours import LabelHours, count_by_hour, no_hours
 from estimator.metrics.measurement import Measurement, measure
@@ -168,7 +168,7 @@ def measure_counted(
         metrics=names,
     )
     laid = lay_out(tables, spec, columns.timezone, metrics=names)
-    counted, label = laid.columns, required(laid.columns.label)
+    counted, label = laid.columns, not_none(laid.columns.label)
     segments = list(dict.fromkeys(groups.segment.tolist()))
     return measure(
         metrics,
@@ -177,7 +177,7 @@ def measure_counted(
         ),
         score=counted.score,
         soft=label,
-        decision=required(counted.decision),
+        decision=not_none(counted.decision),
     )
 
 
