@@ -12,6 +12,8 @@ from estimator.degradation.series import plain, read_series
 
 Floats = NDArray[np.float64]
 
+# Prior standard deviations of the step, in standard errors: a mixture of both has power
+# for small and for large steps. Any fixed values keep the bound.
 SCALES = np.array([1.5, 4.0])
 
 
@@ -22,8 +24,8 @@ class AnytimeAlarm:
     Attributes
     ----------
     e_values : ndarray of shape (n_analysis_chunks,)
-        Of the analysis chunks; NaN until the first usable one, and carried on over
-        unusable ones.
+        Evidence after each analysis chunk, 1 on average if nothing changes; NaN until
+        the first usable one, and carried on over unusable ones.
     chunk : Any
         The chunk with which the alarm went off: its time or index; None if it did not.
     alpha : float
@@ -55,13 +57,14 @@ def anytime_alarm(
     Parameters
     ----------
     values, standard_errors, n_reference, times, higher_is_better, shared_error
-        As of `classify_degradation`.
+        The series, as `classify_degradation` takes it.
     alpha : float, default=0.01
-        In (0, 1).
+        Probability of ever going off if nothing changes, in (0, 1).
 
     Returns
     -------
     AnytimeAlarm
+        Evidence by analysis chunk, and the chunk with which the alarm went off.
 
     Raises
     ------
@@ -102,16 +105,16 @@ def anytime_alarm(
         shared_error=shared_error,
     )
     n_usable = series.n_reference
-    weight = series.told**-2.0
+    weight = series.pooled_errors**-2.0
     weight = weight / _restlessness(series.y[:n_usable], weight[:n_usable])
-    found = np.empty(series.y.size - n_usable)
-    step_e_process(series.y, weight, n_usable, series.shared, SCALES, found)
-    e_values = np.full(series.places.size - n_reference, np.nan)
-    at = series.index[n_usable:] - n_reference
-    last = np.searchsorted(at, np.arange(e_values.size), side="right") - 1
-    e_values[last >= 0] = found[last[last >= 0]]
-    over = np.flatnonzero(found >= 1.0 / alpha)
-    chunk = series.places[series.index[n_usable + over[0]]] if over.size else None
+    evidence = np.empty(series.y.size - n_usable)
+    step_e_process(series.y, weight, n_usable, series.shared, SCALES, evidence)
+    e_values = np.full(series.chunk_times.size - n_reference, np.nan)
+    usable = series.index[n_usable:] - n_reference
+    last = np.searchsorted(usable, np.arange(e_values.size), side="right") - 1
+    e_values[last >= 0] = evidence[last[last >= 0]]
+    over = np.flatnonzero(evidence >= 1.0 / alpha)
+    chunk = series.chunk_times[series.index[n_usable + over[0]]] if over.size else None
     return AnytimeAlarm(
         e_values=e_values,
         chunk=plain(chunk),
@@ -120,7 +123,7 @@ def anytime_alarm(
 
 
 def _restlessness(y: Floats, weight: Floats) -> float:
-    """Return the variance of the reference over that told, at least 1."""
+    """Return the reference's variance over that of its standard errors, at least 1."""
     if y.size < 2:
         return 1.0
     mean = float(weight @ y / weight.sum())

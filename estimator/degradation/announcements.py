@@ -12,7 +12,9 @@ from estimator.degradation.classification import classify_degradation
 from estimator.degradation.series import plain, read_series
 from estimator.degradation.verdict import Degradation, Kind
 
-AGREEING = 2  # verdicts in a row, before a kind is announced
+# Verdicts in a row that agree, before a kind is announced. One would announce every
+# passing verdict; each more is a chunk later.
+AGREEING = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,11 +24,14 @@ class Announcement:
     Attributes
     ----------
     kind : str
+        Kind of decline, or ``stable``.
     chunk : Any
-        The newest chunk at that time.
+        Label or time of the newest chunk at that time.
     onset : Any
-        Chunk in which the decline began, as far as was known then.
+        Label or time of the chunk in which the decline began, as the verdict of that
+        time says; None if it says none.
     probability : float
+        Probability of the kind in that verdict.
     """
 
     kind: Kind
@@ -42,13 +47,13 @@ class Announcements:
     Attributes
     ----------
     history : tuple of Announcement
-        Oldest first. Empty: nothing but ``stable`` so far.
+        Announcements, oldest first. Empty: nothing but ``stable`` so far.
     candidate : str
         Kind of the last verdict.
     n_agreeing : int
-        How many verdicts in a row were of that kind.
+        Number of verdicts in a row that were of that kind.
     state : tuple of int, optional
-        What was known at the last verdict, in numbers that grow with knowledge.
+        Counts of rows and labels at the last verdict, or others that grow with them.
     """
 
     history: tuple[Announcement, ...] = ()
@@ -58,7 +63,7 @@ class Announcements:
 
     @property
     def announced(self) -> Kind:
-        """The kind that holds now."""
+        """The kind that holds now: of the last announcement, else ``stable``."""
         return self.history[-1].kind if self.history else "stable"
 
     def update(
@@ -69,24 +74,31 @@ class Announcements:
         Parameters
         ----------
         verdict : Degradation
+            New verdict.
         chunk : Any
-            The newest chunk that it knows of.
+            Label or time of the newest chunk that it judges.
         state : tuple of int, optional
-            What is known now: a verdict on nothing new does not count.
+            Counts of rows and labels now: a verdict on the same as the last does not
+            count.
+
+        Returns
+        -------
+        Announcements
+            With one more announcement if enough verdicts agree on a new kind.
         """
         if state is not None and state == self.state:
             return self
         n = self.n_agreeing + 1 if verdict.kind == self.candidate else 1
-        known = replace(self, candidate=verdict.kind, n_agreeing=n, state=state)
+        updated = replace(self, candidate=verdict.kind, n_agreeing=n, state=state)
         if n < AGREEING or verdict.kind == self.announced:
-            return known
+            return updated
         new = Announcement(
             kind=verdict.kind,
             chunk=chunk,
             onset=verdict.onset,
             probability=verdict.probability,
         )
-        return replace(known, history=(*self.history, new))
+        return replace(updated, history=(*self.history, new))
 
 
 def follow_degradation(
@@ -100,7 +112,20 @@ def follow_degradation(
 ) -> Announcements:
     """Return what would have been announced, had a verdict been given chunk by chunk.
 
-    Parameters are those of `classify_degradation`.
+    Parameters
+    ----------
+    values, standard_errors, n_reference, times, higher_is_better, shared_error
+        The series, as `classify_degradation` takes it.
+
+    Returns
+    -------
+    Announcements
+        After a verdict on each usable analysis chunk with those before it.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument breaks its rule.
 
     Examples
     --------
@@ -108,8 +133,8 @@ def follow_degradation(
     >>> rng = np.random.default_rng(0)
     >>> values = 0.8 + rng.normal(0, 0.01, 30)
     >>> values[20:] -= 0.05
-    >>> found = follow_degradation(values, np.full(30, 0.01), n_reference=10)
-    >>> [(a.kind, int(a.chunk), int(a.onset)) for a in found.history]
+    >>> announced = follow_degradation(values, np.full(30, 0.01), n_reference=10)
+    >>> [(one.kind, int(one.chunk), int(one.onset)) for one in announced.history]
     [('sudden', 22, 20)]
     """
     series = read_series(
@@ -120,7 +145,7 @@ def follow_degradation(
         higher_is_better=higher_is_better,
         shared_error=shared_error,
     )
-    found = Announcements()
+    announcements = Announcements()
     for stop in _arrivals(series.index, n_reference):
         verdict = classify_degradation(
             np.asarray(values, dtype=np.float64)[:stop],
@@ -130,15 +155,15 @@ def follow_degradation(
             higher_is_better=higher_is_better,
             shared_error=shared_error,
         )
-        found = found.update(verdict, plain(verdict.chunks[-1]))
-    return found
+        announcements = announcements.update(verdict, plain(verdict.chunks[-1]))
+    return announcements
 
 
 def _arrivals(index: Any, n_reference: int) -> Iterator[int]:
     """Yield how many chunks there were after each usable analysis chunk."""
-    for at in index.tolist():
-        if at >= n_reference:
-            yield at + 1
+    for position in index.tolist():
+        if position >= n_reference:
+            yield position + 1
 
 
 def to_json(announcements: Announcements) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Why performance declines: other cases, other behaviour, or both."""
 
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -11,8 +11,30 @@ from estimator.degradation.verdict import Cause, Degradation
 
 Floats = NDArray[np.float64]
 
-_PART = 0.2  # of the change, from which a cause counts
-_CERTAIN = 2.0  # standard errors
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CauseSettings:
+    """When a cause is named; judgements, all three.
+
+    Attributes
+    ----------
+    smallest_part : float
+        Share of the change from which on a cause counts. With less, each change of any
+        size has both causes; with more, a lesser one is left out.
+    certain : float
+        Standard errors from none that a cause must lie: two are 95 %. With more, a
+        cause is named later, when more labels have come.
+    hidden_part : float
+        Share of the change that concept drift must be shown to be below, before
+        covariate shift alone is named: labels that show nothing yet exclude nothing.
+    """
+
+    smallest_part: float = 0.2
+    certain: float = 2.0
+    hidden_part: float = 0.5
+
+
+SETTINGS: Final = CauseSettings()
 
 
 def with_cause(
@@ -29,11 +51,17 @@ def with_cause(
     Parameters
     ----------
     verdict : Degradation
-        Its chunks are labelled as those of the attribution.
+        Verdict whose chunks are labelled as those of the attribution.
     attribution : DataFrame
-        As `Monitor.attribution` gives it, one metric of one segment.
+        Attribution of one metric of one segment, a row per chunk, as
+        `Monitor.attribution` gives it.
     shared_error : float
-        Standard deviation of the estimates' common error.
+        Standard deviation of the estimates' common error, in units of the metric.
+
+    Returns
+    -------
+    Degradation
+        The same verdict, with a cause.
     """
     cause = _cause(verdict, attribution, shared_error)
     return replace(verdict, cause=cause)
@@ -58,11 +86,12 @@ def _cause(verdict: Degradation, attribution: pd.DataFrame, shared: float) -> Ca
     covariate = float(weight @ estimated[labeled])
     scatter = _standard_error(estimated[labeled], weight)
     total = max(concept, 0.0) + max(covariate, 0.0)
-    is_concept = concept > max(_PART * total, _CERTAIN * noise)
-    is_covariate = covariate > max(_PART * total, _CERTAIN * np.hypot(scatter, shared))
+    part, certain = SETTINGS.smallest_part * total, SETTINGS.certain
+    is_concept = concept > max(part, certain * noise)
+    is_covariate = covariate > max(part, certain * np.hypot(scatter, shared))
     if is_concept:
         return "both" if is_covariate else "concept_drift"
-    if is_covariate and concept + _CERTAIN * noise < 0.5 * total:
+    if is_covariate and concept + certain * noise < SETTINGS.hidden_part * total:
         return "covariate_shift"
     return "unknown"
 

@@ -9,8 +9,9 @@ from numpy.typing import ArrayLike
 from estimator._kernels.step_fits import log_total
 from estimator.degradation.series import Series, read_series
 from estimator.degradation.shapes.fit_shapes import fit_shapes
-from estimator.degradation.shapes.fits import RHO_PRIOR, Fits
+from estimator.degradation.shapes.fits import Fits
 from estimator.degradation.shapes.location import fitted_values, locate
+from estimator.degradation.shapes.whitening import SETTINGS as NOISE
 from estimator.degradation.shapes.whitening import whiten
 from estimator.degradation.verdict import KINDS, Degradation
 
@@ -98,12 +99,13 @@ def classify_degradation(
         shared_error=shared_error,
     )
     logs: dict[str, list[float]] = {kind: [] for kind in KINDS}
-    rises, shapes, whites = [], [], []
-    for rho, prior in RHO_PRIOR.items():
-        white = whiten(series, rho)
-        whites.append(white)
-        logs["stable"].append(float(np.log(STABLE_PRIOR * prior)) + white.log_stable)
-        for fits in fit_shapes(series, white):
+    rises, shapes, series_by_rho = [], [], []
+    for rho, prior in NOISE.rho_prior.items():
+        whitened = whiten(series, rho)
+        series_by_rho.append(whitened)
+        log_prior = float(np.log(STABLE_PRIOR * prior))
+        logs["stable"].append(log_prior + whitened.log_stable)
+        for fits in fit_shapes(series, whitened):
             shapes.append(fits)
             weight = log_total(fits.log_weight)
             logs[fits.kind].append(weight + float(np.log(DECLINE_PRIOR)))
@@ -127,12 +129,12 @@ def classify_degradation(
         log_bayes_factor=float(decline - flat + np.log(STABLE_PRIOR)),
         higher_is_better=bool(higher_is_better),
         n_reference=int(n_reference),
-        chunks=series.places,
+        chunks=series.chunk_times,
         values=np.array(values, dtype=np.float64),
         standard_errors=np.array(standard_errors, dtype=np.float64),
         shared_error=float(shared_error),
-        fitted=fitted_values(series, whites[0], np.zeros(series.y.size)),
-        affected=np.zeros(series.places.size, dtype=np.bool_),
+        fitted=fitted_values(series, series_by_rho[0], np.zeros(series.y.size)),
+        affected=np.zeros(series.chunk_times.size, dtype=np.bool_),
     )
     if verdict.kind != "stable":
         of_kind = [fits for fits in shapes if fits.kind == verdict.kind]
@@ -144,7 +146,7 @@ def _improvement(series: Series) -> dict[str, Any]:
     """Locate what went up, as the decline of the series upside down."""
     turned = replace(series, y=-series.y, sign=-series.sign, center=-series.center)
     by_kind: dict[str, list[Fits]] = {}
-    for rho in RHO_PRIOR:
+    for rho in NOISE.rho_prior:
         for fits in fit_shapes(turned, whiten(turned, rho)):
             if fits.kind != "cyclical":  # which goes down as well
                 by_kind.setdefault(fits.kind, []).append(fits)

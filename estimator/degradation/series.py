@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from numbers import Real
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -11,55 +11,96 @@ from numpy.typing import ArrayLike, NDArray
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-# Standard errors are estimates themselves, and come out small where values came out
-# good: as weights they would hide a decline. So this share of each is the typical one.
-POOLED = 0.5
-OUTLIER = 2.5  # further from both sides than this: less weight the further it is
-_NEIGHBOURS = 3
-# Of white noise: standard deviation of a value less the median of three, and the
-# median of the smaller of two such distances, in these units (by simulation).
-_SPREAD, _TYPICAL = 1.2, 0.41
-_SMALLEST_GAP = 0.25
-_FINEST = 1e-4  # standard error over the range of the values
-_COARSEST = 1e9  # standard error over the typical one: no weight in any sum
-_LARGEST_SHARED = 1e3  # in standard errors: as good as any
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeriesSettings:
+    """How values and standard errors of chunks become comparable.
+
+    Attributes
+    ----------
+    pooled : float
+        Share of the typical variance in each chunk's, the rest being its own. Standard
+        errors are estimates themselves, and come out small where values came out good:
+        as weights they would hide a decline. At 1 all chunks count alike.
+    outlier : float
+        Distance from both sides, in usual distances, beyond which a value counts less.
+        With more, single odd values pass for incidents; with less, the first chunks of
+        a real change count less. A judgement; 3 kept false alarms at 0.3 % with 2 %
+        outliers in a prototype, which were 6.1 % without.
+    n_neighbours : int
+        Chunks on each side of a value that it is compared with. Three is the least
+        whose median withstands an outlier; more would take in a change nearby.
+    spread : float
+        Standard deviation of a value less the median of three others, in standard
+        errors: the root of 1 + 0.449 for white noise, by the variance of that median.
+    typical : float
+        Median of the smaller of two such distances, over ``spread``: by simulation of
+        white noise. Larger ones than this are usual in a series that moves fast.
+    smallest_gap : float
+        Least time between chunks, in typical spacings. Two chunks at one time would
+        have an autocorrelation of 1, and method.md, equation 52, would divide by 0.
+    finest : float
+        Least standard error over the range of the values. Below it the sums of squares
+        would lose to rounding what tells shapes apart.
+    coarsest : float
+        Largest standard error over the typical one. Its weight is 1e-18 of the others',
+        below a double's precision in any sum: more makes no difference.
+    largest_shared : float
+        Largest shared error in standard errors: reference and analysis then have
+        nothing to say of each other, and more makes no difference.
+    """
+
+    pooled: float = 0.5
+    outlier: float = 2.5
+    n_neighbours: int = 3
+    spread: float = 1.2
+    typical: float = 0.41
+    smallest_gap: float = 0.25
+    finest: float = 1e-4
+    coarsest: float = 1e9
+    largest_shared: float = 1e3
+
+
+SETTINGS: Final = SeriesSettings()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Series:
-    """The usable chunks of a series, down being worse.
+    """The usable chunks of a series, down being worse: method.md, equations 50 and 51.
 
     Attributes
     ----------
     y : ndarray of shape (n,)
         Values, centred, in units of the typical standard error.
-    told : ndarray of shape (n,)
+    pooled_errors : ndarray of shape (n,)
         Standard errors in the same units, each half its own and half the typical one.
-    errors : ndarray of shape (n,)
-        The same, those of outliers enlarged.
+    robust_errors : ndarray of shape (n,)
+        The pooled standard errors, those of outliers enlarged.
     t : ndarray of shape (n,)
         Times since the first chunk, in units of the typical spacing.
     gaps : ndarray of shape (n,)
         Time since the chunk before, for the autocorrelation; 0 for the first.
     n_reference : int
-        How many of the chunks are reference.
+        Number of usable chunks of the reference, which come first.
     shared : float
-        Standard deviation of an error that all analysis chunks share.
+        Standard deviation of the error that all analysis chunks share, in units of the
+        typical standard error.
     unit, center : float
+        Typical standard error and median value, in units of the metric:
         ``values = sign * (center + unit * y)``.
     sign : float
-        -1 for a metric of which less is better.
+        1, or -1 for a metric of which less is better.
     spacing : Any
         The typical spacing, in the units of the times: a number or a timedelta64.
     index : ndarray of shape (n,)
-        Places of the usable chunks among all.
-    places : ndarray of shape (n_all,)
+        Positions of the usable chunks among all.
+    chunk_times : ndarray of shape (n_all,)
         Times of all chunks, as they were given; 0, 1, … if they were not.
     """
 
     y: Floats
-    told: Floats
-    errors: Floats
+    pooled_errors: Floats
+    robust_errors: Floats
     t: Floats
     gaps: Floats
     n_reference: int
@@ -69,7 +110,7 @@ class Series:
     sign: float
     spacing: Any
     index: Ints
-    places: NDArray[Any]
+    chunk_times: NDArray[Any]
 
 
 def read_series(
@@ -94,67 +135,41 @@ def read_series(
     """
     value = _numbers(values, "values")
     error = _numbers(standard_errors, "standard_errors")
-    n = value.size
-    if error.size != n:
-        msg = (
-            f"`values` and `standard_errors` must have one entry per chunk each, got "
-            f"{n} and {error.size}."
-        )
-        raise ValueError(msg)
-    if (error < 0).any():
-        at = int(np.argmax(error < 0))
-        msg = (
-            f"`standard_errors` must not be negative, got {error[at]!r} at position "
-            f"{at}. Leave chunks without one out by NaN."
-        )
-        raise ValueError(msg)
-    if isinstance(n_reference, bool) or not isinstance(n_reference, int | np.integer):
-        msg = f"`n_reference` must be a whole number, got {n_reference!r}."
-        raise TypeError(msg)
-    if not 0 <= n_reference <= n:
-        msg = (
-            f"`n_reference` must lie between 0 and the number of chunks, {n}; got "
-            f"{n_reference}. The reference's chunks come first."
-        )
-        raise ValueError(msg)
-    if not (isinstance(shared_error, Real) and 0.0 <= shared_error < np.inf):
-        msg = (
-            "`shared_error` must be a finite standard deviation, not negative; got "
-            f"{shared_error!r}. Pass 0.0 if the chunks share no error."
-        )
-        raise ValueError(msg)
+    _check_values(value, error)
+    _check_options(value.size, n_reference, shared_error)
     usable = np.isfinite(value) & np.isfinite(error)
     if not usable.any():
         msg = (
             "`values` and `standard_errors` must be finite in at least one chunk, got "
-            f"none of {n}."
+            f"none of {value.size}."
         )
         raise ValueError(msg)
-    n_known = int(usable[:n_reference].sum())
-    places, elapsed, spacing = _read_times(times, n, usable)
+    n_usable_reference = int(usable[:n_reference].sum())
+    chunk_times, elapsed, spacing = _read_times(times, value.size, usable)
     sign = 1.0 if higher_is_better else -1.0
     y, s, t = sign * value[usable], error[usable], elapsed[usable]
-    # Beyond that, sums of squares would lose what tells shapes apart.
-    s = np.maximum(s, _FINEST * float(np.ptp(y)))
+    s = np.maximum(s, SETTINGS.finest * float(np.ptp(y)))
     unit = float(np.median(s[s > 0])) if (s > 0).any() else 1.0
-    s = np.minimum(s, _COARSEST * unit)
+    s = np.minimum(s, SETTINGS.coarsest * unit) / unit
     center = float(np.median(y))
-    y, s = (y - center) / unit, np.sqrt(POOLED + (1.0 - POOLED) * (s / unit) ** 2)
+    y = (y - center) / unit
+    s = np.sqrt(SETTINGS.pooled + (1.0 - SETTINGS.pooled) * s**2)
+    # Without a reference the shared error is part of the level.
+    shared = float(shared_error) / unit if n_usable_reference else 0.0
     return Series(
         y=y,
-        told=s,
-        errors=soften_outliers(y, s),
+        pooled_errors=s,
+        robust_errors=soften_outliers(y, s),
         t=t - t[0],
-        gaps=np.maximum(np.diff(t, prepend=t[0]), _SMALLEST_GAP),
-        n_reference=n_known,
-        # Without a reference the shared error is part of the level.
-        shared=min(float(shared_error) / unit, _LARGEST_SHARED) if n_known else 0.0,
+        gaps=np.maximum(np.diff(t, prepend=t[0]), SETTINGS.smallest_gap),
+        n_reference=n_usable_reference,
+        shared=min(shared, SETTINGS.largest_shared),
         unit=unit,
         center=center,
         sign=sign,
         spacing=spacing,
         index=np.flatnonzero(usable),
-        places=places,
+        chunk_times=chunk_times,
     )
 
 
@@ -166,7 +181,7 @@ def soften_outliers(y: Floats, errors: Floats) -> Floats:
     what is usual in the series, so the peaks of a fast cycle are none either
     (method.md, equation 50).
     """
-    k = _NEIGHBOURS
+    k = SETTINGS.n_neighbours
     if y.size < 2 * k + 1:
         return errors
     padded = np.concatenate([np.full(k, np.nan), y, np.full(k, np.nan)])
@@ -182,18 +197,18 @@ def soften_outliers(y: Floats, errors: Floats) -> Floats:
     ]
     distance = np.abs(y - 0.5 * (picked[0] + picked[1]))
     distance = np.where(present > 0, distance, np.inf).min(axis=0)
-    z = distance / (_SPREAD * errors)
-    usual = max(1.0, float(np.median(z)) / _TYPICAL)
-    far = np.maximum(1.0, z / (OUTLIER * usual))
+    z = distance / (SETTINGS.spread * errors)
+    usual = max(1.0, float(np.median(z)) / SETTINGS.typical)
+    far = np.maximum(1.0, z / (SETTINGS.outlier * usual))
     softened: Floats = errors * far * far
     return softened
 
 
-def plain(place: Any) -> Any:
-    """Return a chunk's place as a Python number or a Timestamp."""
-    if isinstance(place, np.datetime64):
-        return pd.Timestamp(place)
-    return place.item() if isinstance(place, np.generic) else place
+def plain(chunk: Any) -> Any:
+    """Return a chunk's time or label as a Python object: a number or a Timestamp."""
+    if isinstance(chunk, np.datetime64):
+        return pd.Timestamp(chunk)
+    return chunk.item() if isinstance(chunk, np.generic) else chunk
 
 
 def _numbers(values: ArrayLike, name: str) -> Floats:
@@ -206,6 +221,40 @@ def _numbers(values: ArrayLike, name: str) -> Floats:
         msg = f"`{name}` must have one dimension, got shape {numbers.shape}."
         raise ValueError(msg)
     return numbers
+
+
+def _check_values(value: Floats, error: Floats) -> None:
+    if error.size != value.size:
+        msg = (
+            f"`values` and `standard_errors` must have one entry per chunk each, got "
+            f"{value.size} and {error.size}."
+        )
+        raise ValueError(msg)
+    if (error < 0).any():
+        position = int(np.argmax(error < 0))
+        msg = (
+            f"`standard_errors` must not be negative, got {error[position]!r} at "
+            f"position {position}. Leave chunks without one out by NaN."
+        )
+        raise ValueError(msg)
+
+
+def _check_options(n_chunks: int, n_reference: int, shared_error: float) -> None:
+    if isinstance(n_reference, bool) or not isinstance(n_reference, int | np.integer):
+        msg = f"`n_reference` must be a whole number, got {n_reference!r}."
+        raise TypeError(msg)
+    if not 0 <= n_reference <= n_chunks:
+        msg = (
+            f"`n_reference` must lie between 0 and the number of chunks, {n_chunks}; "
+            f"got {n_reference}. The reference's chunks come first."
+        )
+        raise ValueError(msg)
+    if not (isinstance(shared_error, Real) and 0.0 <= shared_error < np.inf):
+        msg = (
+            "`shared_error` must be a finite standard deviation, not negative; got "
+            f"{shared_error!r}. Pass 0.0 if the chunks share no error."
+        )
+        raise ValueError(msg)
 
 
 def _timestamps(given: "pd.Index[Any]") -> pd.DatetimeIndex:
@@ -254,10 +303,10 @@ def _read_times(
     used = elapsed[usable]
     if not np.isfinite(used).all() or not (np.diff(used) > 0).all():
         bad = ~np.isfinite(used) | (np.diff(used, prepend=-np.inf) <= 0)
-        at = int(np.flatnonzero(usable)[np.argmax(bad)])
+        position = int(np.flatnonzero(usable)[np.argmax(bad)])
         msg = (
             "`times` must be known and increasing from chunk to chunk; got "
-            f"{given[at]!r} at position {at}. Sort the chunks by time."
+            f"{given[position]!r} at position {position}. Sort the chunks by time."
         )
         raise ValueError(msg)
     typical = float(np.median(np.diff(used))) if used.size > 1 else 1.0

@@ -12,7 +12,7 @@ from estimator.degradation.shapes.location import Interval
 from estimator.degradation.verdict import Degradation
 
 _ARRAYS = {"values": "f8", "standard_errors": "f8", "fitted": "f8", "affected": "?"}
-_PLACES = (
+_CHUNKS_AND_TIMES = (
     "onset",
     "end",
     "onset_interval",
@@ -47,7 +47,7 @@ def from_json(saved: dict[str, Any]) -> Degradation:
     chunks = np.empty(len(entries["chunks"]), dtype=object)
     chunks[:] = entries["chunks"]
     entries["chunks"] = chunks
-    for name in _PLACES:  # an open end stays None
+    for name in _CHUNKS_AND_TIMES:  # an open end stays None
         entries[name] = _built(entries[name])
     entries["magnitude"] = _number(entries["magnitude"])
     low, high = map(_number, _built(entries["magnitude_interval"]))

@@ -1,4 +1,4 @@
-"""Shapes with places: steps, staircases, windows and ramps."""
+"""Shapes that begin somewhere: steps, staircases, windows and ramps."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,82 +10,90 @@ from numpy.typing import NDArray
 from estimator._kernels import step_fits
 from estimator.degradation.series import Series
 from estimator.degradation.shapes.fits import Fits, Form, log_prior
-from estimator.degradation.shapes.pair_grid import Lattice
-from estimator.degradation.shapes.whitening import Whitened
+from estimator.degradation.shapes.pair_grid import PairGrid
+from estimator.degradation.shapes.whitening import WhitenedSeries
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-N_REFINED: Final = 12  # blocks of places that are looked at pair by pair
+# Blocks of pairs that are looked at pair by pair. One would do if the best block always
+# held the best pair; each more takes as many fits as its block has pairs.
+N_REFINED: Final = 12
 
 
 def fit_steps(
-    series: Series, white: Whitened, kind: str, at: Ints, prior: Floats
+    series: Series, whitened: WhitenedSeries, kind: str, positions: Ints, prior: Floats
 ) -> Fits:
-    """Fit steps: 1 from a place on."""
-    products = np.empty((at.size, 4))
+    """Fit steps: 1 from a position on."""
+    products = np.empty((positions.size, 4))
     step_fits.step_products(
-        at, white.z, white.o, white.e, white.sums, series.n_reference, products
+        positions,
+        whitened.values,
+        whitened.constant,
+        whitened.factor,
+        whitened.suffix_sums,
+        series.n_reference,
+        products,
     )
-    return _weigh(series, white, kind, "step", at, at, prior, products)
+    return _weigh(series, whitened, kind, "step", positions, positions, prior, products)
 
 
 def fit_pairs(
     series: Series,
-    white: Whitened,
+    whitened: WhitenedSeries,
     kind: str,
     form: Form,
     first: Ints,
     last: Ints,
     prior: Floats,
 ) -> Fits:
-    """Fit windows (1 between two places) or ramps (from 0 to 1 between them)."""
+    """Fit windows (1 between two positions) or ramps (from 0 to 1 between them)."""
     products = np.empty((first.size, 4))
     step_fits.pair_products(
         step_fits.RAMP if form == "ramp" else step_fits.WINDOW,
         first,
         last,
-        white.z,
-        white.o,
-        white.q,
-        white.e,
+        whitened.values,
+        whitened.constant,
+        whitened.times,
+        whitened.factor,
         series.t,
-        white.sums,
+        whitened.suffix_sums,
         series.n_reference,
         products,
     )
-    return _weigh(series, white, kind, form, first, last, prior, products)
+    return _weigh(series, whitened, kind, form, first, last, prior, products)
 
 
 def fit_staircases(
-    series: Series, white: Whitened, first: Ints, last: Ints, prior: Floats
+    series: Series, whitened: WhitenedSeries, first: Ints, last: Ints, prior: Floats
 ) -> Fits:
     """Fit staircases of two steps, each of a height of its own."""
     decline, rise, amplitude, variance, share = (np.empty(first.size) for _ in range(5))
     step_fits.two_steps(
         first,
         last,
-        white.z,
-        white.o,
-        white.e,
-        white.sums,
-        white.K,
-        white.xz,
+        whitened.values,
+        whitened.constant,
+        whitened.factor,
+        whitened.suffix_sums,
+        whitened.base_covariance,
+        whitened.base_products,
         series.shared,
-        white.rest,
-        white.dof,
-        white.scales,
+        whitened.squares,
+        whitened.dof,
+        whitened.scales,
         decline,
         rise,
         amplitude,
         variance,
         share,
     )
-    log_priors = log_prior(white, prior)
+    log_priors = log_prior(whitened, prior)
     return Fits(
         kind="sudden",
         form="staircase",
-        white=white,
+        whitened=whitened,
         log_weight=decline + log_priors,
         log_rise=step_fits.log_total(rise + log_priors),
         first=first,
@@ -98,23 +106,23 @@ def fit_staircases(
 
 def refine(
     fit: Callable[[Ints, Ints, Floats], Fits],
-    places: Lattice,
+    grid: PairGrid,
     start: int,
     prior: Floats,
 ) -> Fits:
     """Fit a pair per block, and then all pairs of those blocks that matter.
 
-    A shape with edges is far less likely one chunk beside its place: the block's middle
-    tells where to look, not how likely the block is.
+    A shape with edges is far less likely one chunk beside where it fits best: the
+    block's middle says where to look, not how likely the block is.
     """
-    coarse = fit(places.first + start, places.last + start, prior)
-    blocks = np.flatnonzero(places.stride > 1)
+    coarse = fit(grid.first + start, grid.last + start, prior)
+    blocks = np.flatnonzero(grid.stride > 1)
     if blocks.size == 0:
         return coarse
     if blocks.size > N_REFINED:
         weight = coarse.log_weight[blocks]
         blocks = blocks[np.argpartition(weight, -N_REFINED)[-N_REFINED:]]
-    first, last, block = places.pairs_of(blocks)
+    first, last, block = grid.pairs_of(blocks)
     within = prior / np.bincount(block, minlength=prior.size).clip(1)
     fine = fit(first + start, last + start, within[block])
     kept = np.ones(prior.size, dtype=np.bool_)
@@ -136,7 +144,7 @@ def refine(
 
 def _weigh(
     series: Series,
-    white: Whitened,
+    whitened: WhitenedSeries,
     kind: str,
     form: Form,
     first: Ints,
@@ -148,22 +156,22 @@ def _weigh(
     decline, rise, amplitude, variance = (np.empty(n) for _ in range(4))
     step_fits.one_amplitude(
         products,
-        white.K,
-        white.xz,
+        whitened.base_covariance,
+        whitened.base_products,
         series.shared,
-        white.rest,
-        white.dof,
-        white.scales,
+        whitened.squares,
+        whitened.dof,
+        whitened.scales,
         decline,
         rise,
         amplitude,
         variance,
     )
-    log_priors = log_prior(white, prior)
+    log_priors = log_prior(whitened, prior)
     return Fits(
         kind=kind,
         form=form,
-        white=white,
+        whitened=whitened,
         log_weight=decline + log_priors,
         log_rise=step_fits.log_total(rise + log_priors),
         first=first,

@@ -1,23 +1,20 @@
 """How well many shapes of one form fit a series, and the best of them as a curve."""
 
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from estimator.degradation.series import Series
-from estimator.degradation.shapes.whitening import Whitened
+from estimator.degradation.shapes.whitening import SETTINGS, WhitenedSeries
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Form = Literal["step", "staircase", "window", "ramp", "cycle", "switching"]
 
-# Autocorrelation of the noise at a typical spacing, and its prior.
-RHO_PRIOR: Final = {0.0: 0.5, 0.3: 0.3, 0.6: 0.2}
 
-
-def _nothing() -> Floats:
+def _no_numbers() -> Floats:
     return np.empty(0)
 
 
@@ -28,60 +25,66 @@ class Fits:
     Attributes
     ----------
     kind : str
-        The kind of decline these shapes are.
+        The kind of decline these shapes are, as a verdict names it.
     form : str
-    white : Whitened
+        The form of the shapes: ``step``, ``staircase``, ``window``, ``ramp``, ``cycle``
+        or ``switching``.
+    whitened : WhitenedSeries
+        The series under this autocorrelation.
     log_weight : ndarray of shape (n,)
-        Log of prior times evidence of each shape as a decline.
+        Logarithm of prior times evidence of each shape as a decline.
     log_rise : float
-        The same in total for shapes that go up.
-    first, last : ndarray of shape (n,)
-        Chunks between which the series changes, or is changed; for a ramp the last
-        before and the first after.
+        Logarithm of prior times evidence of all shapes together as rises.
+    first, last : ndarray of int of shape (n,)
+        Usable chunks between which the series changes, or is changed; for a ramp the
+        last before and the first after.
     amplitude, variance : ndarray of shape (n,)
-        Posterior of the amplitude, in standard errors.
+        Posterior mean and variance of each amplitude, in typical standard errors and
+        their squares.
     share : ndarray of shape (n,)
-        Of the first step in the amplitude of a staircase; empty for other forms.
+        Share of the first step in the amplitude of a staircase; empty for other forms.
     frequency : ndarray of shape (n,)
-        Of a cycle, per typical spacing; empty for other forms.
-    coefficients : ndarray
-        (n, 5) of a cycle's harmonics and level, or (n_chunks,) probabilities of being
-        at the lower of two levels; empty for other forms.
+        Cycles per typical spacing; empty for other forms.
+    coefficients : ndarray of shape (n, 5) or (n_chunks,)
+        Harmonics and level of each cycle, in typical standard errors; or, for two
+        levels, each chunk's probability of being at the lower one; empty for other
+        forms.
     """
 
     kind: str
     form: Form
-    white: Whitened
+    whitened: WhitenedSeries
     log_weight: Floats
     log_rise: float
     first: Ints
     last: Ints
     amplitude: Floats
     variance: Floats
-    share: Floats = field(default_factory=_nothing)
-    frequency: Floats = field(default_factory=_nothing)
-    coefficients: Floats = field(default_factory=_nothing)
+    share: Floats = field(default_factory=_no_numbers)
+    frequency: Floats = field(default_factory=_no_numbers)
+    coefficients: Floats = field(default_factory=_no_numbers)
 
 
-def log_prior(white: Whitened, prior: Floats) -> Floats:
+def log_prior(whitened: WhitenedSeries, prior: Floats) -> Floats:
     """Return what is added to the evidence of shapes under one autocorrelation."""
-    added: Floats = np.log(prior) + np.log(RHO_PRIOR[white.rho]) + white.log_base
+    rho_prior = SETTINGS.rho_prior[whitened.rho]
+    added: Floats = np.log(prior) + np.log(rho_prior) + whitened.log_base
     return added
 
 
-def shape_of(fits: Fits, at: int, series: Series) -> Floats:
+def shape_of(fits: Fits, shape_index: int, series: Series) -> Floats:
     """Return one of the fitted shapes, times its amplitude, by usable chunk."""
     i = np.arange(series.y.size)
-    a, b = fits.first[at], fits.last[at]
+    a, b = fits.first[shape_index], fits.last[shape_index]
     if fits.form == "ramp":
         t = series.t
         shape = np.clip((t - t[a]) / (t[b] - t[a]), 0.0, 1.0)
     elif fits.form == "cycle":
-        phase = 2.0 * np.pi * fits.frequency[at] * series.t
+        phase = 2.0 * np.pi * fits.frequency[shape_index] * series.t
         columns = np.stack(
             [np.cos(phase), np.sin(phase), np.cos(2 * phase), np.sin(2 * phase)], axis=1
         )
-        *harmonics, level = fits.coefficients[at]
+        *harmonics, level = fits.coefficients[shape_index]
         shape = columns @ np.array(harmonics)
         if level != 0.0:  # a cycle since deployment
             shape = np.where(i >= series.n_reference, shape + level, 0.0)
@@ -92,6 +95,7 @@ def shape_of(fits: Fits, at: int, series: Series) -> Floats:
         if fits.form == "window":
             shape -= i >= b
         elif fits.form == "staircase":
-            shape = fits.share[at] * shape + (1.0 - fits.share[at]) * (i >= b)
-    scaled: Floats = fits.amplitude[at] * shape
+            share = fits.share[shape_index]
+            shape = share * shape + (1.0 - share) * (i >= b)
+    scaled: Floats = fits.amplitude[shape_index] * shape
     return scaled

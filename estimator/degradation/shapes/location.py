@@ -1,4 +1,4 @@
-"""Where a decline is, how long and how much: read off all shapes of its kind."""
+"""Where a decline is, how long and how much: averages over the shapes of its kind."""
 
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
@@ -9,20 +9,22 @@ from numpy.typing import NDArray
 from estimator._kernels.step_fits import log_total
 from estimator.degradation.series import Series, plain
 from estimator.degradation.shapes.fits import Fits, shape_of
-from estimator.degradation.shapes.whitening import Whitened
+from estimator.degradation.shapes.whitening import WhitenedSeries
 
 Floats = NDArray[np.float64]
 
-LEVEL: Final = 0.95
-# A ramp is over once this surely two more chunks have stayed at its bottom.
+LEVEL: Final = 0.95  # probability that an interval holds what it is of
+_NORMAL_QUANTILE: Final = 1.96  # of that level, two-sided
+# A ramp is over once two more chunks have stayed at its bottom with this probability.
+# More: its end is named later, and taken back more rarely.
 _OVER: Final = 0.9
 # A cycle has a period as long as a regular one explains the series about as well as
-# going back and forth at random does.
+# going back and forth at random does: with at least this share of the weight of both.
 _REGULAR: Final = 0.001
 
 
 class Interval(NamedTuple):
-    """Ends of an interval; None where it is open."""
+    """Ends of an interval: numbers, chunks or durations; None where it is open."""
 
     low: Any
     high: Any
@@ -34,10 +36,16 @@ def locate(kind: str, series: Series, fits: Sequence[Fits]) -> dict[str, Any]:
     Parameters
     ----------
     kind : str
-        Of decline; not ``stable``.
+        Kind of decline; not ``stable``.
     series : Series
+        Series that declines.
     fits : sequence of Fits
-        All shapes of the kind, averaged over by their weight.
+        All shapes of the kind, over which averages are taken by their weight.
+
+    Returns
+    -------
+    dict of str to Any
+        Fields of `Degradation`, by name.
     """
     n = series.y.size
     log_weight = np.concatenate([f.log_weight for f in fits])
@@ -45,10 +53,10 @@ def locate(kind: str, series: Series, fits: Sequence[Fits]) -> dict[str, Any]:
     weight /= weight.sum()
     tallest = max(fits, key=lambda f: float(f.log_weight.max()))
     curve = shape_of(tallest, int(np.argmax(tallest.log_weight)), series)
-    found: dict[str, Any] = {}
+    fields: dict[str, Any] = {}
     if kind == "cyclical":
         mean, deviation = _swing(series, tallest, curve)
-        found |= _period(series, fits)
+        fields |= _period(series, fits)
         affected = curve < 0.5 * (curve.min() + curve.max())
     else:
         amplitude = np.concatenate([f.amplitude for f in fits])
@@ -57,46 +65,48 @@ def locate(kind: str, series: Series, fits: Sequence[Fits]) -> dict[str, Any]:
         deviation = float(np.sqrt(weight @ (variance + (amplitude - mean) ** 2)))
         begin = np.concatenate([f.first + (f.form == "ramp") for f in fits])
         stop = np.concatenate([f.last for f in fits])
-        onset, found["onset_interval"] = _place(series, begin, weight)
-        found["onset"] = _named(series, onset)
+        onset, fields["onset_interval"] = _median_chunk(series, begin, weight)
+        fields["onset"] = _chunk_time(series, onset)
         until = n
         is_over = kind == "recovered" or (
             kind == "gradual" and float(weight @ (stop < n - 2)) > _OVER
         )
         if is_over:
-            end, found["end_interval"] = _place(series, stop, weight)
-            found["end"] = _named(series, end)
+            end, fields["end_interval"] = _median_chunk(series, stop, weight)
+            fields["end"] = _chunk_time(series, end)
             until = end if kind == "recovered" else n
         affected = (np.arange(n) >= onset) & (np.arange(n) < until)
     change = series.sign * series.unit
-    ends = sorted(change * (mean + side * 1.96 * deviation) for side in (-1.0, 1.0))
-    return found | {
+    ends = sorted(
+        change * (mean + side * _NORMAL_QUANTILE * deviation) for side in (-1.0, 1.0)
+    )
+    return fields | {
         "magnitude": change * mean,
         "magnitude_interval": Interval(*ends),
-        "fitted": fitted_values(series, tallest.white, curve),
+        "fitted": fitted_values(series, tallest.whitened, curve),
         "affected": _spread(series, affected),
     }
 
 
-def fitted_values(series: Series, white: Whitened, curve: Floats) -> Floats:
+def fitted_values(series: Series, whitened: WhitenedSeries, curve: Floats) -> Floats:
     """Return level, shared error and curve in units of the metric, by chunk.
 
     NaN in chunks that are not usable.
     """
-    y = _level(series, white, curve) + curve
-    fitted = np.full(series.places.size, np.nan)
+    y = _level(series, whitened, curve) + curve
+    fitted = np.full(series.chunk_times.size, np.nan)
     fitted[series.index] = series.sign * (series.center + series.unit * y)
     return fitted
 
 
-def _level(series: Series, white: Whitened, curve: Floats) -> Floats:
+def _level(series: Series, whitened: WhitenedSeries, curve: Floats) -> Floats:
     """Return level and shared error by chunk, given the curve."""
     n = series.y.size
-    left = white.column(series.y - curve)
+    left = whitened.column(series.y - curve)
     is_deployed = np.arange(n) >= series.n_reference
     deployed: Floats = np.where(is_deployed, series.shared, 0.0)
-    products = np.array([white.o @ left, white.column(deployed) @ left])
-    level, shared = white.K @ products
+    products = np.array([whitened.constant @ left, whitened.column(deployed) @ left])
+    level, shared = whitened.base_covariance @ products
     base: Floats = level + shared * deployed
     return base
 
@@ -110,13 +120,15 @@ def _swing(series: Series, fits: Fits, curve: Floats) -> tuple[float, float]:
     mean = float(curve.min() - curve.max())
     if fits.form == "switching":
         return mean, float(np.sqrt(fits.variance[0]))
-    phi = fits.white.rest / fits.white.dof
-    residual = fits.white.column(series.y - curve - _level(series, fits.white, curve))
+    whitened = fits.whitened
+    phi = whitened.squares / whitened.dof
+    residual = whitened.column(series.y - curve - _level(series, whitened, curve))
     phi = min(phi, float(residual @ residual + 1.0) / residual.size)
-    return mean, float(np.sqrt(8.0 * phi / np.sum(series.errors**-2.0)))
+    return mean, float(np.sqrt(8.0 * phi / np.sum(series.robust_errors**-2.0)))
 
 
 def _period(series: Series, fits: Sequence[Fits]) -> dict[str, Any]:
+    """Return period and its interval, nothing if the cycle is irregular."""
     regular = [f for f in fits if f.form == "cycle"]
     if not regular:
         return {}
@@ -125,8 +137,8 @@ def _period(series: Series, fits: Sequence[Fits]) -> dict[str, Any]:
     if np.exp(log_total(log_weight) - everything) < _REGULAR:
         return {}
     frequency = np.concatenate([f.frequency for f in regular])
-    grid, of = np.unique(frequency, return_inverse=True)
-    weight = np.bincount(of, np.exp(log_weight - log_weight.max()))
+    grid, grid_index = np.unique(frequency, return_inverse=True)
+    weight = np.bincount(grid_index, np.exp(log_weight - log_weight.max()))
     # Each frequency stands for those half way to its neighbours.
     middle = 0.5 * (grid[1:] + grid[:-1])
     edges = np.concatenate([grid[:1], middle, grid[-1:]])
@@ -134,7 +146,7 @@ def _period(series: Series, fits: Sequence[Fits]) -> dict[str, Any]:
     tail = 0.5 * (1.0 - LEVEL)
     wanted = np.array([0.5, 1.0 - tail, tail]) * cumulated[-1]
     period, low, high = (
-        series.spacing / at for at in np.interp(wanted, cumulated, edges)
+        series.spacing / quantile for quantile in np.interp(wanted, cumulated, edges)
     )
     return {"period": period, "period_interval": Interval(low, high)}
 
@@ -145,25 +157,29 @@ def _quantiles(values: Floats, weight: Floats) -> Floats:
     cumulated = np.cumsum(weight[order])
     tail = 0.5 * (1.0 - LEVEL)
     wanted = np.array([0.5, tail, 1.0 - tail]) * cumulated[-1]
-    at = np.minimum(np.searchsorted(cumulated, wanted), values.size - 1)
-    found: Floats = values[order][at]
-    return found
+    rank = np.minimum(np.searchsorted(cumulated, wanted), values.size - 1)
+    quantiles: Floats = values[order][rank]
+    return quantiles
 
 
-def _place(
-    series: Series, places: NDArray[np.int64], weight: Floats
+def _median_chunk(
+    series: Series, positions: NDArray[np.int64], weight: Floats
 ) -> tuple[int, Interval]:
-    middle, low, high = (int(x) for x in _quantiles(places.astype(np.float64), weight))
-    return middle, Interval(_named(series, low), _named(series, high))
+    """Return the median of positions among usable chunks, and the interval's times."""
+    ranked = _quantiles(positions.astype(np.float64), weight)
+    middle, low, high = (int(position) for position in ranked)
+    return middle, Interval(_chunk_time(series, low), _chunk_time(series, high))
 
 
-def _named(series: Series, at: int) -> Any:
-    """Return the label of a usable chunk."""
-    return plain(series.places[series.index[at]])
+def _chunk_time(series: Series, position: int) -> Any:
+    """Return the time of a usable chunk."""
+    return plain(series.chunk_times[series.index[position]])
 
 
 def _spread(series: Series, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Return a mask over all chunks; unusable ones go with the chunk before them."""
-    before = np.searchsorted(series.index, np.arange(series.places.size), "right") - 1
+    before = (
+        np.searchsorted(series.index, np.arange(series.chunk_times.size), "right") - 1
+    )
     spread: NDArray[np.bool_] = mask[np.maximum(before, 0)] & (before >= 0)
     return spread

@@ -1,4 +1,4 @@
-"""Pairs of places in a series, all short ones and ever fewer of the long ones."""
+"""Pairs of positions in a series: all short ones, ever fewer of the long ones."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -11,19 +11,21 @@ Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Lattice:
-    """Blocks of pairs of places in 0 … n - 1, each with one pair that stands for it.
+class PairGrid:
+    """Blocks of pairs of positions in 0 … n - 1, each with one pair that represents it.
 
     Attributes
     ----------
     n : int
-    corner, length, stride : ndarray of shape (n_blocks,)
-        A block holds the pairs whose first place is ``corner`` or one of the next
-        ``stride - 1``, and whose distance is ``length`` or up to ``stride - 1`` more.
-    first, last : ndarray of shape (n_blocks,)
-        The pair in its middle.
+        Number of positions.
+    corner, length, stride : ndarray of int of shape (n_blocks,)
+        First position, distance and width of each block: it holds the pairs whose first
+        position is ``corner`` or one of the next ``stride - 1``, and whose distance is
+        ``length`` or up to ``stride - 1`` more.
+    first, last : ndarray of int of shape (n_blocks,)
+        Positions of the pair in the middle of each block.
     share : ndarray of shape (n_blocks,)
-        Of all pairs; sums to 1.
+        Share of all pairs that each block holds; sums to 1.
     """
 
     n: int
@@ -36,39 +38,39 @@ class Lattice:
 
     def pairs_of(self, blocks: Ints) -> tuple[Ints, Ints, Ints]:
         """Return first, last and block of every pair in some of the blocks."""
-        found = [np.empty((3, 0), dtype=np.int64)]
+        parts = [np.empty((3, 0), dtype=np.int64)]
         for stride in np.unique(self.stride[blocks]).tolist():
-            of = blocks[self.stride[blocks] == stride][:, None]
+            same_stride = blocks[self.stride[blocks] == stride][:, None]
             step = np.arange(stride * stride)
-            first = self.corner[of] + step // stride
-            last = first + self.length[of] + step % stride
-            block = np.broadcast_to(of, first.shape)
-            found.append(np.stack([first, last, block])[:, last < self.n])
-        first, last, block = np.concatenate(found, axis=1)
+            first = self.corner[same_stride] + step // stride
+            last = first + self.length[same_stride] + step % stride
+            block = np.broadcast_to(same_stride, first.shape)
+            parts.append(np.stack([first, last, block])[:, last < self.n])
+        first, last, block = np.concatenate(parts, axis=1)
         return first, last, block
 
 
 @lru_cache(maxsize=256)
-def lattice(n: int, shortest: int, exact: int) -> Lattice:
+def pair_grid(n: int, shortest: int, exact: int) -> PairGrid:
     """Cover all pairs at least ``shortest`` apart by some 3 n exact / 2 blocks.
 
     Up to a distance of ``exact`` a block is one pair, up to twice that 2 × 2 pairs, and
-    so on: places known to a share of the length.
+    so on: positions are resolved to a share of the distance.
     """
-    found = [np.empty((3, 0), dtype=np.int64)]
+    parts = [np.empty((3, 0), dtype=np.int64)]
     low, high, stride = shortest, max(exact, shortest), 1
     while low < n:
         for apart in range(low, min(high, n - 1) + 1, stride):
             corner = np.arange(0, n - apart, stride)
-            found.append(
+            parts.append(
                 np.stack(
                     [corner, np.full_like(corner, apart), np.full_like(corner, stride)]
                 )
             )
             low = apart + stride
         high, stride = 2 * high, 2 * stride
-    corner, length, across = np.concatenate(found, axis=1)
-    # Of the square of a block those pairs count whose last place is one of the n.
+    corner, length, across = np.concatenate(parts, axis=1)
+    # Of the square of a block those pairs count whose last position is one of the n.
     room = n - corner - length
     missing = np.maximum(2 * across - 1 - room, 0)
     count = np.where(
@@ -78,7 +80,7 @@ def lattice(n: int, shortest: int, exact: int) -> Lattice:
     )
     middle = np.minimum((across - 1) // 2, (room - 1) // 2)
     first = corner + middle
-    return Lattice(
+    return PairGrid(
         n=n,
         corner=corner,
         length=length,

@@ -4,7 +4,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from estimator import classify_degradation
-from estimator.degradation.series import POOLED, read_series, soften_outliers
+from estimator.degradation.series import SETTINGS, read_series, soften_outliers
 
 
 def read(values, errors, **changes):
@@ -25,9 +25,12 @@ def test_units_are_those_of_the_typical_chunk():
     series = read(values, errors, shared_error=0.01)
     assert series.unit == 0.02
     assert_allclose(series.center + series.unit * series.y, values)
-    assert_allclose(series.told**2, POOLED + (1 - POOLED) * (errors / 0.02) ** 2)
+    pooled = SETTINGS.pooled + (1 - SETTINGS.pooled) * (errors / 0.02) ** 2
+    assert_allclose(series.pooled_errors**2, pooled)
     assert series.shared == 0.5
-    assert_array_equal(series.errors, series.told)  # too short for outliers
+    assert_array_equal(
+        series.robust_errors, series.pooled_errors
+    )  # too short for outliers
 
 
 def test_a_loss_is_turned_round():
@@ -41,7 +44,7 @@ def test_a_loss_is_turned_round():
 def test_errors_of_zero_and_constants_are_no_division_by_zero():
     series = read([1.0, 1.0, 1.0], [0.0, 0.0, 0.0])
     assert np.isfinite(series.y).all()
-    assert (series.told > 0).all()
+    assert (series.pooled_errors > 0).all()
 
 
 def test_times_may_be_numbers_or_dates():

@@ -237,7 +237,7 @@ def test_hundreds_of_reference_chunks():
 
 
 def test_memory_is_linear():
-    """The lattice, not all pairs: n²/2 shapes would take 16 times as much here."""
+    """The grid, not all pairs: n²/2 shapes would take 16 times as much here."""
     import tracemalloc
 
     peaks = []

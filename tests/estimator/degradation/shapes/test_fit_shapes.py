@@ -7,9 +7,9 @@ from estimator._kernels.step_fits import log_total
 from estimator.degradation.series import read_series
 from estimator.degradation.shapes.cycles import frequencies
 from estimator.degradation.shapes.fit_shapes import fit_shapes
-from estimator.degradation.shapes.fits import RHO_PRIOR, shape_of
-from estimator.degradation.shapes.pair_grid import lattice
-from estimator.degradation.shapes.whitening import whiten
+from estimator.degradation.shapes.fits import shape_of
+from estimator.degradation.shapes.pair_grid import pair_grid
+from estimator.degradation.shapes.whitening import SETTINGS, whiten
 from tests.estimator.degradation.series import ERRORS, N_REFERENCE, clear
 
 
@@ -25,26 +25,26 @@ def fits_of(series, rho=0.0):
 
 @pytest.mark.parametrize("n", [1, 2, 3, 7, 30, 100, 171])
 @pytest.mark.parametrize(("shortest", "exact"), [(2, 8), (2, 24), (4, 12)])
-def test_lattice_covers_each_pair_once(n, shortest, exact):
-    places = lattice(n, shortest, exact)
-    blocks = np.arange(places.first.size)
-    first, last, block = places.pairs_of(blocks)
+def test_the_grid_covers_each_pair_once(n, shortest, exact):
+    grid = pair_grid(n, shortest, exact)
+    blocks = np.arange(grid.first.size)
+    first, last, block = grid.pairs_of(blocks)
     pairs = sorted(zip(first.tolist(), last.tolist(), strict=True))
     assert pairs == [(a, b) for a in range(n) for b in range(a + shortest, n)]
     if not pairs:
         assert blocks.size == 0
         return
     # The middle of a block is one of its pairs, and its share that of its pairs.
-    own = set(zip(first.tolist(), last.tolist(), block.tolist(), strict=True))
+    triples = set(zip(first.tolist(), last.tolist(), block.tolist(), strict=True))
     for b in blocks.tolist():
-        assert (places.first[b], places.last[b], b) in own
-    assert_allclose(places.share, np.bincount(block) / len(pairs))
-    assert (places.stride[places.length <= exact] == 1).all()
-    assert (places.stride <= np.maximum(places.length * 2 / exact, 1)).all()
+        assert (grid.first[b], grid.last[b], b) in triples
+    assert_allclose(grid.share, np.bincount(block) / len(pairs))
+    assert (grid.stride[grid.length <= exact] == 1).all()
+    assert (grid.stride <= np.maximum(grid.length * 2 / exact, 1)).all()
 
 
-def test_lattice_grows_linearly():
-    sizes = [lattice(n, 2, 24).first.size for n in (100, 200, 400, 800)]
+def test_the_grid_grows_linearly():
+    sizes = [pair_grid(n, 2, 24).first.size for n in (100, 200, 400, 800)]
     assert sizes[-1] < 45 * 800
     assert np.diff(sizes).max() < 50 * 400
 
@@ -62,8 +62,8 @@ def test_edges_are_found_to_the_chunk_however_long_the_series(form):
             (f for f in fits_of(series) if f.form == form),
             key=lambda f: f.log_weight.max(),
         )
-        at = int(fits.log_weight.argmax())
-        assert (fits.first[at], fits.last[at]) == (a, b)
+        best = int(fits.log_weight.argmax())
+        assert (fits.first[best], fits.last[best]) == (a, b)
 
 
 def test_frequencies_go_from_two_cycles_to_one_in_two_and_a_half_chunks():
@@ -76,7 +76,7 @@ def test_frequencies_go_from_two_cycles_to_one_in_two_and_a_half_chunks():
     assert frequencies(4.0, 4)[0].size == 0
 
 
-@pytest.mark.parametrize("rho", RHO_PRIOR)
+@pytest.mark.parametrize("rho", SETTINGS.rho_prior)
 @pytest.mark.parametrize(
     ("kind", "form"),
     [
@@ -108,7 +108,7 @@ def test_evidence_of_all_kinds_is_one_on_average_without_a_decline():
         white = whiten(series, 0.0)
         total: dict[str, float] = {}
         for f in fit_shapes(series, white):
-            weight = log_total(f.log_weight) - np.log(RHO_PRIOR[0.0])
+            weight = log_total(f.log_weight) - np.log(SETTINGS.rho_prior[0.0])
             total[f.kind] = np.logaddexp(total.get(f.kind, -np.inf), weight)
         for kind, value in total.items():
             ratios.setdefault(kind, []).append(value - white.log_stable)
@@ -138,7 +138,7 @@ def test_few_chunks_have_what_they_have_room_for(n, n_reference):
     assert ("gradual" in kinds) == (n_analysis + (n_reference > 0) > 4)
 
 
-def test_priors_over_places_sum_to_one(monkeypatch):
+def test_priors_over_positions_sum_to_one(monkeypatch):
     """With an evidence of 1 for every shape, its prior is left of each weight."""
 
     def no_evidence(*arguments):
@@ -155,13 +155,15 @@ def test_priors_over_places_sum_to_one(monkeypatch):
     total: dict[str, float] = {}
     for f in fit_shapes(series, white):
         if f.kind != "cyclical":
-            prior = np.exp(f.log_weight - white.log_base).sum() / RHO_PRIOR[0.0]
+            prior = (
+                np.exp(f.log_weight - white.log_base).sum() / SETTINGS.rho_prior[0.0]
+            )
             total[f.kind] = total.get(f.kind, 0.0) + prior
     assert len(total) == 4
     assert_allclose(list(total.values()), 1.0)
 
 
-def test_places_of_missing_chunks_are_kept():
+def test_positions_of_missing_chunks_are_kept():
     values = clear("sudden")
     values[[3, 20, 30]] = np.nan
     series = series_of(values)
