@@ -2,11 +2,9 @@
 
 import threading
 import warnings
-from bisect import bisect_left
 from collections.abc import Callable, Collection, Hashable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import reduce
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +52,13 @@ from estimator.ledger.ledger_arrays import (
     ledger_to_arrays,
 )
 from estimator.ledger.snapshot import Snapshot, take_snapshot
+from estimator.monitoring.deployments import (
+    Deployment,
+    check_deployments,
+    comes_after,
+    deployment_of,
+    slices_of,
+)
 from estimator.monitoring.evaluation import (
     Knowledge,
     ScoredRows,
@@ -82,21 +87,6 @@ _LASTING = (
     "segments",
     "level",
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Epoch:
-    """A time under one estimator.
-
-    Attributes
-    ----------
-    estimator : PerformanceEstimator
-    from_chunk : str, int or None
-        Label of its first chunk; None is the beginning.
-    """
-
-    estimator: PerformanceEstimator
-    from_chunk: str | int | None = None
 
 
 class Monitor:
@@ -164,7 +154,7 @@ class Monitor:
         # Reentrant: public methods may call one another.
         self._lock = threading.RLock()
         self.row_id = row_id
-        self._epochs: tuple[Epoch, ...] = (Epoch(estimator=estimator),)
+        self._deployments: tuple[Deployment, ...] = (Deployment(estimator=estimator),)
         self._ledger = Ledger()
         # What need not be read again; only ever a shortcut, never a source.
         self._settled: dict[int, SettledChunks] = {}  # by number of the estimator
@@ -196,21 +186,21 @@ class Monitor:
     @classmethod
     def from_parts(
         cls,
-        epochs: tuple[Epoch, ...],
+        deployments: tuple[Deployment, ...],
         row_id: Hashable,
         ledger: Ledger,
         announcements: dict[tuple[str, str], Announcements],
     ) -> "Monitor":
         """Put a monitor together from what it was saved as."""
-        monitor = cls(epochs[0].estimator, row_id)
-        monitor._epochs, monitor._ledger = epochs, ledger
+        monitor = cls(deployments[0].estimator, row_id)
+        monitor._deployments, monitor._ledger = deployments, ledger
         monitor._announcements = announcements
         return monitor
 
     @property
-    def epochs(self) -> tuple[Epoch, ...]:
+    def deployments(self) -> tuple[Deployment, ...]:
         """The estimators, each with its first chunk."""
-        return self._epochs
+        return self._deployments
 
     @property
     def ledger(self) -> Ledger:
@@ -220,7 +210,7 @@ class Monitor:
     @property
     def estimator(self) -> PerformanceEstimator:
         """The estimator of the newest chunks."""
-        return self._epochs[-1].estimator
+        return self._deployments[-1].estimator
 
     @property
     def announced(self) -> dict[tuple[str, str], Announcements]:
@@ -354,7 +344,7 @@ class Monitor:
         """
         with self._lock:
             known = self._take_stock(self._moment(as_of, "as_of"), None)
-        return _joined([attribution_of(epoch.estimator, own) for epoch, own in known])
+        return _attribution(known)
 
     def degradation(
         self,
@@ -394,12 +384,8 @@ class Monitor:
             check_names(performance, metrics, segment)
             verdicts = judge_series(
                 performance.metric_series(segment=segment)[segment],
-                since=self._epochs[-1].from_chunk,
-                attribution=_joined(
-                    [attribution_of(epoch.estimator, own) for epoch, own in known]
-                )
-                if known
-                else None,
+                since=self._deployments[-1].from_chunk,
+                attribution=_attribution(known) if known else None,
             )
             if as_of is None and known:
                 self._announce(segment, verdicts)
@@ -464,7 +450,9 @@ class Monitor:
         """
         with self._lock:
             known = self._take_stock(self._moment(as_of, "as_of"), None)
-        return arrivals_of([(epoch.estimator, own) for epoch, own in known]).by_chunk
+        return arrivals_of(
+            [(deployment.estimator, own) for deployment, own in known]
+        ).by_chunk
 
     def rebase(self, estimator: PerformanceEstimator, from_chunk: str | int) -> None:
         """Start anew after the client's model was retrained; history is kept.
@@ -487,8 +475,8 @@ class Monitor:
         estimator.check_as_fitted()
         with self._lock:
             self._check_rebase(estimator, from_chunk)
-            later = Epoch(estimator=estimator, from_chunk=from_chunk)
-            self._epochs = (*self._epochs, later)
+            later = Deployment(estimator=estimator, from_chunk=from_chunk)
+            self._deployments = (*self._deployments, later)
             self._settled = {}  # chunks may have gone to another estimator
 
     def save(self, path: str | Path) -> None:
@@ -525,14 +513,14 @@ class Monitor:
             Path(path), MONITOR_FORMAT, MONITOR_VERSION, remedy
         )
         with garbled(Path(path), remedy):
-            epochs = tuple(
-                Epoch(
+            deployments = tuple(
+                Deployment(
                     estimator=PerformanceEstimator.from_arrays(
-                        epoch["estimator"], under(arrays, f"epoch/{i}/")
+                        deployment["estimator"], under(arrays, f"epoch/{i}/")
                     ),
-                    from_chunk=epoch["from_chunk"],
+                    from_chunk=deployment["from_chunk"],
                 )
-                for i, epoch in enumerate(header["epochs"])
+                for i, deployment in enumerate(header["epochs"])
             )
             saved = header["ledger"]
             saved["values"] = [
@@ -544,21 +532,21 @@ class Monitor:
                 for saved in header["announcements"]
             }
             row_id = name_from_json(header["row_id"])
-            estimator = epochs[0].estimator
+            estimator = deployments[0].estimator
             check_labels(
                 ledger, estimator.chunk, has_time=estimator.timestamp is not None
             )
-            _check_epochs(epochs)
-            return Monitor.from_parts(epochs, row_id, ledger, announcements)
+            check_deployments(deployments)
+            return Monitor.from_parts(deployments, row_id, ledger, announcements)
 
     def _to_arrays(self) -> tuple[dict[str, Any], Arrays]:
         """Take the monitor apart: what JSON can hold, and arrays."""
         header, arrays = ledger_to_arrays(self._ledger)
         content = {f"ledger/{name}": values for name, values in arrays.items()}
-        epochs = []
-        for i, epoch in enumerate(self._epochs):
-            own, arrays = epoch.estimator.to_arrays()
-            epochs.append({"from_chunk": epoch.from_chunk, "estimator": own})
+        deployments = []
+        for i, deployment in enumerate(self._deployments):
+            own, arrays = deployment.estimator.to_arrays()
+            deployments.append({"from_chunk": deployment.from_chunk, "estimator": own})
             content |= {f"epoch/{i}/{name}": values for name, values in arrays.items()}
         top = {
             "format": MONITOR_FORMAT,
@@ -568,7 +556,7 @@ class Monitor:
                 **header,
                 "values": [[name_to_json(name), of] for name, of in header["values"]],
             },
-            "epochs": epochs,
+            "epochs": deployments,
             "announcements": [
                 {"segment": segment, "metric": metric, **to_json(found)}
                 for (segment, metric), found in self._announcements.items()
@@ -593,8 +581,8 @@ class Monitor:
             kind = "a number" if by_count else "the ISO start of a period"
             msg = f"`from_chunk` must be {kind}, as in the result, got {from_chunk!r}."
             raise ValueError(msg)
-        earlier = self._epochs[-1].from_chunk
-        if earlier is not None and not from_chunk > earlier:  # type: ignore[operator]
+        earlier = self._deployments[-1].from_chunk
+        if earlier is not None and not comes_after(from_chunk, earlier):
             msg = (
                 f"`from_chunk` must come after the last rebase at {earlier!r}, got "
                 f"{from_chunk!r}."
@@ -611,7 +599,7 @@ class Monitor:
             ]
             if again:
                 before = take_snapshot(self._ledger, self._spec(), None, again)
-                bands = self._epochs[i].estimator.reference_.delays.bands
+                bands = self._deployments[i].estimator.reference_.delays.bands
                 self._settled[i] = unsettle(settled, before, again, bands)
         self._ledger = ledger
 
@@ -633,12 +621,8 @@ class Monitor:
         read: dict[int, tuple[NDArray[np.float64], ScoreMap]] = {}
 
         def adapt(rows: NDArray[np.int64], label: str | int) -> AdaptedRows | None:
-            i = max(
-                i
-                for i, epoch in enumerate(self._epochs)
-                if epoch.from_chunk is None or epoch.from_chunk <= label  # type: ignore[operator]
-            )
-            fitted: Reference = self._epochs[i].estimator.reference_
+            i = deployment_of(self._deployments, label)
+            fitted: Reference = self._deployments[i].estimator.reference_
             if fitted.adapter is None:
                 return None
             if i not in read:
@@ -697,8 +681,8 @@ class Monitor:
 
     def _take_stock(
         self, as_of: int | None, touched: Sequence[int] | None
-    ) -> list[tuple[Epoch, Knowledge]]:
-        """Evaluate each epoch's chunks (or the touched ones) with its own estimator."""
+    ) -> list[tuple[Deployment, Knowledge]]:
+        """Evaluate all chunks (or the touched ones), each with its own estimator."""
         if touched is not None and not touched:
             return []
         use_settled = as_of is None and touched is not None
@@ -717,22 +701,24 @@ class Monitor:
         latest = self._ledger.latest if as_of is None else as_of
         if latest is not None and self.estimator.timestamp is not None:
             calendar = LabelCalendar(as_of=latest, hours=hours)
-        by_epoch = []
-        for i, (epoch, chunks, places) in enumerate(self._by_epoch(snapshot)):
+        by_deployment = []
+        for i, (deployment, chunks, places) in enumerate(self._by_deployment(snapshot)):
             if chunks.start < chunks.stop:
                 rows = _scored_rows(
-                    epoch,
+                    deployment,
                     snapshot,
                     chunks,
                     places,
                     settled.get(i),
                     is_whole=not settled,
                 )
-                by_epoch.append((i, epoch, chunks, rows))
-        every = [rows for *_, rows in by_epoch]
+                by_deployment.append((i, deployment, chunks, rows))
+        every = [rows for *_, rows in by_deployment]
         until, reconciled = end_of_usual_labels(every, now, calendar)
         found = []
-        for (i, epoch, chunks, rows), made in zip(by_epoch, reconciled, strict=True):
+        for (i, deployment, chunks, rows), made in zip(
+            by_deployment, reconciled, strict=True
+        ):
             wanted = None
             if touched is not None:
                 serial = snapshot.serial[chunks]
@@ -747,7 +733,7 @@ class Monitor:
                 calendar=calendar,
                 reconciliation=made,
             )
-            found.append((epoch, stock))
+            found.append((deployment, stock))
             if as_of is None:
                 after = settle(
                     self._settled.get(i),
@@ -755,44 +741,40 @@ class Monitor:
                     snapshot,
                     chunks,
                     stock.reconciliation,
-                    epoch.estimator.reference_.delays.bands,
+                    deployment.estimator.reference_.delays.bands,
                 )
                 if after is not None:
                     self._settled[i] = after
         return found
 
-    def _by_epoch(self, snapshot: Snapshot) -> list[tuple[Epoch, slice, slice]]:
+    def _by_deployment(
+        self, snapshot: Snapshot
+    ) -> list[tuple[Deployment, slice, slice]]:
         """Return each estimator with its chunks: in the snapshot, and among all."""
-
-        def cuts(labels: Sequence[Any]) -> list[slice]:
-            starts = [
-                0 if epoch.from_chunk is None else bisect_left(labels, epoch.from_chunk)
-                for epoch in self._epochs
-            ]
-            return [
-                slice(a, b)
-                for a, b in zip(starts, [*starts[1:], len(labels)], strict=True)
-            ]
-
-        own, among_all = cuts(snapshot.chunks.label.tolist()), cuts(snapshot.labels)
-        return list(zip(self._epochs, own, among_all, strict=True))
+        shown = slices_of(self._deployments, snapshot.chunks.label.tolist())
+        among_all = slices_of(self._deployments, snapshot.labels)
+        return list(zip(self._deployments, shown, among_all, strict=True))
 
     def _performance(
         self, as_of: int | None, touched: Sequence[int] | None
     ) -> Performance:
         return self._performance_of(self._take_stock(as_of, touched))
 
-    def _performance_of(self, known: list[tuple[Epoch, Knowledge]]) -> Performance:
+    def _performance_of(self, known: list[tuple[Deployment, Knowledge]]) -> Performance:
         reference = self.estimator.reference_.performance
         parts = [
-            performance_of(epoch.estimator, own, earlier=epoch is not self._epochs[-1])
-            for epoch, own in known
+            performance_of(
+                deployment.estimator,
+                own,
+                earlier=deployment is not self._deployments[-1],
+            )
+            for deployment, own in known
         ]
         return reduce(concatenate_periods, [reference, *parts])
 
 
 def _scored_rows(
-    epoch: Epoch,
+    deployment: Deployment,
     snapshot: Snapshot,
     which: slice,
     places: slice,
@@ -804,7 +786,7 @@ def _scored_rows(
 
     Parameters
     ----------
-    epoch : Epoch
+    deployment : Deployment
     snapshot : Snapshot
     which, places : slice
         The estimator's chunks: in the snapshot, and among all.
@@ -821,7 +803,7 @@ def _scored_rows(
         # None of its chunks is left out, but empty periods may be.
         others = no_evidence(places.stop - places.start)
     return ScoredRows(
-        estimator=epoch.estimator,
+        estimator=deployment.estimator,
         columns=columns,
         chunks=chunks,
         others=others,
@@ -854,24 +836,6 @@ def _part(snapshot: Snapshot, which: slice) -> tuple[Columns, Chunks]:
     )
 
 
-def _joined(parts: list[pd.DataFrame]) -> pd.DataFrame:
+def _attribution(known: list[tuple[Deployment, Knowledge]]) -> pd.DataFrame:
+    parts = [attribution_of(deployment.estimator, own) for deployment, own in known]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
-
-
-def _check_epochs(epochs: Sequence[Epoch]) -> None:
-    """Refuse estimators that do not follow one another.
-
-    Raises
-    ------
-    ValueError
-        If the first has a first chunk, or those of the others do not rise.
-    """
-    first, *later = [epoch.from_chunk for epoch in epochs]
-    kinds = {type(label) for label in later}
-    rising = len(kinds) <= 1 and all(
-        a < b  # type: ignore[operator]
-        for a, b in pairwise(later)
-    )
-    if first is not None or not kinds <= {str, int} or not rising:
-        msg = f"estimators begin at the chunks {[first, *later]}"
-        raise ValueError(msg)

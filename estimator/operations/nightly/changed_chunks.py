@@ -15,7 +15,7 @@ from estimator.chunking.periods import Period
 from estimator.delayed_labels.counts.count_table import CountTable, count_rows
 from estimator.delayed_labels.counts.count_table_bytes import table_to_bytes
 from estimator.estimation.estimates import adapt_columns, features_of, score_map
-from estimator.monitor import Epoch
+from estimator.monitoring.deployments import Deployment, deployment_of
 from estimator.operations.data_time import clock_now, is_future
 from estimator.operations.errors import DataError
 from estimator.operations.sources.model_sources import Feeds
@@ -55,19 +55,10 @@ def periods_of(estimator: PerformanceEstimator) -> Period | Edges:
     return spec
 
 
-def epoch_of(epochs: Sequence[Epoch], label: str) -> int:
-    """Return the place of the estimator whose chunk it is."""
-    return max(
-        i
-        for i, epoch in enumerate(epochs)
-        if epoch.from_chunk is None or str(epoch.from_chunk) <= label
-    )
-
-
 def find_spans(
     engine: "duckdb.DuckDBPyConnection",
     feeds: Feeds,
-    epochs: Sequence[Epoch],
+    deployments: Sequence[Deployment],
     hours: NDArray[np.datetime64] | None,
     since: pd.Timestamp | None,
     until: pd.Timestamp | None,
@@ -94,8 +85,8 @@ def find_spans(
     if until is None:
         newest = hours.max() if every is None else every.last
         _check_clock(newest, "predictions", predictions)
-    spec = periods_of(epochs[-1].estimator)
-    timezone = epochs[-1].estimator.reference_.performance.timezone
+    spec = periods_of(deployments[-1].estimator)
+    timezone = deployments[-1].estimator.reference_.performance.timezone
     first, last = hours.min(), hours.max() + _HOUR
     if isinstance(spec, Period):
         n_rows = sum(chunk.n_rows for chunk in known.values())
@@ -156,7 +147,7 @@ def _check_clock(newest: Any, what: str, feed: Feed) -> None:
 def count_touched(
     engine: "duckdb.DuckDBPyConnection",
     feeds: Feeds,
-    epochs: Sequence[Epoch],
+    deployments: Sequence[Deployment],
     spans: Sequence[Span],
     until: pd.Timestamp | None,
     known: Mapping[str, Counted],
@@ -188,7 +179,7 @@ def count_touched(
         )
         if not rows.num_rows:
             continue
-        tables = _count(rows, epochs, feeds)
+        tables = _count(rows, deployments, feeds)
         content = _as_bytes(tables)
         for table in tables:
             data = content[table.label]
@@ -251,10 +242,10 @@ def _blocks(spans: Sequence[Span]) -> list[list[Span]]:
 
 def _count(
     rows: "pa.Table",
-    epochs: Sequence[Epoch],
+    deployments: Sequence[Deployment],
     feeds: Feeds,
 ) -> list[CountTable]:
-    estimator = epochs[-1].estimator
+    estimator = deployments[-1].estimator
     try:
         columns = estimator.read_production(
             rows, with_arrivals=True, in_utc=feeds.predictions.is_zoned
@@ -267,19 +258,21 @@ def _count(
     chunks = make_chunks(
         columns.n_rows, estimator.chunk, columns.timestamp, columns.timezone
     )
-    own = np.array([epoch_of(epochs, label) for label in chunks.label.tolist()])
+    own = np.array(
+        [deployment_of(deployments, label) for label in chunks.label.tolist()]
+    )
     tables = []
     for i in np.unique(own).tolist():
-        fitted = epochs[i].estimator.reference_
-        of_epoch = chunks.select(np.flatnonzero(own == i))
+        fitted = deployments[i].estimator.reference_
+        of_deployment = chunks.select(np.flatnonzero(own == i))
         features = features_of(fitted, rows, name="production")
         plain = score_map(fitted, columns.segments)
         adapted, remarks = adapt_columns(
-            fitted, columns, plain, features, of_epoch.row_sets()
+            fitted, columns, plain, features, of_deployment.row_sets()
         )
         tables += count_rows(
             adapted,
-            of_epoch,
+            of_deployment,
             decision=estimator.decisions(columns),
             bands=fitted.delays.bands,
             metrics=fitted.performance.metrics,

@@ -14,7 +14,7 @@ from estimator.chunking.periods import Period
 from estimator.delayed_labels.counts.count_table_bytes import VERSION as TABLE_VERSION
 from estimator.files.atomic import temporary_folder
 from estimator.frames.datetimes import TimeZone
-from estimator.monitor import Epoch
+from estimator.monitoring.deployments import Deployment
 from estimator.operations.config.settings import (
     FileLocation,
     ModelSettings,
@@ -39,12 +39,12 @@ REFERENCE = "reference"
 CSV_MEANING = 2
 
 
-def fit_epochs(
+def fit_deployments(
     engine: "duckdb.DuckDBPyConnection",
     settings: ModelSettings,
     stored: Mapping[str, tuple[str, bytes]],
     before: Mapping[str, str] | None = None,
-) -> tuple[tuple[Epoch, ...], dict[str, tuple[str, bytes]], dict[str, str]]:
+) -> tuple[tuple[Deployment, ...], dict[str, tuple[str, bytes]], dict[str, str]]:
     """Return the estimators, fitted where the stored ones are of something else.
 
     Parameters
@@ -56,7 +56,7 @@ def fit_epochs(
 
     Returns
     -------
-    epochs : tuple of Epoch
+    deployments : tuple of Deployment
     fitted : dict
         What is to be stored, in the form of ``stored``.
     versions : dict of str to str
@@ -85,13 +85,13 @@ def fit_epochs(
         if not first and len(sources) > 1:
             timezone = _from_bytes(found[1]).reference_.performance.timezone
     # What was fitted now is read back as well: so every night has the same.
-    return load_epochs(fitted), fitted, versions
+    return load_deployments(fitted), fitted, versions
 
 
-def load_epochs(stored: Mapping[str, tuple[str, bytes]]) -> tuple[Epoch, ...]:
+def load_deployments(stored: Mapping[str, tuple[str, bytes]]) -> tuple[Deployment, ...]:
     """Return the estimators as they were stored, the earliest first."""
     return tuple(
-        Epoch(estimator=_from_bytes(data), from_chunk=first or None)
+        Deployment(estimator=_from_bytes(data), from_chunk=first or None)
         for first, (_, data) in sorted(stored.items())
     )
 
@@ -244,11 +244,11 @@ def _meaning(settings: ModelSettings, times: set[str]) -> tuple[set[str], set[st
     return texts, features - texts - times
 
 
-def numeric_features(epochs: Sequence[Epoch]) -> set[str]:
+def numeric_features(deployments: Sequence[Deployment]) -> set[str]:
     """Return the features that all references have as numbers."""
     numeric: list[set[str]] = []
-    for epoch in epochs:
-        adapter = epoch.estimator.reference_.adapter
+    for deployment in deployments:
+        adapter = deployment.estimator.reference_.adapter
         if adapter is not None:
             columns = adapter.table.features
             numeric.append({str(c.name) for c in columns if c.categories is None})

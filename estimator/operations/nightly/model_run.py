@@ -28,7 +28,7 @@ from estimator.delayed_labels.overdue import LabelCalendar, OverdueLabels
 from estimator.delayed_labels.reference_delays import model_of_reference
 from estimator.estimation.common_mistakes import CommonMistakeWarning
 from estimator.frames.datetimes import TimeZone
-from estimator.monitor import Epoch
+from estimator.monitoring.deployments import Deployment, deployment_of
 from estimator.monitoring.evaluation import (
     ScoredRows,
     arrivals_of,
@@ -46,13 +46,12 @@ from estimator.operations.data_time import is_future, on_data_clock, shown, tick
 from estimator.operations.errors import ConfigurationError
 from estimator.operations.nightly.changed_chunks import (
     count_touched,
-    epoch_of,
     find_spans,
     periods_of,
 )
 from estimator.operations.nightly.estimators import (
     REFERENCE,
-    fit_epochs,
+    fit_deployments,
     numeric_features,
 )
 from estimator.operations.notifications.announcing import announce
@@ -145,39 +144,39 @@ def run_night(
     with open_engine(job.memory_limit, job.threads) as engine:
         with progress.stage("fitting on the reference"):
             with _mistakes_as_remarks() as mistakes:
-                epochs, fitted, versions = fit_epochs(
+                deployments, fitted, versions = fit_deployments(
                     engine, settings, state.estimators, state.pieces.get(REFERENCE)
                 )
             changed = _fingerprints(fitted) != _fingerprints(state.estimators)
-            timezone = epochs[-1].estimator.reference_.performance.timezone
+            timezone = deployments[-1].estimator.reference_.performance.timezone
             if until is not None:
                 until = on_data_clock(until, timezone)
                 _check_until(until, state, timezone)
         # Chunks counted for another estimator count no more, nor do files read for it.
-        known, stale = _still_holding(state, epochs, fitted)
+        known, stale = _still_holding(state, deployments, fitted)
         counts = {} if store is None else load_counts(store, settings.name)
         counts = {label: data for label, data in counts.items() if label in known}
         everything = bool(stale) or not known
         since = None if everything else _since(state, settings)
         with progress.stage("looking for what is new"):
-            numeric = numeric_features(epochs)
+            numeric = numeric_features(deployments)
             feeds = open_feeds(engine, settings, since, state, numeric_features=numeric)
             hours = None
             remarks: list[str] = []
             if not everything:
                 hours, remarks = touched_hours(engine, feeds, state, until)
         with progress.stage("reading and counting"):
-            spans = find_spans(engine, feeds, epochs, hours, since, until, known)
+            spans = find_spans(engine, feeds, deployments, hours, since, until, known)
             if spans:
                 check_row_ids(engine, feeds, state, until, everything=everything)
             touched, lost = count_touched(
-                engine, feeds, epochs, spans, until, known, counts
+                engine, feeds, deployments, spans, until, known, counts
             )
             _check_stale(stale - set(touched), settings.name)
             is_new = bool(touched) or changed
             is_timed = _says_when_labels_came(feeds)
     pieces = {**feeds.pieces, REFERENCE: versions}
-    remarks += mistakes + lost + _remarks_on_missing(feeds, epochs[-1])
+    remarks += mistakes + lost + _remarks_on_missing(feeds, deployments[-1])
     night = Night(
         as_of=state.as_of,
         until=None if until is None else ticks(until),
@@ -211,15 +210,15 @@ def run_night(
         if is_timed:
             came = add_up_hours(list(tables.values()))
             calendar = LabelCalendar(as_of=as_of, hours=came.until(as_of))
-        found = evaluate(epochs, list(tables.values()), calendar)
+        found = evaluate(deployments, list(tables.values()), calendar)
         if found.overdue is not None:
             remarks.append(overdue_sentence(found.overdue, timezone))
             remarks += feeds.remarks  # a wrong pattern may be why
         analysis, attribution = found.analysis, found.attribution
     with progress.stage("judging"):
-        reference = epochs[-1].estimator.reference_.performance
+        reference = deployments[-1].estimator.reference_.performance
         performance = concatenate_periods(reference, analysis)
-        verdicts = judge(epochs, performance, attribution)
+        verdicts = judge(deployments, performance, attribution)
     before = [] if store is None else load_results(store, settings.name)
     written = restate(result_rows(analysis, as_of), before, as_of)
     told = {} if store is None else load_verdicts(store, settings.name)
@@ -238,7 +237,7 @@ def run_night(
         chunks=[
             {
                 "chunk": label,
-                "fingerprint": fitted[_first_of(epochs, label)][0],
+                "fingerprint": fitted[_first_of(deployments, label)][0],
                 "n_rows": tables[label].n_rows,
                 "n_labels": tables[label].n_labels,
                 "counts": data,
@@ -280,21 +279,21 @@ def _fingerprints(stored: Mapping[str, tuple[str, bytes]]) -> dict[str, str]:
     return {first: fingerprint for first, (fingerprint, _) in stored.items()}
 
 
-def _first_of(epochs: Sequence[Epoch], label: str) -> str:
+def _first_of(deployments: Sequence[Deployment], label: str) -> str:
     """Return the key under which the estimator of a chunk is stored."""
-    return str(epochs[epoch_of(epochs, label)].from_chunk or "")
+    return str(deployments[deployment_of(deployments, label)].from_chunk or "")
 
 
 def _still_holding(
     state: ModelState,
-    epochs: Sequence[Epoch],
+    deployments: Sequence[Deployment],
     fitted: Mapping[str, tuple[str, bytes]],
 ) -> tuple[dict[str, Counted], set[str]]:
     """Return the chunks that were counted for their estimator, and the others."""
     known = {
         label: chunk
         for label, chunk in state.chunks.items()
-        if chunk.fingerprint == fitted[_first_of(epochs, label)][0]
+        if chunk.fingerprint == fitted[_first_of(deployments, label)][0]
     }
     return known, set(state.chunks) - set(known)
 
@@ -334,7 +333,7 @@ class Evaluation:
 
 
 def evaluate(
-    epochs: Sequence[Epoch],
+    deployments: Sequence[Deployment],
     tables: Sequence[CountTable],
     calendar: LabelCalendar | None = None,
 ) -> Evaluation:
@@ -342,13 +341,13 @@ def evaluate(
 
     Parameters
     ----------
-    epochs : sequence of Epoch
+    deployments : sequence of Deployment
     tables : sequence of CountTable
         At least one.
     calendar : LabelCalendar, optional
         When labels came; without, nobody can say whether any is overdue.
     """
-    newest = epochs[-1].estimator
+    newest = deployments[-1].estimator
     arrivals = [
         table.latest_label for table in tables if table.latest_label is not None
     ]
@@ -356,42 +355,52 @@ def evaluate(
     now = max(arrivals) if arrivals else None
     spec = periods_of(newest)
     timezone = newest.reference_.performance.timezone
-    by_epoch = []
-    for i, epoch in enumerate(epochs):
-        own = [table for table in tables if epoch_of(epochs, table.label) == i]
+    by_deployment = []
+    for i, deployment in enumerate(deployments):
+        own = [
+            table for table in tables if deployment_of(deployments, table.label) == i
+        ]
         if not own:
             continue
         laid = lay_out(own, spec, timezone, now, newest.reference_.performance.metrics)
         scored = ScoredRows(
-            estimator=epoch.estimator,
+            estimator=deployment.estimator,
             columns=laid.columns,
             chunks=laid.chunks,
             others=laid.evidence if any(table.n_labels for table in own) else None,
         )
-        by_epoch.append((epoch, scored, laid.remarks))
+        by_deployment.append((deployment, scored, laid.remarks))
     seen = None if now is None else np.datetime64(now, "us")
-    every = [rows for _, rows, _ in by_epoch]
+    every = [rows for _, rows, _ in by_deployment]
     moment, reconciled = end_of_usual_labels(every, seen, calendar)
     evaluated = [
         (
-            epoch,
+            deployment,
             take_stock(
                 rows, moment, remarks=remarks, calendar=calendar, reconciliation=made
             ),
         )
-        for (epoch, rows, remarks), made in zip(by_epoch, reconciled, strict=True)
+        for (deployment, rows, remarks), made in zip(
+            by_deployment, reconciled, strict=True
+        )
     ]
     arrival = arrivals_of(
-        [(epoch.estimator, known) for epoch, known in evaluated], only_overdue=True
+        [(deployment.estimator, known) for deployment, known in evaluated],
+        only_overdue=True,
     )
     parts = [
-        performance_of(epoch.estimator, known, earlier=epoch is not epochs[-1])
-        for epoch, known in evaluated
+        performance_of(
+            deployment.estimator, known, earlier=deployment is not deployments[-1]
+        )
+        for deployment, known in evaluated
     ]
     return Evaluation(
         analysis=reduce(concatenate_periods, parts),
         attribution=pd.concat(
-            [attribution_of(epoch.estimator, known) for epoch, known in evaluated]
+            [
+                attribution_of(deployment.estimator, known)
+                for deployment, known in evaluated
+            ]
         ),
         overdue=arrival.overdue,
         is_feed_known=arrival.is_known,
@@ -406,7 +415,7 @@ def _says_when_labels_came(feeds: Feeds) -> bool:
 
 
 def judge(
-    epochs: Sequence[Epoch],
+    deployments: Sequence[Deployment],
     performance: Performance,
     attribution: pd.DataFrame | None,
 ) -> Verdicts:
@@ -417,7 +426,7 @@ def judge(
     def judge_segment(segment: str) -> None:
         verdicts[segment] = judge_series(
             series[segment],
-            since=epochs[-1].from_chunk,
+            since=deployments[-1].from_chunk,
             attribution=attribution,
         )
 
@@ -425,7 +434,7 @@ def judge(
     return verdicts
 
 
-def _remarks_on_missing(feeds: Feeds, newest: Epoch) -> list[str]:
+def _remarks_on_missing(feeds: Feeds, newest: Deployment) -> list[str]:
     """Say that no file of labels is there, where nobody knows when to expect one."""
     delays = newest.estimator.reference_.delays
     return [] if model_of_reference(delays) is not None else feeds.remarks

@@ -11,8 +11,9 @@ from estimator.charts.newest_chunk import newest_rows
 from estimator.degradation import verdict_json as verdict_file
 from estimator.degradation.verdict import Degradation
 from estimator.delayed_labels.overdue import OverdueLabels
+from estimator.monitoring.deployments import deployment_of
 from estimator.operations.data_time import on_data_clock, shown, ticks
-from estimator.operations.nightly.estimators import load_epochs
+from estimator.operations.nightly.estimators import load_deployments
 from estimator.operations.nightly.model_run import Verdicts, judge
 from estimator.operations.notifications.messages import overdue_sentence
 from estimator.operations.notifications.prometheus import MetricGauges, ModelGauges
@@ -68,8 +69,8 @@ def load_overview(
     state = storing.load_state(store, name)
     if state.as_of is None:
         return None
-    epochs = load_epochs(state.estimators)
-    reference = epochs[-1].estimator.reference_.performance
+    deployments = load_deployments(state.estimators)
+    reference = deployments[-1].estimator.reference_.performance
     moment = None
     if as_of is not None:
         moment = ticks(on_data_clock(as_of, reference.timezone))
@@ -79,10 +80,8 @@ def load_overview(
     if moment is not None:
         # A retraining that came later was no part of what was believed.
         newest = max(row["chunk"] for row in rows)
-        epochs = tuple(
-            epoch for epoch in epochs if str(epoch.from_chunk or "") <= newest
-        )
-        reference = epochs[-1].estimator.reference_.performance
+        deployments = deployments[: deployment_of(deployments, newest) + 1]
+        reference = deployments[-1].estimator.reference_.performance
     performance = performance_of_rows(rows, reference)
     if moment is None:
         stored = storing.load_verdicts(store, name)
@@ -98,7 +97,7 @@ def load_overview(
         told = {(row["segment"], row["metric"]) for row in rows}
         verdicts = {
             segment: {m: v for m, v in found.items() if (segment, m) in told}
-            for segment, found in judge(epochs, performance, None).items()
+            for segment, found in judge(deployments, performance, None).items()
         }
     known = state.as_of if moment is None else max(row["as_of"] for row in rows)
     return ModelOverview(

@@ -422,7 +422,7 @@ def test_beyond_the_scores_of_the_reference_their_overall_slope_goes_on(fitted):
     assert "extrapolated" in estimates(found, column="note")[0]
 
 
-def test_rows_of_an_earlier_epoch_are_read_by_its_estimator(fitted):
+def test_rows_of_an_earlier_deployment_are_read_by_its_estimator(fitted):
     rows = SHIFTED.drop(columns=["y_true", "truth"])
     one = Monitor(fitted["auto"], row_id="id")
     other = Monitor(fitted["auto"], row_id="id")

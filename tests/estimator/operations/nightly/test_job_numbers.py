@@ -8,7 +8,7 @@ from sklearn import metrics as sklearn_metrics
 
 from estimator.delayed_labels.counts import count_table_bytes as count_table_file
 from estimator.operations.exit_codes import MISUSED, NOTHING_NEW, RAN
-from estimator.operations.nightly import estimators as epochs
+from estimator.operations.nightly import estimators
 from tests.estimator.operations.nightly.test_job import load
 from tests.estimator.operations.nightly_world import CONFIG, World
 
@@ -78,7 +78,7 @@ def test_tables_of_an_earlier_version_are_counted_anew(tmp_path, monkeypatch, ca
     world.arrive_all()
     with monkeypatch.context() as earlier:
         earlier.setattr(count_table_file, "VERSION", 1)
-        earlier.setattr(epochs, "TABLE_VERSION", 1)
+        earlier.setattr(estimators, "TABLE_VERSION", 1)
         assert world.run() == RAN
     old = world.dump("deadreckon_chunk")
     file = world.folder / "predictions" / "000.parquet"

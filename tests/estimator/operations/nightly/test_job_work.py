@@ -11,7 +11,7 @@ from estimator.delayed_labels.counts.count_table import LOSSES, count_rows
 from estimator.monitoring import evaluation as monitoring
 from estimator.operations.exit_codes import RAN
 from estimator.operations.nightly import changed_chunks as touched
-from estimator.operations.nightly import estimators as epochs
+from estimator.operations.nightly import estimators
 from estimator.operations.nightly import model_run as night
 from estimator.operations.sources import file_versions
 from estimator.operations.store.store import load_counts, open_store
@@ -115,7 +115,7 @@ def test_what_is_new_is_hashed_and_what_it_touches_is_counted(world, monkeypatch
     monkeypatch.setattr(file_versions.hashlib, "file_digest", hashing)
     monkeypatch.setattr(touched, "count_rows", counting)
     monkeypatch.setattr(night, "table_from_bytes", reading)
-    monkeypatch.setattr(epochs, "_fit", None)
+    monkeypatch.setattr(estimators, "_fit", None)
     # Labels are counted by chunk only where some are overdue.
     monkeypatch.setattr(monitoring, "_arrivals_by_chunk", None)
     assert world.run() == RAN
