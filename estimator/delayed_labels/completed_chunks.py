@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration.shifts.tracking import FilteredChunks
+from calibration.shifts.filtering import FilteredChunks
 from estimator.delayed_labels.arrivals import (
     Arrivals,
     arrivals_of_chunks,

@@ -14,10 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration._kernels.threads import share_out
+from calibration.shifts.filtering import FilteredChunks, filter_chunks
 from calibration.shifts.tracking import (
-    FilteredChunks,
     ShiftPath,
-    filter_chunks,
     track_shift,
 )
 from estimator._kernels.late_labels import (

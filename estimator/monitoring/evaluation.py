@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from calibration.shifts.tracking import FilteredChunks
+from calibration.shifts.filtering import FilteredChunks
 from estimator.chunking.chunks import Chunks
 from estimator.chunking.groups import Groups, group_rows
 from estimator.delayed_labels.arrivals import end_of_step, places_of

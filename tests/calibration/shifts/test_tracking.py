@@ -3,10 +3,11 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
+from calibration.shifts import filtering, tracking
 from calibration.shifts import motions as _motions
-from calibration.shifts import tracking
-from calibration.shifts.motions import cycles, levels, log_priors, motions
-from calibration.shifts.tracking import FAMILIES, filter_chunks, track_shift
+from calibration.shifts.filtering import filter_chunks
+from calibration.shifts.motions import FAMILIES, cycles, levels, log_priors, motions
+from calibration.shifts.tracking import TrackingSettings, track_shift
 
 # A thousand models: minutes in plain Python, where the kernels have their own tests.
 pytestmark = pytest.mark.skipif(numba.config.DISABLE_JIT, reason="slow without JIT")
@@ -181,8 +182,8 @@ def covariances(n, prior):
 @pytest.mark.parametrize("n", [1, 5, 9])
 def test_it_is_the_average_of_all_motions(n, monkeypatch):
     """Each motion conditioned densely, weighted by its evidence."""
-    monkeypatch.setattr(tracking, "_MAX_SMOOTHED", 10_000)
-    monkeypatch.setattr(tracking, "_NEGLIGIBLE", 0.0)
+    everything = TrackingSettings(max_smoothed=10_000, negligible=0.0)
+    monkeypatch.setattr(tracking, "SETTINGS", everything)
     slope = np.random.default_rng(3).normal(0, 0.2, n).cumsum()
     information, vector = evidence(of_slope(slope))
     prior = np.array([[2e-3, 5e-4], [5e-4, 1e-3]])
@@ -285,7 +286,7 @@ def test_damped_cycles_are_the_same_for_any_number_of_chunks():
 def test_threads_change_nothing(monkeypatch):
     seen = evidence(np.zeros((300, 2)))
     together = track(*seen)
-    monkeypatch.setattr(tracking, "share_out", lambda bounds, work: work(slice(None)))
+    monkeypatch.setattr(filtering, "share_out", lambda bounds, work: work(slice(None)))
     alone = track(*seen)
     assert_array_equal(together.mean, alone.mean)
     assert_array_equal(together.covariance, alone.covariance)
