@@ -25,11 +25,27 @@ class Calibrator(Protocol):
             Raw scores of the positive class, and labels.
         sample_weight : array-like of shape (n_rows,), optional
             Weights >= 0; a weight of 2 gives the map of the row taken twice.
+
+        Returns
+        -------
+        self
+            The fitted calibrator.
         """
         ...
 
     def predict(self, score: ArrayLike) -> NDArray[np.float64]:
-        """Return P(y = 1 | score), shape (n_rows,), within [0, 1]."""
+        """Return P(y = 1 | score) of each row.
+
+        Parameters
+        ----------
+        score : array-like of shape (n_rows,)
+            Raw scores of the positive class, in [0, 1].
+
+        Returns
+        -------
+        ndarray of float64, shape (n_rows,)
+            Probabilities of the positive class, within [0, 1].
+        """
         ...
 
 
@@ -44,5 +60,16 @@ class UncertainCalibrator(Calibrator, Protocol):
     """
 
     def error_factor(self, score: ArrayLike) -> NDArray[np.float64]:
-        """Return L of shape (n_rows, n_parameters), in units of probability."""
+        """Return L, whose product with its transpose is the covariance of `predict`.
+
+        Parameters
+        ----------
+        score : array-like of shape (n_rows,)
+            Raw scores of the positive class, in [0, 1].
+
+        Returns
+        -------
+        ndarray of float64, shape (n_rows, n_parameters)
+            L, in units of probability.
+        """
         ...

@@ -26,7 +26,7 @@ class CrossFit:
     Attributes
     ----------
     probabilities : ndarray of shape (n_rows,)
-        Each row's from the calibrator fitted on the other folds.
+        Probability of each row, from the calibrator fitted on the other folds.
     folds : tuple of (start, stop)
         Rows of each fold, in order; together all rows.
     calibrators : tuple of Calibrator
@@ -51,6 +51,18 @@ def blocked_folds(n_rows: int, n_splits: int = 5) -> list[tuple[int, int]]:
 
     Rows in time order stay together with their neighbours: shuffled folds would let a
     calibrator learn from the same week it is judged on.
+
+    Parameters
+    ----------
+    n_rows : int
+        Number of rows.
+    n_splits : int, default=5
+        Number of folds, at least 2.
+
+    Returns
+    -------
+    list of (int, int)
+        Start and stop of each fold, in order.
 
     Raises
     ------
@@ -103,6 +115,11 @@ def cross_fit(
         Number of contiguous folds.
     sample_weight : array-like of shape (n_rows,), optional
         Weights for the fits.
+
+    Returns
+    -------
+    CrossFit
+        Probability of each row, and the fold and calibrator that it comes from.
 
     Raises
     ------

@@ -28,7 +28,7 @@ class ReliabilityCurve:
     predicted : ndarray of shape (n_bins,)
         Mean probability of each bin, rising.
     observed, lower, upper : ndarray of shape (n_bins,)
-        Share of positives, with its interval.
+        Share of positives of each bin, with its interval.
     n_rows : ndarray of shape (n_bins,)
         Rows in each bin; empty bins are left out.
     level : float
@@ -113,6 +113,11 @@ def compute_reliability_curve(
         Bins with equally many rows, or of equal width.
     level : float, default=0.95
         Coverage of the intervals, in (0, 1).
+
+    Returns
+    -------
+    ReliabilityCurve
+        Mean probability and share of positives of each bin that holds a row.
 
     Raises
     ------
@@ -233,6 +238,11 @@ def compute_brier_decomposition(p: ArrayLike, y: ArrayLike) -> BrierDecompositio
     ----------
     p, y : array-like of shape (n_rows,)
         Probabilities in [0, 1] and labels 0 and 1.
+
+    Returns
+    -------
+    BrierDecomposition
+        The Brier score and its three parts.
 
     Raises
     ------

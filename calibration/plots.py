@@ -26,6 +26,11 @@ def plot_reliability_curve(
     label : str, optional
         Name of the curve, for several on the same axes.
 
+    Returns
+    -------
+    Axes
+        The axes that were drawn on.
+
     Raises
     ------
     ModuleNotFoundError
@@ -76,6 +81,11 @@ def plot_brier_decomposition(
         From ``compute_brier_decomposition``.
     ax : Axes, optional
         Where to draw; a new figure by default.
+
+    Returns
+    -------
+    Axes
+        The axes that were drawn on.
 
     Raises
     ------

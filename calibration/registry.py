@@ -54,6 +54,11 @@ def make_calibrator(spec: str | Calibrator) -> Calibrator:
         A name in ``CALIBRATORS``, or a calibrator to be cloned (copied, where it is
         not a scikit-learn estimator).
 
+    Returns
+    -------
+    Calibrator
+        An unfitted calibrator.
+
     Raises
     ------
     TypeError

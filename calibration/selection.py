@@ -27,7 +27,7 @@ class CalibratorSelection:
     losses : dict of str to float
         Cross-validated log loss of each candidate, in nats per row.
     cross_fit : CrossFit
-        Of the chosen one, so that nobody has to fit it again.
+        Cross-fit of the chosen one, so that nobody has to fit it again.
     """
 
     best: str
@@ -63,6 +63,11 @@ def select_calibrator(
     sample_weight : array-like of shape (n_rows,), optional
         Weights, for the fits and for the loss. Predictions are kept within
         [1e-6, 1 - 1e-6] for the loss.
+
+    Returns
+    -------
+    CalibratorSelection
+        The chosen calibrator's name and cross-fit, and the loss of each candidate.
 
     Raises
     ------

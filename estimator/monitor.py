@@ -191,7 +191,24 @@ class Monitor:
         ledger: Ledger,
         announcements: dict[tuple[str, str], Announcements],
     ) -> "Monitor":
-        """Put a monitor together from what it was saved as."""
+        """Put a monitor together from what it was saved as.
+
+        Parameters
+        ----------
+        deployments : tuple of Deployment
+            Estimators, each with its first chunk, oldest first.
+        row_id : hashable
+            Name of the column that identifies a row.
+        ledger : Ledger
+            All rows and labels.
+        announcements : dict of (str, str) to Announcements
+            What has been announced, by segment and metric.
+
+        Returns
+        -------
+        Monitor
+            A monitor that goes on where the saved one was.
+        """
         monitor = cls(deployments[0].estimator, row_id)
         monitor._deployments, monitor._ledger = deployments, ledger
         monitor._announcements = announcements
@@ -364,6 +381,7 @@ class Monitor:
         as_of : timestamp, optional
             As in ``performance``; a look into the past announces nothing.
         metrics : str or sequence of str, default=all
+            Metrics to judge.
         segment : str, default=""
             As in the column of that name; "" is all rows.
 
@@ -406,6 +424,12 @@ class Monitor:
         Parameters
         ----------
         segment : str, default=""
+            As in the column of that name; "" is all rows.
+
+        Returns
+        -------
+        dict of str to tuple of Announcement
+            Announcements by metric, oldest first.
         """
         return {
             metric: found.history
@@ -486,6 +510,11 @@ class Monitor:
         features of predictions. Estimators bring what `PerformanceEstimator.save` says.
         Calls from other threads wait until it is written: the file holds one state.
 
+        Parameters
+        ----------
+        path : str or Path
+            File to write; one that is there is replaced.
+
         Raises
         ------
         FileNotFoundError
@@ -500,6 +529,16 @@ class Monitor:
     @staticmethod
     def load(path: str | Path) -> "Monitor":
         """Read a monitor written by ``save``; runs no code from the file.
+
+        Parameters
+        ----------
+        path : str or Path
+            File to read.
+
+        Returns
+        -------
+        Monitor
+            A monitor that goes on where the saved one was.
 
         Raises
         ------

@@ -220,6 +220,7 @@ class PerformanceEstimator(BaseEstimator):  # type: ignore[misc]
         Returns
         -------
         self
+            The fitted estimator.
 
         Raises
         ------
@@ -375,6 +376,11 @@ class PerformanceEstimator(BaseEstimator):  # type: ignore[misc]
         With ``features``, methods ``auto`` and ``pape`` keep up to 50,000 rows of the
         reference in it, as numbers; ``feature_aware`` keeps only its trees.
 
+        Parameters
+        ----------
+        path : str or Path
+            File to write; one that is there is replaced.
+
         Raises
         ------
         sklearn.exceptions.NotFittedError
@@ -391,6 +397,16 @@ class PerformanceEstimator(BaseEstimator):  # type: ignore[misc]
     @staticmethod
     def load(path: str | Path) -> "PerformanceEstimator":
         """Read an estimator written by ``save``; runs no code from the file.
+
+        Parameters
+        ----------
+        path : str or Path
+            File to read.
+
+        Returns
+        -------
+        PerformanceEstimator
+            The fitted estimator.
 
         Raises
         ------
@@ -411,7 +427,8 @@ class PerformanceEstimator(BaseEstimator):  # type: ignore[misc]
         -------
         header : dict
             What JSON can hold.
-        arrays : dict of ndarray by name
+        arrays : dict of str to ndarray
+            What was learned, by name.
 
         Raises
         ------
@@ -431,6 +448,18 @@ class PerformanceEstimator(BaseEstimator):  # type: ignore[misc]
     @classmethod
     def from_arrays(cls, header: Mapping[str, Any], arrays: Arrays) -> Self:
         """Put together what ``to_arrays`` took apart.
+
+        Parameters
+        ----------
+        header : mapping
+            What JSON can hold.
+        arrays : dict of str to ndarray
+            What was learned, by name.
+
+        Returns
+        -------
+        PerformanceEstimator
+            The fitted estimator.
 
         Raises
         ------
@@ -452,7 +481,9 @@ class PerformanceEstimator(BaseEstimator):  # type: ignore[misc]
         Returns
         -------
         metrics : tuple of Metric
-        thresholds : dict by metric
+            The metrics that are named, in their order.
+        thresholds : dict of str to ThresholdSpec
+            How each metric's thresholds are set, by metric.
 
         Raises
         ------
@@ -488,10 +519,22 @@ class PerformanceEstimator(BaseEstimator):  # type: ignore[misc]
         Parameters
         ----------
         frame : DataFrame (pandas, polars) or pyarrow Table
+            Predictions; only the named columns are read.
         with_arrivals : bool, default=False
             Whether to read when the labels in it came, too.
         in_utc : bool, default=False
             Whether its times are UTC, though they do not say so.
+
+        Returns
+        -------
+        Columns
+            The named columns as checked arrays.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a column breaks its rule, or times lie on another clock than those of
+            the reference.
         """
         self.check_as_fitted()
         columns = self._read(
@@ -504,7 +547,18 @@ class PerformanceEstimator(BaseEstimator):  # type: ignore[misc]
         return columns
 
     def decisions(self, columns: Columns) -> NDArray[np.bool_] | float:
-        """Return the rows' decisions, or the score from which a row is positive."""
+        """Return the rows' decisions, or the score from which a row is positive.
+
+        Parameters
+        ----------
+        columns : Columns
+            Rows, as `read_production` returns them.
+
+        Returns
+        -------
+        ndarray of bool, shape (n_rows,), or float
+            Decisions where there is a column of them, else ``decision_threshold``.
+        """
         return self.decision_threshold if columns.decision is None else columns.decision
 
     def _read(

@@ -96,10 +96,14 @@ def simulate_credit_default(
 
     Parameters
     ----------
-    scenario : {"stable", "sudden", "gradual", "cyclical", "training_serving_skew"}
+    scenario : {"stable", "sudden", "gradual", "cyclical", "training_serving_skew", \
+"recovered"}, default="gradual"
+        ``"stable"``: nothing changes in production.
         ``"sudden"``: performance falls two fifths into production and stays low.
         ``"gradual"``: it falls from one fifth of production to its end.
         ``"cyclical"``: it falls and recovers every 13 weeks.
+        ``"recovered"``: it falls two fifths into production and is back three fifths
+        into it.
         ``"training_serving_skew"``: from the first production row on, the service sends
         ``utilisation`` in per cent, where the model was trained on a fraction. Nothing
         changes in the world, but the score loses that information, and with it the
@@ -110,11 +114,11 @@ def simulate_credit_default(
     applications_per_week : int, default=2000
         Rows per week, in the reference and in production, at least 1.
     drift : {"covariate_shift", "concept_drift"}, default="covariate_shift"
-        What is behind sudden, gradual and cyclical. ``"covariate_shift"``: a broker
-        brings applicants with a thin file, who are all alike and hard to separate;
-        P(y|x) stays, so the scores tell. ``"concept_drift"``: the applicants stay, but
-        default depends less on what is known of them; only labels can tell. Stable and
-        skew know neither.
+        What is behind sudden, gradual, cyclical and recovered; stable and skew have
+        neither. ``"covariate_shift"``: a broker brings applicants with a thin file, who
+        are all alike and hard to separate; P(y|x) stays, so the scores show it.
+        ``"concept_drift"``: the applicants stay, but default depends less on what is
+        known of them; only labels can show it.
     random_state : int, Generator or None, default=0
         Seed of everything, the client model included.
 

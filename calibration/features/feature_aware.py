@@ -141,7 +141,12 @@ class FeatureAwareCalibrator(BaseEstimator):  # type: ignore[misc]
             Columns of ``features`` that hold category codes >= 0; a code that was not
             there, like NaN, is treated as missing.
         advance : callable, optional
-            Told 1 after each fold.
+            Called with 1 after each fold.
+
+        Returns
+        -------
+        self
+            The fitted calibrator.
 
         Raises
         ------
@@ -200,13 +205,21 @@ class FeatureAwareCalibrator(BaseEstimator):  # type: ignore[misc]
         *,
         advance: Callable[[int], None] | None = None,
     ) -> Floats:
-        """Return P(y = 1 | score, features), shape (n_rows,).
+        """Return P(y = 1 | score, features) of each row.
 
         Parameters
         ----------
-        score, features : array-like of shape (n_rows,) and (n_rows, n_features)
+        score : array-like of shape (n_rows,)
+            Raw scores of the positive class, in [0, 1].
+        features : array-like of shape (n_rows, n_features)
+            Numbers in the columns of the fit, NaN where missing.
         advance : callable, optional
-            Told the number of rows whenever a block is done.
+            Called with the number of rows whenever a block is done.
+
+        Returns
+        -------
+        ndarray of float64, shape (n_rows,)
+            Probabilities of the positive class, within [0, 1].
 
         Raises
         ------
@@ -236,6 +249,11 @@ class FeatureAwareCalibrator(BaseEstimator):  # type: ignore[misc]
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Return what was learned, but ``out_of_fold_``, as arrays; trees as text.
 
+        Returns
+        -------
+        dict of str to ndarray
+            Parameters and what was learned, by name.
+
         Raises
         ------
         sklearn.exceptions.NotFittedError
@@ -259,6 +277,16 @@ class FeatureAwareCalibrator(BaseEstimator):  # type: ignore[misc]
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
         """Rebuild the calibrator that ``to_arrays`` described; it has no out-of-fold.
+
+        Parameters
+        ----------
+        arrays : mapping of str to ndarray
+            Arrays that ``to_arrays`` returned.
+
+        Returns
+        -------
+        FeatureAwareCalibrator
+            The fitted calibrator.
 
         Raises
         ------

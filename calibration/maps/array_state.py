@@ -20,6 +20,11 @@ class ArrayStateMixin(BaseEstimator):  # type: ignore[misc]
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Return copies of parameters, as 0-d arrays, and of what was learned.
 
+        Returns
+        -------
+        dict of str to ndarray
+            Parameters and what was learned, by name.
+
         Raises
         ------
         sklearn.exceptions.NotFittedError
@@ -36,6 +41,16 @@ class ArrayStateMixin(BaseEstimator):  # type: ignore[misc]
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
         """Rebuild the estimator that ``to_arrays`` described.
+
+        Parameters
+        ----------
+        arrays : mapping of str to ndarray
+            Arrays that ``to_arrays`` returned.
+
+        Returns
+        -------
+        estimator
+            An estimator of this class that predicts as the saved one did.
 
         Raises
         ------

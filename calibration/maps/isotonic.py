@@ -56,6 +56,7 @@ class IsotonicCalibrator(ArrayStateMixin):
         Returns
         -------
         self
+            The fitted calibrator.
 
         Raises
         ------
@@ -72,7 +73,17 @@ class IsotonicCalibrator(ArrayStateMixin):
         return self
 
     def predict(self, score: ArrayLike) -> Floats:
-        """Return P(y = 1 | score), shape (n_rows,), within [0, 1].
+        """Return P(y = 1 | score) of each row.
+
+        Parameters
+        ----------
+        score : array-like of shape (n_rows,)
+            Raw scores of the positive class, in [0, 1].
+
+        Returns
+        -------
+        ndarray of float64, shape (n_rows,)
+            Probabilities of the positive class, within [0, 1].
 
         Raises
         ------

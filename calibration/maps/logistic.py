@@ -227,6 +227,7 @@ class LogisticCalibrator(ArrayStateMixin):
         Returns
         -------
         self
+            The fitted calibrator.
 
         Raises
         ------
@@ -241,7 +242,17 @@ class LogisticCalibrator(ArrayStateMixin):
         return self
 
     def predict(self, score: ArrayLike) -> Floats:
-        """Return P(y = 1 | score), shape (n_rows,), strictly between 0 and 1.
+        """Return P(y = 1 | score) of each row.
+
+        Parameters
+        ----------
+        score : array-like of shape (n_rows,)
+            Raw scores of the positive class, in [0, 1].
+
+        Returns
+        -------
+        ndarray of float64, shape (n_rows,)
+            Probabilities of the positive class, strictly between 0 and 1.
 
         Raises
         ------
@@ -255,6 +266,11 @@ class LogisticCalibrator(ArrayStateMixin):
 
     def error_factor(self, score: ArrayLike) -> Floats:
         """Return L with ``Cov(predict(score)) = L @ L.T``, by the delta method.
+
+        Parameters
+        ----------
+        score : array-like of shape (n_rows,)
+            Raw scores of the positive class, in [0, 1].
 
         Returns
         -------

@@ -184,12 +184,44 @@ class IdentityCalibrator(ArrayStateMixin):
     def fit(
         self, score: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
     ) -> Self:
-        """Check the labelled rows as every calibrator does, and learn nothing."""
+        """Check the labelled rows as every calibrator does, and learn nothing.
+
+        Parameters
+        ----------
+        score : array-like of shape (n_rows,)
+            Raw scores of the positive class, in [0, 1].
+        y : array-like of shape (n_rows,)
+            Labels, 0 and 1 or booleans, both classes present.
+        sample_weight : array-like of shape (n_rows,), optional
+            Weights >= 0.
+
+        Returns
+        -------
+        self
+            The calibrator as it was.
+
+        Raises
+        ------
+        TypeError
+            If an argument is not numeric.
+        ValueError
+            If an argument breaks its rule; the message says where and what to do.
+        """
         check_training_rows(score, y, sample_weight)
         return self
 
     def predict(self, score: ArrayLike) -> Floats:
-        """Return a copy of the scores, shape (n_rows,), within [0, 1].
+        """Return a copy of the scores.
+
+        Parameters
+        ----------
+        score : array-like of shape (n_rows,)
+            Raw scores of the positive class, in [0, 1].
+
+        Returns
+        -------
+        ndarray of float64, shape (n_rows,)
+            Probabilities of the positive class, equal to the scores.
 
         Raises
         ------
@@ -199,7 +231,23 @@ class IdentityCalibrator(ArrayStateMixin):
         return check_probabilities(score, "score").copy()
 
     def error_factor(self, score: ArrayLike) -> Floats:
-        """Return an array of shape (n_rows, 0): no error."""
+        """Return L without a column: the map has no estimation error.
+
+        Parameters
+        ----------
+        score : array-like of shape (n_rows,)
+            Raw scores of the positive class, in [0, 1].
+
+        Returns
+        -------
+        ndarray of float64, shape (n_rows, 0)
+            An empty array.
+
+        Raises
+        ------
+        ValueError
+            If a score is missing or outside [0, 1].
+        """
         return np.empty((check_probabilities(score, "score").size, 0))
 
     def __sklearn_is_fitted__(self) -> bool:

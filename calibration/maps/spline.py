@@ -111,6 +111,11 @@ class SplineCalibrator(LogisticCalibrator):
     def basis(self, score: Floats) -> Floats:
         """Return the splines that are 1 at one knot and 0 at the others.
 
+        Parameters
+        ----------
+        score : ndarray of float64, shape (n_rows,)
+            Scores of the positive class, in [0, 1].
+
         Returns
         -------
         ndarray of shape (n_rows, n_knots)

@@ -56,8 +56,20 @@ def anytime_alarm(
 
     Parameters
     ----------
-    values, standard_errors, n_reference, times, higher_is_better, shared_error
-        The series, as `classify_degradation` takes it.
+    values : array-like of shape (n_chunks,)
+        The metric in each chunk, in time order, the reference's chunks first; NaN where
+        it is not known.
+    standard_errors : array-like of shape (n_chunks,)
+        Standard error of each value, in units of the metric.
+    n_reference : int
+        Number of chunks that are reference.
+    times : array-like of shape (n_chunks,), optional
+        Increasing numbers or timestamps; default: evenly spaced chunks.
+    higher_is_better : bool, default=True
+        Whether a decline is down. For a loss it is up.
+    shared_error : float, default=0.0
+        Standard deviation of an error common to all analysis chunks, in units of the
+        metric.
     alpha : float, default=0.01
         Probability of ever going off if nothing changes, in (0, 1).
 

@@ -43,10 +43,10 @@ def classify_degradation(
         The metric in each chunk, in time order, the reference's chunks first. NaN where
         it is not known; such chunks are left out.
     standard_errors : array-like of shape (n_chunks,)
-        Of the values, each chunk's own. They may be somewhat wrong: the series corrects
-        them.
+        Standard error of each value, in units of the metric. They may be somewhat
+        wrong: the series corrects them.
     n_reference : int
-        How many of the chunks are reference; 0 if none, then skew cannot be told.
+        Number of chunks that are reference; 0 if none, then skew cannot be told.
     times : array-like of shape (n_chunks,), optional
         Increasing numbers or timestamps (dates and ISO text will do); default: evenly
         spaced chunks.
@@ -59,6 +59,7 @@ def classify_degradation(
     Returns
     -------
     Degradation
+        The most probable kind, the probability of each, onset, end and magnitude.
 
     Raises
     ------

@@ -66,7 +66,7 @@ class Degradation:
         ``gradual`` (also unfinished), ``cyclical``, ``training_serving_skew`` (down at
         deployment, and staying) and ``recovered`` (an incident that ended).
     probabilities : dict of str to float
-        Of each kind; they sum to 1.
+        Probability of each kind; they sum to 1.
     onset : Any
         Chunk in which the decline begins: its label, time or index. None if stable, and
         for a cycle.
@@ -74,16 +74,17 @@ class Degradation:
         First chunk after the change: back up (recovered), or at the bottom (gradual).
         None if there is none yet.
     onset_interval, end_interval : Interval or None
-        Chunks between which they lie with a probability of 95 %.
+        Chunks between which onset and end lie with a probability of 95 %.
     period : Any
-        Of a regular cycle: in units of the times, a Timedelta if these are dates, in
-        chunks if there are none. None if it is irregular.
+        Length of a regular cycle: in units of the times, a Timedelta if these are
+        dates, in chunks if there are none. None if it is irregular.
     period_interval : Interval or None
+        Periods between which the true one lies with a probability of 95 %.
     magnitude : float
         Change of the metric, signed: so far (gradual), from top to bottom (cyclical).
         NaN if stable; positive improvements have one, too.
     magnitude_interval : Interval
-        With a probability of 95 %.
+        Changes between which the true one lies with a probability of 95 %.
     improved : bool
         Whether the metric changed for the better: then ``kind`` is ``stable``, and
         onset, end and magnitude are those of the improvement.
@@ -93,15 +94,17 @@ class Degradation:
         Natural logarithm of how much likelier the series is under some decline than
         under no change.
     metric : str
-        What the values are, "" if not said.
+        Name of the metric, "" if it has none.
     higher_is_better : bool
+        Whether a decline is down. For a loss it is up.
     n_reference : int
-        Chunks of the reference, which come first.
+        Number of the reference's chunks, which come first.
     chunks : ndarray of shape (n_chunks,)
         Labels, times or indices of all chunks.
     values, standard_errors : ndarray of shape (n_chunks,)
+        The series as it was given, in units of the metric.
     shared_error : float
-        As they were given.
+        Standard deviation of the error common to all analysis chunks, as it was given.
     fitted : ndarray of shape (n_chunks,)
         The most probable shape, in units of the metric; NaN in unusable chunks.
     affected : ndarray of bool of shape (n_chunks,)
@@ -136,7 +139,7 @@ class Degradation:
 
     @property
     def probability(self) -> float:
-        """Of the kind that is named."""
+        """Probability of the kind that is named."""
         return self.probabilities[self.kind]
 
     def __str__(self) -> str:
@@ -178,6 +181,7 @@ class Degradation:
         Returns
         -------
         Axes
+            The axes that were drawn on.
         """
         from estimator.charts.plots import plot_values  # matplotlib is optional
 

@@ -36,7 +36,7 @@ class Performance:
     Attributes
     ----------
     metrics : tuple of str
-        Registered names.
+        Registered names of the metrics.
     level : float
         Coverage that both intervals claim, in (0, 1).
     segment, period, chunk : ndarray of shape (n_rows,)
@@ -61,9 +61,10 @@ class Performance:
     estimated, realized : ndarray of shape (n_rows, n_metrics)
         What is said without labels, and the metric over the labelled rows.
     lower_threshold, upper_threshold : ndarray of shape (n_rows, n_metrics)
-        NaN where there is none.
+        Limits of the metric, in its units; NaN where there is none.
     breach_probability : ndarray of shape (n_rows, n_metrics)
-        That the population value lies beyond the threshold in the bad direction.
+        Probability that the population value lies beyond the threshold in the bad
+        direction.
     alert : ndarray of bool of shape (n_rows, n_metrics)
         ``breach_probability >= 0.5`` on a complete chunk.
     note : ndarray of str of shape (n_rows, n_metrics)
@@ -353,6 +354,7 @@ class Performance:
         Parameters
         ----------
         metrics : str or sequence of str, default=all
+            Metrics to judge.
         segment : str, optional
             Which segment, as in the column of that name; "" is all rows. Default: the
             first of the result, which is all rows unless they were filtered out.
