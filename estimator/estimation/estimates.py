@@ -92,16 +92,10 @@ def adapt_columns(
     """
     if fitted.adapter is None:
         return columns, ("",) * len(chunks)
-    found = adapt_scores(
+    adapted = adapt_scores(
         fitted, columns.score, plain, features, chunks, advance=advance
     )
-    known = replace(
-        columns,
-        calibrated=found.calibrated,
-        inflation=found.inflation,
-        outside=found.outside,
-    )
-    return known, found.remarks
+    return replace(columns, adapted=adapted.soft_labels), adapted.remarks
 
 
 def adapt_scores(
@@ -140,12 +134,13 @@ def soft_labels_of(
     fitted: Reference, columns: Columns, plain: ScoreMap
 ) -> SoftLabel | ShiftedSoftLabel | Floats:
     """Return P(y = 1) of rows without a label: by features, else by the score."""
-    if fitted.adapter is None or columns.calibrated is None:
+    if fitted.adapter is None or columns.adapted is None:
         return plain.soft
-    unread = np.isnan(columns.calibrated) & ~np.isnan(columns.score)
+    by_features = columns.adapted.calibrated
+    unread = np.isnan(by_features) & ~np.isnan(columns.score)
     if not unread.any():
-        return columns.calibrated
-    filled = columns.calibrated.copy()
+        return by_features
+    filled = by_features.copy()
     filled[unread] = soft_labels_at(plain.soft, columns.score, unread)
     return filled
 
@@ -175,12 +170,7 @@ def estimate_groups(
         fitted.metrics,
         groups,
         score=columns.score,
-        adapted=AdaptedRows(
-            calibrated=soft,
-            inflation=not_none(columns.inflation),
-            outside=not_none(columns.outside),
-            remarks=(),
-        ),
+        adapted=replace(not_none(columns.adapted), calibrated=soft),
         plain=plain.soft,
         relative_error=fitted.adapter.relative_error,
         decision=decision,

@@ -28,7 +28,6 @@ from estimator.label_free.segment_calibration import (
     with_segment_errors,
 )
 from estimator.label_free.shift_adaptive import (
-    AdaptedRows,
     ShiftAdapter,
     learn_adapter,
     measure_adapted,
@@ -189,13 +188,12 @@ def learn_reference(
             random_state=features.random_state,
             advance=advance,
         )
-        adapted = _in_place(adapted, in_time, columns.n_rows)
         estimate = partial(
             measure_adapted,
             metrics,
             score=columns.score,
             decision=decision,
-            adapted=adapted,
+            adapted=adapted.soft_labels.spread(in_time, columns.n_rows),
             plain=out_of_fold,
             relative_error=adapter.relative_error,
             error_cells=cells,
@@ -258,17 +256,6 @@ def learn_reference(
         rows=rows,
         adapter=adapter,
     )
-
-
-def _in_place(
-    adapted: AdaptedRows, rows: NDArray[np.int64], n_rows: int
-) -> AdaptedRows:
-    """Return what is known of some rows at their places among all."""
-    calibrated, inflation = np.full(n_rows, np.nan), np.ones(n_rows)
-    outside = np.zeros(n_rows)
-    calibrated[rows], inflation[rows] = adapted.calibrated, adapted.inflation
-    outside[rows] = adapted.outside
-    return replace(adapted, calibrated=calibrated, inflation=inflation, outside=outside)
 
 
 def _choose_calibrator(

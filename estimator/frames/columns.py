@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from estimator.frames.adapted_soft_labels import AdaptedSoftLabels
 from estimator.frames.cell_contents import CellContents
 from estimator.frames.datetimes import Moments, TimeZone
 from estimator.frames.readers import (
@@ -54,10 +55,8 @@ class Columns:
     missing_score, missing_decision : int
         Unusable rows of the frame: without a score; with a score, but without a
         decision.
-    calibrated, inflation, outside : ndarray of float64, shape (n_rows,), or None
-        Soft labels that features gave, NaN where none did, and how uncertain these are,
-        as of `estimator.label_free.shift_adaptive.AdaptedRows`; None where no features
-        are read.
+    adapted : AdaptedSoftLabels, or None
+        Soft labels that features gave; None where no features are read.
     weight : ndarray of float64, shape (n_rows,), or None
         How many rows of the frame each stands for, a whole number from 1 on; None: one
         each. A table of counts has them, a frame does not.
@@ -75,9 +74,7 @@ class Columns:
     missing_score: int
     missing_decision: int
     labeled_at: Moments | None = None
-    calibrated: NDArray[np.float64] | None = None
-    inflation: NDArray[np.float64] | None = None
-    outside: NDArray[np.float64] | None = None
+    adapted: AdaptedSoftLabels | None = None
     weight: NDArray[np.float64] | None = None
     contents: CellContents | None = None
 
@@ -100,9 +97,7 @@ class Columns:
                 for column, segment in self.segments.items()
             },
             labeled_at=taken(self.labeled_at),
-            calibrated=taken(self.calibrated),
-            inflation=taken(self.inflation),
-            outside=taken(self.outside),
+            adapted=None if self.adapted is None else self.adapted.take(rows),
             weight=taken(self.weight),
             contents=None if self.contents is None else self.contents.take(rows),
         )

@@ -28,6 +28,7 @@ from calibration.features.feature_aware import CLIP, VOUCHED_FOR, FeatureAwareCa
 from calibration.maps.logistic import clipped_logit
 from estimator.chunking.groups import Groups
 from estimator.chunking.row_order import hash_rows
+from estimator.frames.adapted_soft_labels import AdaptedSoftLabels
 from estimator.frames.columns import not_none
 from estimator.frames.features import FeatureTable
 from estimator.metrics.calibration_shift import ShiftFrame
@@ -128,19 +129,13 @@ class AdaptedRows:
 
     Attributes
     ----------
-    calibrated : ndarray of shape (n_rows,)
-        P(y = 1 | score, features); NaN without a score.
-    inflation : ndarray of shape (n_rows,)
-        How many times the error of the map of the score the map behind it has.
-    outside : ndarray of shape (n_rows,)
-        Share of the row's chunk that is of a kind hardly found in the reference.
+    soft_labels : AdaptedSoftLabels
+        Soft labels by row; NaN without a score.
     remarks : tuple of str
-        Of each chunk; "" where there is nothing to say.
+        Remark on each chunk; "" where there is nothing to say.
     """
 
-    calibrated: Floats
-    inflation: Floats
-    outside: Floats
+    soft_labels: AdaptedSoftLabels
     remarks: tuple[str, ...]
 
 
@@ -213,9 +208,9 @@ def adapt_rows(
             advance(rows.size)
     _extend(calibrated, score, clipped, adapter.outer_slope)
     return AdaptedRows(
-        calibrated=calibrated,
-        inflation=inflation,
-        outside=outside,
+        soft_labels=AdaptedSoftLabels(
+            calibrated=calibrated, inflation=inflation, outside=outside
+        ),
         remarks=tuple(remarks),
     )
 
@@ -314,13 +309,13 @@ def learn_adapter(
             )
             outside[own] = found.outside
         return AdaptedRows(
-            calibrated=calibrated,
-            inflation=inflation,
-            outside=outside,
+            soft_labels=AdaptedSoftLabels(
+                calibrated=calibrated, inflation=inflation, outside=outside
+            ),
             remarks=tuple(found.remark for _, found in blocks),
         )
 
-    adapted = at_weight(1.0).calibrated
+    adapted = at_weight(1.0).soft_labels.calibrated
     ranked = score if ranked is None else ranked
     best, deviation = _learn_weight(
         np.clip(ranked, *np.quantile(ranked, VOUCHED_FOR)),
@@ -360,7 +355,7 @@ def measure_adapted(
     groups: Groups,
     *,
     score: NDArray[np.floating],
-    adapted: AdaptedRows,
+    adapted: AdaptedSoftLabels,
     plain: SoftLabel | ShiftedSoftLabel | Floats,
     relative_error: float,
     decision: NDArray[np.bool_] | float,
@@ -382,7 +377,8 @@ def measure_adapted(
     ----------
     metrics, groups, score, decision, error_cells, advance
         As of :func:`measure`.
-    adapted : AdaptedRows
+    adapted : AdaptedSoftLabels
+        Soft labels by row of the frame.
     plain : callable or ndarray of shape (n_rows,)
         The map of the score, or what it says.
     relative_error : float

@@ -8,6 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from estimator.chunking.chunks import ChunkSpec, make_chunks
+from estimator.frames.adapted_soft_labels import (
+    AdaptedSoftLabels,
+    join_soft_labels,
+    no_soft_labels,
+)
 from estimator.frames.columns import Columns, not_none
 from estimator.label_free.shift_adaptive import FAR, AdaptedRows
 from estimator.ledger.adding_labels import apply_held
@@ -114,8 +119,10 @@ def add_rows(
         old = chunks[serial]
         places[rows] = (serial << ROW_BITS) + old.score.size + np.arange(own.size)
         chunks[serial] = _append(old, batch, codes, own)
-        if old.calibrated is not None:
-            chunks[serial] = _append_adapted(chunks[serial], adapted, own.size)
+        if old.adapted is not None:
+            chunks[serial] = _append_adapted(
+                chunks[serial], old.adapted, adapted, own.size
+            )
         touched.append(serial)
     extended = replace(
         ledger,
@@ -253,9 +260,7 @@ def _empty_chunk(
         time=np.empty(0, dtype=np.int64) if has_time else None,
         codes={column: np.empty(0, dtype=np.int16) for column in columns.segments},
         events=no_events(),
-        calibrated=np.empty(0) if has_features else None,
-        inflation=np.empty(0) if has_features else None,
-        outside=np.empty(0) if has_features else None,
+        adapted=no_soft_labels(0) if has_features else None,
     )
 
 
@@ -283,25 +288,29 @@ def _append(
 
 
 def _append_adapted(
-    chunk: ChunkRows, adapted: AdaptedRows | None, n_rows: int
+    chunk: ChunkRows,
+    before: AdaptedSoftLabels,
+    adapted: AdaptedRows | None,
+    n_rows: int,
 ) -> ChunkRows:
-    """Add soft labels by features; NaN for rows of an estimator that reads none."""
+    """Add soft labels by features; NaN for rows of an estimator that reads none.
+
+    Parameters
+    ----------
+    chunk : ChunkRows
+        Chunk to which the rows have been added.
+    before : AdaptedSoftLabels
+        Soft labels of the rows that it had before.
+    adapted : AdaptedRows, or None
+        Soft labels of the new rows; None if no features were read.
+    n_rows : int
+        Number of new rows.
+    """
     if adapted is None:
-        adapted = AdaptedRows(
-            calibrated=np.full(n_rows, np.nan),
-            inflation=np.ones(n_rows),
-            outside=np.zeros(n_rows),
-            remarks=("",),
-        )
-
-    def joined(old: Floats | None, more: Floats) -> Floats:
-        return np.concatenate([not_none(old), more])
-
+        adapted = AdaptedRows(soft_labels=no_soft_labels(n_rows), remarks=("",))
     return replace(
         chunk,
-        calibrated=joined(chunk.calibrated, adapted.calibrated),
-        inflation=joined(chunk.inflation, adapted.inflation),
-        outside=joined(chunk.outside, adapted.outside),
+        adapted=join_soft_labels([before, adapted.soft_labels]),
         remark=_graver(chunk.remark, adapted.remarks[0]),
     )
 

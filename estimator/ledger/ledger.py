@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from estimator.frames.adapted_soft_labels import AdaptedSoftLabels
 from estimator.frames.datetimes import TimeZone
 from estimator.ledger.label_events import LabelEvents, no_events
 from estimator.ledger.label_frame import NO_TIME
@@ -48,9 +49,9 @@ class ChunkRows:
         Earliest and latest time of its rows.
     n_labeled : int
         Rows that have a label.
-    calibrated, inflation, outside : ndarray of float64, or None
-        As of `estimator.frames.columns.Columns`: fixed when the row came, since its
-        features are not kept. None if the first rows had none.
+    adapted : AdaptedSoftLabels, or None
+        Soft labels by features: fixed when the row came, since its features are not
+        kept. None if the first rows had none.
     remark : str
         What there was to say of the features of the last rows that gave cause.
     """
@@ -64,9 +65,7 @@ class ChunkRows:
     first: int | None = None
     last: int | None = None
     n_labeled: int = 0
-    calibrated: Floats | None = None
-    inflation: Floats | None = None
-    outside: Floats | None = None
+    adapted: AdaptedSoftLabels | None = None
     remark: str = ""
 
     @property
@@ -81,13 +80,11 @@ class ChunkRows:
             self.score,
             self.decision,
             self.time,
-            self.calibrated,
-            self.inflation,
-            self.outside,
+            *(() if self.adapted is None else self.adapted.by_name().values()),
             *self.codes.values(),
         ]
-        own = sum(array.nbytes for array in arrays if array is not None)
-        return own + self.events.nbytes
+        n_bytes = sum(int(array.nbytes) for array in arrays if array is not None)
+        return n_bytes + self.events.nbytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

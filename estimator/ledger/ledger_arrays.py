@@ -8,6 +8,12 @@ from numpy.typing import NDArray
 
 from estimator.chunking.chunks import check_chunk, make_chunks
 from estimator.files.archive import check_array
+from estimator.frames.adapted_soft_labels import (
+    ADAPTED_NAMES,
+    AdaptedSoftLabels,
+    join_soft_labels,
+    no_soft_labels,
+)
 from estimator.frames.columns import not_none
 from estimator.frames.datetimes import check_years
 from estimator.ledger.label_events import NAMES, LabelEvents, current_values
@@ -17,7 +23,6 @@ from estimator.ledger.row_ids import IdIndex
 Arrays = dict[str, NDArray[Any]]
 # The letters of NumPy's types, of what is no float.
 _KINDS = {"decision": "b", "time": "i"}
-ADAPTED = ("calibrated", "inflation", "outside")
 
 
 def ledger_to_arrays(ledger: Ledger) -> tuple[dict[str, Any], Arrays]:
@@ -32,7 +37,7 @@ def ledger_to_arrays(ledger: Ledger) -> tuple[dict[str, Any], Arrays]:
         "timezone": None if ledger.timezone is None else str(ledger.timezone),
         "unit": ledger.unit,
         "runs": len(ledger.index.runs),
-        "adapted": [chunk.calibrated is not None for chunk in chunks],
+        "adapted": [chunk.adapted is not None for chunk in chunks],
         "remarks": [chunk.remark for chunk in chunks],
     }
     arrays: Arrays = {
@@ -52,10 +57,8 @@ def ledger_to_arrays(ledger: Ledger) -> tuple[dict[str, Any], Arrays]:
             columns = [getattr(chunk, name) for chunk in chunks]
             if columns[0] is not None:
                 arrays[name] = np.concatenate(columns)
-        for name in ADAPTED:
-            adapted = [getattr(chunk, name) for chunk in chunks]
-            parts = [values for values in adapted if values is not None]
-            arrays[name] = np.concatenate([np.empty(0), *parts])
+        adapted = [chunk.adapted for chunk in chunks if chunk.adapted is not None]
+        arrays |= join_soft_labels([no_soft_labels(0), *adapted]).by_name()
         for i, column in enumerate(ledger.values):
             codes = [chunk.codes[column] for chunk in chunks]
             arrays[f"codes/{i}"] = np.concatenate(codes)
@@ -91,13 +94,16 @@ def ledger_from_arrays(header: Mapping[str, Any], arrays: Arrays) -> Ledger:
         score = arrays["score"][own]
         time = arrays["time"][own] if "time" in arrays else None
         codes = {column: arrays[f"codes/{i}"][own] for i, column in enumerate(values)}
-        adapted = {}
+        adapted = None
         if header["adapted"][c]:
             by_features = slice(
                 int(adapted_ends[c] - adapted_sizes[c]), int(adapted_ends[c])
             )
-            adapted = {name: arrays[name][by_features] for name in ADAPTED}
-        columns = [score, time, *codes.values(), *adapted.values()]
+            adapted = AdaptedSoftLabels(
+                **{name: arrays[name][by_features] for name in ADAPTED_NAMES}
+            )
+        columns = [score, time, *codes.values()]
+        columns += [] if adapted is None else adapted.by_name().values()
         if any(x is not None and x.size != arrays["sizes"][c] for x in columns):
             msg = f"chunk {label!r} has columns of unequal length"
             raise ValueError(msg)
@@ -113,7 +119,7 @@ def ledger_from_arrays(header: Mapping[str, Any], arrays: Arrays) -> Ledger:
                 last=None if time is None else int(time.max()),
                 n_labeled=int((current_values(events, score.size) >= 0).sum()),
                 remark=header["remarks"][c],
-                **adapted,
+                adapted=adapted,
             )
         )
     index = IdIndex(
@@ -166,7 +172,7 @@ def _check_arrays(
     n_rows, n_events = int(arrays["sizes"].sum()), int(arrays["n_events"].sum())
     adapted = np.array(header["adapted"], dtype=np.bool_)
     sizes = {"decision": n_rows, "time": n_rows, "score": n_rows}
-    sizes |= dict.fromkeys(ADAPTED, int(arrays["sizes"][adapted].sum()))
+    sizes |= dict.fromkeys(ADAPTED_NAMES, int(arrays["sizes"][adapted].sum()))
     for name, size in sizes.items():
         if name in arrays:
             check_array(arrays[name], name, _KINDS.get(name, "f"), (size,))

@@ -11,6 +11,11 @@ from numpy.typing import NDArray
 from estimator.chunking.chunks import Chunks, ChunkSpec, make_chunks
 from estimator.chunking.edges import Edges
 from estimator.chunking.periods import Period
+from estimator.frames.adapted_soft_labels import (
+    AdaptedSoftLabels,
+    join_soft_labels,
+    no_soft_labels,
+)
 from estimator.frames.columns import Columns, SegmentCodes, not_none
 from estimator.ledger.label_events import winners
 from estimator.ledger.label_frame import NO_TIME
@@ -153,13 +158,6 @@ def _flatten(
     if first is not None and first.time is not None:
         time = np.empty(n, dtype=np.int64)
     codes = {column: np.empty(n, dtype=np.int16) for column in ledger.values}
-    adapted: dict[str, Any] = {}
-    if any(chunk.calibrated is not None for chunk in chunks):
-        adapted = {
-            "calibrated": np.full(n, np.nan),
-            "inflation": np.ones(n),
-            "outside": np.zeros(n),
-        }
     for i, (s, chunk) in enumerate(zip(order, chunks, strict=True)):
         own, rows = slice(offsets[i], offsets[i + 1]), kept[s]
         score[own] = chunk.score[rows]
@@ -169,9 +167,6 @@ def _flatten(
             time[own] = not_none(chunk.time)[rows]
         for column, code in codes.items():
             code[own] = chunk.codes[column][rows]
-        if chunk.calibrated is not None:
-            for name, values in adapted.items():
-                values[own] = getattr(chunk, name)[rows]
         if chunk.events.location.size:
             last = winners(chunk.events, as_of)
             if isinstance(rows, slice):
@@ -203,7 +198,25 @@ def _flatten(
         missing_score=missing,
         missing_decision=0,
         labeled_at=at.view("M8[us]"),
-        **adapted,
+        adapted=_flatten_adapted(chunks, [kept[s] for s in order], offsets),
+    )
+
+
+def _flatten_adapted(
+    chunks: Sequence[ChunkRows],
+    kept: Sequence[NDArray[np.int64] | slice],
+    offsets: NDArray[np.int64],
+) -> AdaptedSoftLabels | None:
+    """Return the soft labels by features of all kept rows, or None if none has any."""
+    if all(chunk.adapted is None for chunk in chunks):
+        return None
+    return join_soft_labels(
+        [
+            no_soft_labels(size) if chunk.adapted is None else chunk.adapted.take(rows)
+            for chunk, rows, size in zip(
+                chunks, kept, np.diff(offsets).tolist(), strict=True
+            )
+        ]
     )
 
 

@@ -187,10 +187,8 @@ def _count_chunk(
     keys = [(scores.cell, scores.score.size), (outcome, 3), (decided, 2)]
     keys += [(code, len(of)) for code, of in zip(codes, values.values(), strict=True)]
     means = {}
-    if columns.calibrated is not None:
-        means["calibrated"] = columns.calibrated[rows]
-        means["inflation"] = not_none(columns.inflation)[rows]
-        means["outside"] = not_none(columns.outside)[rows]
+    if columns.adapted is not None:
+        means = columns.adapted.take(rows).by_name()
         keys.append((_bin(means["calibrated"], N_SOFT_BINS), N_SOFT_BINS + 1))
     row, cell = _distinct([*keys, (slot, N_SLOTS)])
     count = np.bincount(cell, minlength=row.size)

@@ -22,6 +22,7 @@ from estimator.delayed_labels.counts.count_table import (
     without_slots,
 )
 from estimator.delayed_labels.reconciliation import Evidence
+from estimator.frames.adapted_soft_labels import AdaptedSoftLabels
 from estimator.frames.cell_contents import CellContents
 from estimator.frames.columns import Columns, SegmentCodes, not_none
 from estimator.frames.datetimes import TimeZone
@@ -107,9 +108,13 @@ def lay_out(
         missing_score=int(weight[np.isnan(score)].sum()),
         missing_decision=0,
         weight=weight,
-        calibrated=cells("calibrated").astype(np.float64) if adapted else None,
-        inflation=cells("inflation") if adapted else None,
-        outside=cells("outside") if adapted else None,
+        adapted=AdaptedSoftLabels(
+            calibrated=cells("calibrated").astype(np.float64),
+            inflation=cells("inflation"),
+            outside=cells("outside"),
+        )
+        if adapted
+        else None,
         contents=CellContents(
             spread=np.concatenate(
                 [t.scores["spread"][t.cells["score"]] for t in tables]

@@ -10,9 +10,9 @@ from scipy.special import expit, logit
 
 from estimator import Monitor, PerformanceEstimator
 from estimator.chunking.groups import Groups
+from estimator.frames.adapted_soft_labels import AdaptedSoftLabels
 from estimator.frames.features import learn_features
 from estimator.label_free.shift_adaptive import (
-    AdaptedRows,
     learn_adapter,
     measure_adapted,
 )
@@ -206,8 +206,8 @@ def test_the_error_of_adapting_is_part_of_the_interval():
     found = measure_adapted(
         metrics,
         groups,
-        adapted=AdaptedRows(
-            calibrated=moved, inflation=inflation, outside=outside, remarks=()
+        adapted=AdaptedSoftLabels(
+            calibrated=moved, inflation=inflation, outside=outside
         ),
         plain=calibrator.predict,
         relative_error=0.4,

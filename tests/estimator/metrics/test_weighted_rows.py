@@ -13,6 +13,7 @@ from estimator.chunking.chunks import Chunks
 from estimator.chunking.groups import group_rows
 from estimator.delayed_labels.arrivals import arrivals_by_column
 from estimator.delayed_labels.reconciliation import Evidence
+from estimator.frames.adapted_soft_labels import AdaptedSoftLabels
 from estimator.frames.columns import Columns, SegmentCodes
 from estimator.ledger.snapshot import Snapshot
 from estimator.metrics.registry import METRIC_NAMES
@@ -31,8 +32,7 @@ DAY, HOUR = np.timedelta64(1, "D"), np.timedelta64(1, "h")
 NOW = START + 7 * DAY
 SIZES = [900, 500, 0, 700, 40]  # a chunk may be empty
 # What the arrays of `Columns` are condensed by; NaN and NaT are no values to compare.
-PER_ROW = ("score", "decision", "label", "timestamp", "labeled_at", "calibrated",
-           "inflation", "outside")  # fmt: skip
+PER_ROW = ("score", "decision", "label", "timestamp", "labeled_at")
 
 
 def reference_frame(seed=0, n_days=14, per_day=500):
@@ -93,15 +93,15 @@ def draw(seed, *, decided=False, adapted=False, timed=True, labelled=0.6):
     time = START + hour * HOUR
     known = np.where(np.isnan(label), np.datetime64("NaT"), time + took * HOUR)
     known[rng.random(n) < 0.05] = np.datetime64("NaT")  # nobody knows when
-    soft = {}
+    soft = None
     if adapted:
         calibrated = expit(logit(score) + 0.3 * rng.integers(0, 2, n))
         calibrated[rng.random(n) < 0.05] = np.nan  # by the map of the score
-        soft = {
-            "calibrated": calibrated,
-            "inflation": 1.0 + 0.25 * rng.integers(0, 3, n),
-            "outside": np.array([0.0, 0.3, 0.0, 0.6, 0.0])[chunk],
-        }
+        soft = AdaptedSoftLabels(
+            calibrated=calibrated,
+            inflation=1.0 + 0.25 * rng.integers(0, 3, n),
+            outside=np.array([0.0, 0.3, 0.0, 0.6, 0.0])[chunk],
+        )
     columns = Columns(
         n_rows=n,
         score=score,
@@ -121,7 +121,7 @@ def draw(seed, *, decided=False, adapted=False, timed=True, labelled=0.6):
         missing_score=int(np.isnan(score).sum()),
         missing_decision=0,
         labeled_at=known if timed else None,
-        **soft,
+        adapted=soft,
     )
     return columns, cut(columns, np.append(0, np.cumsum(SIZES)))
 
@@ -149,8 +149,10 @@ def condense(columns, chunks, *, keep_arrival):
     if not keep_arrival:
         own["labeled_at"] = None
     own = {name: values for name, values in own.items() if values is not None}
+    adapted = columns.adapted
     chunk = np.repeat(np.arange(len(chunks)), np.diff(chunks.offsets))
-    codes = [np.unique(v, return_inverse=True)[1].ravel() for v in own.values()]
+    parts = [*own.values(), *(adapted.by_name().values() if adapted else ())]
+    codes = [np.unique(v, return_inverse=True)[1].ravel() for v in parts]
     codes += [segment.codes for segment in columns.segments.values()]
     _, first, count = np.unique(
         np.column_stack([chunk, *codes]), axis=0, return_index=True, return_counts=True
@@ -166,6 +168,7 @@ def condense(columns, chunks, *, keep_arrival):
         },
         missing_score=int(weight[missing].sum()),
         weight=weight,
+        adapted=adapted and adapted.take(first),
         **dict.fromkeys(PER_ROW) | {n: v[first] for n, v in own.items()},
     )
     offsets = np.searchsorted(chunk[first], np.arange(len(chunks) + 1))
