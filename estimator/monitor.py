@@ -461,11 +461,11 @@ class Monitor:
             rows' age at ``as_of``. ``expected`` is the number of labels that have come,
             and of those that were due since labels last came as usual. ``overdue`` is
             how many of these are missing if labels have stopped: far fewer came than
-            chance, the delay model and usual pauses (twice the longest of the last
-            three months with labels, two days at least) allow; else 0. At ``mature_at``
-            the chunk's last row has had its label with 95 % of the chance that it gets
-            one at all. NaN and NaT as long as no label, of the reference or since, has
-            told how long it took.
+            chance, the delay model and usual pauses (a day, and twice the longest pause
+            of the last three months with labels) allow; else 0. At ``mature_at`` the
+            chunk's last row has had its label with 95 % of the chance that it gets one
+            at all. NaN and NaT as long as no label, of the reference or since, has told
+            how long it took.
 
         Notes
         -----

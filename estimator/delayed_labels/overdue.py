@@ -28,7 +28,7 @@ Floats = NDArray[np.float64]
 _SEASON = 92 * 86_400 * 10**6
 # Pauses are longer at times than any seen so far, such as around holidays.
 _PAUSES = 2.0
-# Seconds. Labels come in a delivery a day, whatever hour each of them names.
+# Seconds. Predictions of a day are added before its labels.
 _DAY = 86_400.0
 # Seconds. Who has seen less than two weeks has not seen what a usual weekend is.
 _SHORT_HISTORY, _WEEKEND = 14 * 86_400.0, 3 * 86_400.0
@@ -41,6 +41,10 @@ _IMPROBABLE = 1e-4
 # share of the labels before, those after it are stray ones; the fewest labels, and the
 # least log likelihood ratio, that make a search worth while.
 _STEPS, _STRAY, _LEAST_BEFORE, _LEAST_GAIN = 1_024, 0.25, 10.0, 10.0
+# Microseconds, and a share of the time searched: the time before must be as long as one
+# of these. A delivery a day or a week at the beginning of the search looks as if labels
+# had come much faster then.
+_WEEK, _SHARE_BEFORE = 7 * 86_400 * 10**6, 0.125
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -152,6 +156,7 @@ def _end_of_deliveries(calendar: LabelCalendar, begin: int) -> int | None:
     gain += xlogy(after, after / (rate * n_after))
     stray = after * n_before < _STRAY * before * n_after
     stray &= before >= _LEAST_BEFORE
+    stray &= n_before * width >= min(_WEEK, _SHARE_BEFORE * _STEPS * width)
     gain = np.where(stray & (gain >= _LEAST_GAIN), gain, 0.0)
     best = int(np.argmax(gain))
     if not gain[best]:
@@ -279,7 +284,7 @@ def is_unusual(
     learned : sequence of ReferenceDelays
     """
     seconds = 1e-6 * (calendar.as_of - since)
-    if seconds <= _PAUSES * max([_DAY, *(x.pause for x in learned)]):
+    if seconds <= _DAY + _PAUSES * max((x.pause for x in learned), default=0.0):
         return False
     return seconds > usual_pause(calendar, since, learned)
 
@@ -289,10 +294,10 @@ def usual_pause(
 ) -> float:
     """Return for how long no label may come without anything being wrong, in seconds.
 
-    Twice the longest pause in the references and in the three months up to ``since``,
-    which is a day at least; a weekend where labels have come for less than two weeks.
+    A day, and twice the longest pause in the references and in the three months up to
+    ``since``, or a weekend where labels have come for less than two weeks.
     """
-    longest = max([_DAY, calendar.pause_until(since), *(x.pause for x in learned)])
+    longest = max([calendar.pause_until(since), *(x.pause for x in learned)])
     if max([calendar.span, *(x.span for x in learned)]) < _SHORT_HISTORY:
         longest = max(longest, _WEEKEND / _PAUSES)
-    return _PAUSES * longest
+    return _DAY + _PAUSES * longest

@@ -372,3 +372,13 @@ def test_between_the_two_deliveries_of_a_day_no_label_is_missed():
         overdue.append(int(monitor.label_arrival()["overdue"].sum()))
         monitor.add_labels(rows[LABELS])
     assert overdue == [0] * 20
+
+
+@pytest.mark.parametrize("every", [1, 7])
+@pytest.mark.parametrize("n_days", [30, 92, 120, 400])
+def test_a_delivery_at_the_beginning_is_no_end_of_deliveries(every, n_days):
+    """All labels of a delivery at one moment: a high rate, for a moment."""
+    day = 86_400 * 10**6
+    time = np.repeat(np.arange(0, n_days, every) * day, 500)
+    calendar = LabelCalendar(as_of=n_days * day, hours=count_by_hour(time))
+    assert len(usual_deliveries(calendar)) == 1
