@@ -23,7 +23,7 @@ from estimator.delayed_labels.counts.count_table_bytes import (
     table_from_bytes,
     table_to_bytes,
 )
-from estimator.delayed_labels.counts.weighted_rows import lay_out
+from estimator.delayed_labels.counts.weighted_rows import rows_from_counts
 from estimator.frames.columns import Columns, SegmentCodes, not_none
 from estimator.metrics.measurement import Measurement, measure
 from estimator.metrics.registry import resolve_metrics
@@ -164,7 +164,7 @@ def run(kind: str, n_rows: int, seed: int) -> Trial:
     (table,) = count_rows(columns, chunks, decision=0.5, bands=np.array([0.3, 0.7]))
     seconds = time.perf_counter() - begun
     content = table_to_bytes(table)
-    laid = lay_out(
+    laid = rows_from_counts(
         [table_from_bytes(content)], check_chunk("D", has_timestamp=True), None
     )
     groups = group_rows(laid.columns, laid.chunks)

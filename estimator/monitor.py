@@ -52,6 +52,7 @@ from estimator.ledger.ledger_arrays import (
     ledger_to_arrays,
 )
 from estimator.ledger.snapshot import Snapshot, take_snapshot
+from estimator.monitoring.attribution import attribution_of
 from estimator.monitoring.deployments import (
     Deployment,
     check_deployments,
@@ -60,14 +61,12 @@ from estimator.monitoring.deployments import (
     slices_of,
 )
 from estimator.monitoring.evaluation import (
-    Knowledge,
-    ScoredRows,
-    arrivals_of,
-    attribution_of,
-    end_of_usual_labels,
+    ChunkEvaluation,
+    evaluate_chunks,
     performance_of,
-    take_stock,
 )
+from estimator.monitoring.label_arrival import arrivals_of
+from estimator.monitoring.scored_rows import ScoredRows, end_of_usual_labels
 from estimator.performance_estimator import PerformanceEstimator
 from estimator.results.assembly import concatenate_periods
 from estimator.results.names import check_names
@@ -720,7 +719,7 @@ class Monitor:
 
     def _take_stock(
         self, as_of: int | None, touched: Sequence[int] | None
-    ) -> list[tuple[Deployment, Knowledge]]:
+    ) -> list[tuple[Deployment, ChunkEvaluation]]:
         """Evaluate all chunks (or the touched ones), each with its own estimator."""
         if touched is not None and not touched:
             return []
@@ -764,7 +763,7 @@ class Monitor:
                 wanted = np.flatnonzero(np.isin(serial, touched)).tolist()
                 if not wanted:
                     continue
-            stock = take_stock(
+            stock = evaluate_chunks(
                 rows,
                 until,
                 wanted,
@@ -799,7 +798,9 @@ class Monitor:
     ) -> Performance:
         return self._performance_of(self._take_stock(as_of, touched))
 
-    def _performance_of(self, known: list[tuple[Deployment, Knowledge]]) -> Performance:
+    def _performance_of(
+        self, known: list[tuple[Deployment, ChunkEvaluation]]
+    ) -> Performance:
         reference = self.estimator.reference_.performance
         parts = [
             performance_of(
@@ -875,6 +876,6 @@ def _part(snapshot: Snapshot, which: slice) -> tuple[Columns, Chunks]:
     )
 
 
-def _attribution(known: list[tuple[Deployment, Knowledge]]) -> pd.DataFrame:
+def _attribution(known: list[tuple[Deployment, ChunkEvaluation]]) -> pd.DataFrame:
     parts = [attribution_of(deployment.estimator, own) for deployment, own in known]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()

@@ -35,7 +35,7 @@ OLD = 25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Tabulated:
+class WeightedRows:
     """Chunks that were counted, laid out for evaluation.
 
     Attributes
@@ -56,13 +56,13 @@ class Tabulated:
     evidence: Evidence
 
 
-def lay_out(
+def rows_from_counts(
     tables: Sequence[CountTable],
     spec: Period | Edges,
     timezone: TimeZone,
     now: int | None = None,
     metrics: Collection[str] = SUMMED,
-) -> Tabulated:
+) -> WeightedRows:
     """Lay out at least one table; none of them may be of the same chunk.
 
     Parameters
@@ -129,7 +129,7 @@ def lay_out(
     )
     remark = {table.label: table.remark for table in tables}
     n = len(chunks)
-    return Tabulated(
+    return WeightedRows(
         columns=columns,
         chunks=chunks,
         remarks=tuple(remark.get(label, "") for label in chunks.label.tolist()),
@@ -172,7 +172,7 @@ def measure_counted(
         bands=np.empty(0, dtype=np.float64),
         metrics=names,
     )
-    laid = lay_out(tables, spec, columns.timezone, metrics=names)
+    laid = rows_from_counts(tables, spec, columns.timezone, metrics=names)
     counted, label = laid.columns, not_none(laid.columns.label)
     segments = list(dict.fromkeys(groups.segment.tolist()))
     return measure(

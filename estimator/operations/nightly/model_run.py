@@ -23,20 +23,16 @@ from estimator.degradation.series import plain
 from estimator.degradation.verdict import Degradation
 from estimator.delayed_labels.counts.count_table import CountTable
 from estimator.delayed_labels.counts.count_table_bytes import table_from_bytes
-from estimator.delayed_labels.counts.weighted_rows import add_up_hours, lay_out
+from estimator.delayed_labels.counts.weighted_rows import add_up_hours, rows_from_counts
 from estimator.delayed_labels.overdue import LabelCalendar, OverdueLabels
 from estimator.delayed_labels.reference_delays import model_of_reference
 from estimator.estimation.common_mistakes import CommonMistakeWarning
 from estimator.frames.datetimes import TimeZone
+from estimator.monitoring.attribution import attribution_of
 from estimator.monitoring.deployments import Deployment, deployment_of
-from estimator.monitoring.evaluation import (
-    ScoredRows,
-    arrivals_of,
-    attribution_of,
-    end_of_usual_labels,
-    performance_of,
-    take_stock,
-)
+from estimator.monitoring.evaluation import evaluate_chunks, performance_of
+from estimator.monitoring.label_arrival import arrivals_of
+from estimator.monitoring.scored_rows import ScoredRows, end_of_usual_labels
 from estimator.operations.config.settings import (
     JobSettings,
     ModelSettings,
@@ -362,7 +358,9 @@ def evaluate(
         ]
         if not own:
             continue
-        laid = lay_out(own, spec, timezone, now, newest.reference_.performance.metrics)
+        laid = rows_from_counts(
+            own, spec, timezone, now, newest.reference_.performance.metrics
+        )
         scored = ScoredRows(
             estimator=deployment.estimator,
             columns=laid.columns,
@@ -376,7 +374,7 @@ def evaluate(
     evaluated = [
         (
             deployment,
-            take_stock(
+            evaluate_chunks(
                 rows, moment, remarks=remarks, calendar=calendar, reconciliation=made
             ),
         )

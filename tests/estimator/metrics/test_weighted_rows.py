@@ -18,13 +18,10 @@ from estimator.frames.columns import Columns, SegmentCodes
 from estimator.ledger.snapshot import Snapshot
 from estimator.metrics.registry import METRIC_NAMES
 from estimator.monitor import _part
-from estimator.monitoring.evaluation import (
-    ScoredRows,
-    arrivals_of,
-    attribution_of,
-    performance_of,
-    take_stock,
-)
+from estimator.monitoring.attribution import attribution_of
+from estimator.monitoring.evaluation import evaluate_chunks, performance_of
+from estimator.monitoring.label_arrival import arrivals_of
+from estimator.monitoring.scored_rows import ScoredRows
 
 COSTS = {"tn": 1.0, "fp": -5.0, "fn": -20.0, "tp": 10.0}
 START = np.datetime64("2026-01-05T00:00:00", "us")
@@ -213,7 +210,7 @@ def stock_of(estimator, columns, chunks, now, wanted=None, *, remarks=(), others
     rows = ScoredRows(
         estimator=estimator, columns=columns, chunks=chunks, others=others
     )
-    return take_stock(rows, now, wanted, remarks=remarks)
+    return evaluate_chunks(rows, now, wanted, remarks=remarks)
 
 
 def assert_same_stock(estimator, ours, theirs, *, whole=True):

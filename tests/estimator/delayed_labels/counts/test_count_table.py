@@ -16,17 +16,13 @@ from estimator.delayed_labels.counts.count_table_bytes import (
     table_from_bytes,
     table_to_bytes,
 )
-from estimator.delayed_labels.counts.weighted_rows import add_up_hours, lay_out
+from estimator.delayed_labels.counts.weighted_rows import add_up_hours, rows_from_counts
 from estimator.delayed_labels.overdue import LabelCalendar
 from estimator.estimation.estimates import adapt_columns, features_of, score_map
 from estimator.ledger.label_frame import microseconds
 from estimator.ledger.label_hours import count_by_hour
-from estimator.monitoring.evaluation import (
-    ScoredRows,
-    end_of_usual_labels,
-    performance_of,
-    take_stock,
-)
+from estimator.monitoring.evaluation import evaluate_chunks, performance_of
+from estimator.monitoring.scored_rows import ScoredRows, end_of_usual_labels
 from tests.estimator.operations.nightly_world import START, simulate_days
 
 
@@ -236,7 +232,7 @@ def test_tables_say_what_the_rows_say(estimator, known):
     tables = tables_of(estimator, rows)
     now = max((t.latest_label for t in tables if t.latest_label), default=None)
     spec = check_chunk("D", has_timestamp=True)
-    laid = lay_out(tables, spec, None, now)
+    laid = rows_from_counts(tables, spec, None, now)
     scored = ScoredRows(
         estimator=estimator,
         columns=laid.columns,
@@ -251,7 +247,7 @@ def test_tables_say_what_the_rows_say(estimator, known):
             as_of=int(max(seen, came.max())), hours=count_by_hour(came)
         )
         until, _ = end_of_usual_labels([scored], until, calendar)
-    known_now = take_stock(scored, until)
+    known_now = evaluate_chunks(scored, until)
     ours = performance_of(estimator, known_now).to_frame()
     theirs = theirs[theirs["period"] == "analysis"].reset_index(drop=True)
     for name in ("segment", "chunk", "metric", "n_rows", "n_labels"):
@@ -267,7 +263,7 @@ def test_empty_days_between_are_laid_out(estimator):
     rows = rows_of(n_days=4)
     rows = rows[rows["time"].dt.day != START.day + 1]
     tables = tables_of(estimator, rows)
-    laid = lay_out(tables[::-1], check_chunk("D", has_timestamp=True), None)
+    laid = rows_from_counts(tables[::-1], check_chunk("D", has_timestamp=True), None)
     assert laid.chunks.label.tolist() == [
         f"2026-01-{START.day + day:02d}" for day in range(4)
     ]

@@ -21,11 +21,12 @@ from estimator.delayed_labels.counts.count_table_bytes import (
     table_to_bytes,
 )
 from estimator.delayed_labels.counts.score_cells import LABELED, divide_scores
-from estimator.delayed_labels.counts.weighted_rows import lay_out
+from estimator.delayed_labels.counts.weighted_rows import rows_from_counts
 from estimator.frames.columns import Columns, SegmentCodes
 from estimator.metrics.measurement import measure
 from estimator.metrics.registry import resolve_metrics
-from estimator.monitoring.evaluation import ScoredRows, performance_of, take_stock
+from estimator.monitoring.evaluation import evaluate_chunks, performance_of
+from estimator.monitoring.scored_rows import ScoredRows
 
 DAY = np.datetime64("2026-01-05", "us")
 TRUTH = {
@@ -77,7 +78,7 @@ def measure_counts(columns):
     chunks = make_chunks(columns.n_rows, "D", columns.timestamp)
     (table,) = count_rows(columns, chunks, decision=0.5, bands=np.array([0.3, 0.7]))
     table = table_from_bytes(table_to_bytes(table))
-    laid = lay_out([table], check_chunk("D", has_timestamp=True), None)
+    laid = rows_from_counts([table], check_chunk("D", has_timestamp=True), None)
     labeled = ~np.isnan(laid.columns.label) & ~np.isnan(laid.columns.score)
     groups = group_rows(laid.columns, laid.chunks, ["region=a", "region=b"])
     return measure(
@@ -207,14 +208,14 @@ def test_only_an_exact_value_has_an_interval_without_width(n_rows, is_exact):
     tables = count_rows(
         columns, chunks, decision=0.5, bands=estimator.reference_.delays.bands
     )
-    laid = lay_out(tables, check_chunk("D", has_timestamp=True), None)
+    laid = rows_from_counts(tables, check_chunk("D", has_timestamp=True), None)
     scored = ScoredRows(
         estimator=estimator,
         columns=laid.columns,
         chunks=laid.chunks,
         others=laid.evidence,
     )
-    found = take_stock(scored, None)
+    found = evaluate_chunks(scored, None)
     said = performance_of(estimator, found).to_frame().set_index("metric")
     for name in ("roc_auc", "average_precision"):
         row, truth = said.loc[name], TRUTH[name](rows["y_true"], rows["y_pred_proba"])
