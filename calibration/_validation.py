@@ -26,8 +26,8 @@ def check_vector(values: ArrayLike, *, name: str) -> Floats:
             raise TypeError  # noqa: TRY301
         array = np.ascontiguousarray(values, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        found = np.asarray(values, dtype=object).ravel()
-        example = f" (first: {name}[0] = {found[0]!r})" if found.size else ""
+        cells = np.asarray(values, dtype=object).ravel()
+        example = f" (first: {name}[0] = {cells[0]!r})" if cells.size else ""
         msg = (
             f"`{name}` must be numeric, got values that are not{example}. "
             "Convert them to numbers first."
@@ -129,15 +129,15 @@ mapped silently: pass `(y + 1) // 2`.
         return array
     first = wrong[0]
     if np.isnan(array[first]):
-        found = f"{name}[{first}] is missing"
+        problem = f"{name}[{first}] is missing"
         remedy = "Drop the rows whose label has not arrived."
     elif np.isin(array, (-1.0, 1.0)).all():
-        found = f"{name}[{first}] = {array[first]:g}"
+        problem = f"{name}[{first}] = {array[first]:g}"
         remedy = f"Labels -1 and +1 are not mapped silently: pass `({name} + 1) // 2`."
     else:
-        found = f"{name}[{first}] = {array[first]:g}"
+        problem = f"{name}[{first}] = {array[first]:g}"
         remedy = f"Binarize first, e.g. `{name} == positive_class`."
-    msg = f"`{name}` must hold 0 and 1 only, but {found}. {remedy}"
+    msg = f"`{name}` must hold 0 and 1 only, but {problem}. {remedy}"
     raise ValueError(msg)
 
 
@@ -236,7 +236,7 @@ def check_training_rows(
 
 def nearest_name(
     name: object,
-    known: Iterable[object],
+    valid_names: Iterable[object],
     synonyms: Mapping[str, str] = MappingProxyType({}),
 ) -> str:
     """Return ``" Did you mean '…'?"`` for another's or a misspelt name.
@@ -244,9 +244,9 @@ def nearest_name(
     Parameters
     ----------
     name : object
-        Name that is not known.
-    known : iterable of object
-        Names that are.
+        Name that is not valid.
+    valid_names : iterable of object
+        Names that are valid.
     synonyms : mapping of str to str, optional
         What a name in lower case, with underscores, is called here: it goes before the
         nearest spelling; "" where nothing here is meant.
@@ -260,21 +260,21 @@ def nearest_name(
     --------
     >>> nearest_name("ROC-AUC", ["roc_auc", "f1"])
     " Did you mean 'roc_auc'?"
-    >>> known = ["specificity", "recall"]
-    >>> nearest_name("sensitivity", known, {"sensitivity": "recall"})
+    >>> valid_names = ["specificity", "recall"]
+    >>> nearest_name("sensitivity", valid_names, {"sensitivity": "recall"})
     " Did you mean 'recall'?"
     """
-    nearest = find_nearest(name, known, synonyms)
+    nearest = find_nearest(name, valid_names, synonyms)
     return f" Did you mean {nearest!r}?" if nearest else ""
 
 
 def find_nearest(
     name: object,
-    known: Iterable[object],
+    valid_names: Iterable[object],
     synonyms: Mapping[str, str] = MappingProxyType({}),
 ) -> str:
-    """Return the known name that is meant, as in `nearest_name`; "" if none is near."""
-    names = {str(other).lower(): str(other) for other in known}
+    """Return the valid name that is meant, as in `nearest_name`; "" if none is near."""
+    names = {str(other).lower(): str(other) for other in valid_names}
     plain = "_".join(str(name).lower().replace("-", " ").replace("_", " ").split())
     if plain in synonyms:
         near = [synonyms[plain]] if synonyms[plain] in names else []

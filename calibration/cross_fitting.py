@@ -164,10 +164,10 @@ def cross_fit(
 def _check_fold(labels: Floats, weight: Floats | None, start: int, stop: int) -> None:
     used = labels if weight is None else labels[weight > 0.0]
     if used.size == 0 or used.min() == used.max():
-        found = f"only label {used[0]:g}" if used.size else "no row with weight"
+        labels_there = f"only label {used[0]:g}" if used.size else "no row with weight"
         msg = (
             f"`y` must hold both classes outside each fold, but the {labels.size} rows "
-            f"outside rows {start} to {stop - 1} hold {found}. Use more folds, or a "
-            "longer reference period in which both classes occur throughout."
+            f"outside rows {start} to {stop - 1} hold {labels_there}. Use more folds, "
+            "or a longer reference period in which both classes occur throughout."
         )
         raise ValueError(msg)

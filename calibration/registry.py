@@ -77,8 +77,8 @@ def make_calibrator(spec: str | Calibrator) -> Calibrator:
 'temperature', 'identity' or an object with fit and predict, got 'isotonc'. Did you \
 mean 'isotonic'?
     """
-    known = ", ".join(map(repr, CALIBRATORS))
-    rule = f"`calibrator` must be one of {known} or an object with fit and predict"
+    names = ", ".join(map(repr, CALIBRATORS))
+    rule = f"`calibrator` must be one of {names} or an object with fit and predict"
     if isinstance(spec, str):
         if spec in CALIBRATORS:
             return CALIBRATORS[spec]()

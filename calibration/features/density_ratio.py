@@ -27,7 +27,7 @@ N_TREES = 60
 # A reference row hardly to be told from the chunk's would weigh without bound.
 CLIP = 0.05
 # What is so many times rarer in the reference, it cannot speak for.
-FAR = 100.0
+OUTSIDE_RATIO = 100.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -39,10 +39,11 @@ class DensityRatio:
     rows : ndarray of shape (n_used,)
         Reference rows that were used, in order; all, or as many as the cap allows.
     weight : ndarray of shape (n_used,)
-        Ratio of densities at these rows, mean 1; from trees that did not see the row.
+        Ratio of densities at these rows, with the mean 1; from trees that did not see
+        the row.
     effective_sample_size : float
-        (Σw)² / Σw² times 1 - ``outside``: how many rows of equal weight would tell as
-        much.
+        Number of rows of equal weight that would tell as much: (Σw)² / Σw² times
+        1 - ``outside``.
     outside : float
         Share of the other population's rows that are of a kind a hundred times rarer in
         the reference.
@@ -86,19 +87,19 @@ def estimate_density_ratio(
     Parameters
     ----------
     reference, other : array-like of shape (n_rows, n_features)
-        Features as numbers, NaN where missing.
+        Features of both populations as numbers, NaN where missing.
     categorical : sequence of int, default=()
         Columns that hold category codes >= 0.
     max_reference : int, default=50_000
-        Of a longer reference evenly spaced rows are taken, and of the others at most as
-        many as of the reference, so that the cost is bounded.
+        Number of reference rows at most: of a longer reference evenly spaced rows are
+        taken, and of the others at most as many, so that the cost is bounded.
     random_state : int, default=0
-        Which rows go to which half.
+        Seed that decides which rows go to which half.
 
     Returns
     -------
     DensityRatio
-        The same whatever the number of threads.
+        Weights of reference rows; the same whatever the number of threads.
 
     Raises
     ------
@@ -115,29 +116,13 @@ def estimate_density_ratio(
     >>> import numpy as np
     >>> rng = np.random.default_rng(0)
     >>> reference = rng.normal(size=(4_000, 1))
-    >>> found = estimate_density_ratio(reference, rng.normal(1.0, size=(2_000, 1)))
-    >>> bool(np.corrcoef(found.weight, reference[:, 0])[0, 1] > 0.6)
+    >>> ratio = estimate_density_ratio(reference, rng.normal(1.0, size=(2_000, 1)))
+    >>> bool(np.corrcoef(ratio.weight, reference[:, 0])[0, 1] > 0.6)
     True
     """
     import lightgbm as lgb  # calibration stays light without it
 
-    ours, theirs = (
-        check_features(reference, "reference"),
-        check_features(other, "other"),
-    )
-    if ours.shape[1] != theirs.shape[1]:
-        msg = (
-            "`reference` and `other` must have the same features, got "
-            f"{ours.shape[1]} and {theirs.shape[1]} columns."
-        )
-        raise ValueError(msg)
-    for values, name in ((ours, "reference"), (theirs, "other")):
-        if len(values) < 2:
-            msg = f"`{name}` must have at least two rows, got {len(values)}."
-            raise ValueError(msg)
-    if max_reference < 2:
-        msg = f"`max_reference` must be at least 2, got {max_reference}."
-        raise ValueError(msg)
+    ours, theirs = _check_populations(reference, other, max_reference)
     rows = evenly_spaced(len(ours), max_reference)
     ours = ours[rows]
     theirs = theirs[evenly_spaced(len(theirs), len(ours))]
@@ -169,8 +154,8 @@ def estimate_density_ratio(
     # method.md, equation 29
     weight = n_ours / n_theirs * q / np.maximum(CLIP, 1.0 - q)
     weight /= weight.mean()
-    # q / (1 - q) = FAR * n_other / n_ref, without dividing by what may be 0.
-    far = FAR * n_theirs / (n_ours + FAR * n_theirs)
+    # q / (1 - q) = OUTSIDE_RATIO * n_other / n_ref, without dividing by what may be 0.
+    far = OUTSIDE_RATIO * n_theirs / (n_ours + OUTSIDE_RATIO * n_theirs)
     outside = float(np.mean(chance[n_ours:] > far))
     total = float(gain.sum())
     return DensityRatio(
@@ -183,6 +168,27 @@ def estimate_density_ratio(
         separability=_roc_auc(chance, is_other),
         importance=gain / total if total > 0.0 else gain,
     )
+
+
+def _check_populations(
+    reference: ArrayLike, other: ArrayLike, max_reference: int
+) -> tuple[Floats, Floats]:
+    ours = check_features(reference, "reference")
+    theirs = check_features(other, "other")
+    if ours.shape[1] != theirs.shape[1]:
+        msg = (
+            "`reference` and `other` must have the same features, got "
+            f"{ours.shape[1]} and {theirs.shape[1]} columns."
+        )
+        raise ValueError(msg)
+    for values, name in ((ours, "reference"), (theirs, "other")):
+        if len(values) < 2:
+            msg = f"`{name}` must have at least two rows, got {len(values)}."
+            raise ValueError(msg)
+    if max_reference < 2:
+        msg = f"`max_reference` must be at least 2, got {max_reference}."
+        raise ValueError(msg)
+    return ours, theirs
 
 
 def evenly_spaced(n_rows: int, most: int) -> NDArray[np.int64]:

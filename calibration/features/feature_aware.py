@@ -14,6 +14,12 @@ from calibration._kernels.threads import for_each
 from calibration._validation import check_probabilities, check_training_rows
 from calibration.cross_fitting import cross_fit
 from calibration.features.feature_matrix import check_features, dataset_options
+from calibration.features.trees import (
+    LIGHTGBM_PARAMETERS,
+    grow_trees,
+    predict_raw,
+    read_trees,
+)
 from calibration.maps.logistic import clipped_logit, fit_logistic
 from calibration.maps.spline import SLOPE_SHARE, SplineCalibrator, uncorrelated_columns
 
@@ -22,31 +28,13 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 
-PARAMETERS = {
-    "objective": "binary",
-    "learning_rate": 0.05,
-    "num_leaves": 15,
-    "min_data_in_leaf": 100,
-    "lambda_l2": 5.0,
-    # Categories are ordered by what they say of the label: smooth that, too.
-    "cat_smooth": 20.0,
-    "cat_l2": 20.0,
-    "verbosity": -1,
-    "deterministic": True,
-    "force_row_wise": True,
-    "monotone_constraints_method": "intermediate",
-    "num_threads": 1,  # each fold has a thread of its own
-}
-MAX_TREES = 500
-PATIENCE = 30  # trees without a gain on the rows left out
-CLIP = 1e-6
+CLIP = 1e-6  # a probability nearer to 0 or 1 is read as this near
 BLOCK = 50_000  # rows read at a time by one thread
 # Monotone trees can only add to the slope of the log odds in the score. Starting from
 # half of the spline's, they can make it flatter as well as steeper.
 MONOTONE_SHARE = 0.5
-_TRAILER = "\nend of parameters\n"  # of LightGBM's text
 # Beyond these quantiles of the reference a score is read as the nearest it vouches for.
-VOUCHED_FOR = 0.001, 0.999
+REFERENCE_SCORE_QUANTILES = 0.001, 0.999
 
 
 class FeatureAwareCalibrator(BaseEstimator):  # type: ignore[misc]
@@ -71,25 +59,27 @@ class FeatureAwareCalibrator(BaseEstimator):  # type: ignore[misc]
         spline's log odds: to forbid only the correction to fall would forbid flatter
         maps.
     n_splits : int, default=5
-        Contiguous folds.
+        Number of contiguous folds.
     random_state : int, default=0
-        The result is the same whatever the number of threads.
+        Seed of the trees. The result is the same whatever the number of threads.
 
     Attributes
     ----------
     spline_ : SplineCalibrator
-        Fitted on all rows.
+        Calibration on the score alone, fitted on all rows.
     trees_ : tuple of lightgbm.Booster or None
-        One per fold; None where features gained nothing.
+        Trees of each fold; None where features gained nothing.
     folds_ : tuple of (start, stop)
-        Rows that each fit left out.
+        Positions of the first row that each fit left out, and of the one after the
+        last.
     out_of_fold_ : ndarray of shape (n_rows,)
         Probabilities of the reference's rows, of trees grown on the other folds; their
         own labels only said when to stop, and share in what is put back.
     recalibration_ : ndarray of shape (n_knots,)
         Log odds that are put back at the spline's knots.
     score_range_ : ndarray of shape (2,)
-        Scores beyond are read as its ends.
+        Lowest and highest score that the reference vouches for; scores beyond are read
+        as these.
     importance_ : ndarray of shape (1 + n_features,)
         Share of the score and of each feature in the correction; sums to 1, or is 0.
 
@@ -136,7 +126,7 @@ class FeatureAwareCalibrator(BaseEstimator):  # type: ignore[misc]
         score, y : array-like of shape (n_rows,)
             Scores in [0, 1] and labels 0 and 1.
         features : array-like of shape (n_rows, n_features)
-            Numbers, NaN where missing.
+            Features as numbers, NaN where missing.
         categorical : sequence of int, default=()
             Columns of ``features`` that hold category codes >= 0; a code that was not
             there, like NaN, is treated as missing.
@@ -157,7 +147,7 @@ class FeatureAwareCalibrator(BaseEstimator):  # type: ignore[misc]
         scores, labels, _ = check_training_rows(score, y, None)
         matrix = check_features(features, "features")
         _check_rows(scores, matrix)
-        self.score_range_ = np.quantile(scores, VOUCHED_FOR)
+        self.score_range_ = np.quantile(scores, REFERENCE_SCORE_QUANTILES)
         scores = np.clip(scores, *self.score_range_)
         X = _with_score(scores, matrix)
         options = dataset_options(X.shape[1], [1 + c for c in categorical])
@@ -168,7 +158,7 @@ class FeatureAwareCalibrator(BaseEstimator):  # type: ignore[misc]
         self.folds_ = base.folds
         monotone = [int(self.monotone)] + [0] * (X.shape[1] - 1)
         parameters = {
-            **PARAMETERS,
+            **LIGHTGBM_PARAMETERS,
             "monotone_constraints": monotone,
             "seed": self.random_state,
         }
@@ -180,10 +170,12 @@ class FeatureAwareCalibrator(BaseEstimator):  # type: ignore[misc]
             start, stop = self.folds_[fold]
             left_out = np.zeros(scores.size, dtype=np.bool_)
             left_out[start:stop] = True
-            booster = _grow(X, labels, spline, start_at, left_out, parameters, options)
+            booster = grow_trees(
+                X, labels, spline, start_at, left_out, parameters, options
+            )
             trees[fold] = booster
             if booster is not None:
-                raw = _raw(booster, X[start:stop])
+                raw = predict_raw(booster, X[start:stop])
                 log_odds[start:stop] = start_at[start:stop] + raw
                 gains[fold] = booster.feature_importance("gain")
             if advance is not None:
@@ -192,7 +184,7 @@ class FeatureAwareCalibrator(BaseEstimator):  # type: ignore[misc]
         for_each(range(len(self.folds_)), leave_out)
         gain = gains.sum(axis=0)
         self.trees_ = tuple(trees)
-        self._put_back(scores, labels, log_odds)
+        self._recalibrate_by_score(scores, labels, log_odds)
         total = float(gain.sum())
         self.importance_ = gain / total if total > 0.0 else gain
         self.n_features_ = X.shape[1] - 1
@@ -293,48 +285,31 @@ class FeatureAwareCalibrator(BaseEstimator):  # type: ignore[misc]
         KeyError, ValueError
             If an array is missing or is not what ``to_arrays`` makes.
         """
-        import lightgbm as lgb  # calibration stays light without it
-
         monotone, n_splits, random_state = arrays["parameters"].tolist()
-        found = cls(
+        calibrator = cls(
             monotone=bool(monotone), n_splits=n_splits, random_state=random_state
         )
-        found.folds_ = tuple((a, b) for a, b in arrays["folds"].tolist())
-        found.recalibration_ = arrays["recalibration"]
-        found.score_range_ = arrays["score_range"]
-        found.importance_ = arrays["importance"]
-        found.n_features_ = found.importance_.size - 1
-        found.spline_ = SplineCalibrator.from_arrays(
+        calibrator.folds_ = tuple((a, b) for a, b in arrays["folds"].tolist())
+        calibrator.recalibration_ = arrays["recalibration"]
+        calibrator.score_range_ = arrays["score_range"]
+        calibrator.importance_ = arrays["importance"]
+        calibrator.n_features_ = calibrator.importance_.size - 1
+        calibrator.spline_ = SplineCalibrator.from_arrays(
             {
                 name.removeprefix("spline/"): values
                 for name, values in arrays.items()
                 if name.startswith("spline/")
             }
         )
-        trees: list[lgb.Booster | None] = []
-        for k in range(len(found.folds_)):
-            text = arrays[f"trees/{k}"].tobytes().decode()
-            if text and not (text.startswith("tree\n") and _TRAILER in text):
-                # LightGBM would end the process, not raise.
-                msg = f"`arrays['trees/{k}']` must be trees as text, as a whole."
-                raise ValueError(msg)
-            try:
-                trees.append(lgb.Booster(model_str=text) if text else None)
-            except lgb.basic.LightGBMError as error:
-                msg = f"`arrays['trees/{k}']` must be trees as text: {error}."
-                raise ValueError(msg) from error
-        if any(
-            b is not None and b.num_feature() != found.n_features_ + 1 for b in trees
-        ):
-            msg = "`arrays` must hold trees of the features whose importance it has."
-            raise ValueError(msg)
-        found.trees_ = tuple(trees)
-        return found
+        calibrator.trees_ = read_trees(
+            arrays, len(calibrator.folds_), calibrator.n_features_ + 1
+        )
+        return calibrator
 
     def _predict(self, scores: Floats, matrix: Floats) -> Floats:
         scores = np.clip(scores, *self.score_range_)
         X = _with_score(scores, matrix)
-        of_trees, alone = (
+        from_trees, alone = (
             clipped_logit(self._starting(share).predict(scores), CLIP)
             for share in (self._share(), 1.0)
         )
@@ -343,11 +318,13 @@ class FeatureAwareCalibrator(BaseEstimator):  # type: ignore[misc]
             if booster is None:
                 probability += expit(alone)
             else:  # method.md, equation 28
-                probability += expit(of_trees + _raw(booster, X))
+                probability += expit(from_trees + predict_raw(booster, X))
         probability /= len(self.trees_)
         return probability
 
-    def _put_back(self, score: Floats, label: Floats, log_odds: Floats) -> None:
+    def _recalibrate_by_score(
+        self, score: Floats, label: Floats, log_odds: Floats
+    ) -> None:
         """Learn what rows that were left out miss by score.
 
         From all folds at once: a fold whose labels run high makes its own rows look too
@@ -391,55 +368,3 @@ def _check_rows(score: Floats, features: Floats) -> None:
 def _with_score(score: Floats, features: Floats) -> Floats:
     """Return the matrix of the trees: log odds of the score, then the features."""
     return np.column_stack([clipped_logit(score, CLIP), features])
-
-
-def _raw(booster: "lgb.Booster", X: Floats) -> Floats:
-    """Return what trees add to the log odds; blocks of rows share out the cores."""
-    raw: Floats = np.asarray(booster.predict(X, raw_score=True, num_threads=1))
-    return raw
-
-
-def _grow(
-    X: Floats,
-    labels: Floats,
-    spline: Floats,
-    start_at: Floats,
-    left_out: NDArray[np.bool_],
-    parameters: dict[str, Any],
-    options: dict[str, Any],
-) -> "lgb.Booster | None":
-    """Return trees that beat the spline on the rows left out, None if none do."""
-    import lightgbm as lgb  # calibration stays light without it
-
-    learn = ~left_out
-    data = lgb.Dataset(
-        X[learn],
-        labels[learn],
-        init_score=start_at[learn],
-        params={"verbosity": -1, "num_threads": 1},
-        **options,
-    )
-    held = lgb.Dataset(
-        X[left_out],
-        labels[left_out],
-        init_score=start_at[left_out],
-        reference=data,
-        params={"verbosity": -1, "num_threads": 1},
-    )
-    booster = lgb.train(
-        parameters,
-        data,
-        MAX_TREES,
-        valid_sets=[held],
-        callbacks=[lgb.early_stopping(PATIENCE, verbose=False)],
-    )
-    reached = booster.best_score["valid_0"]["binary_logloss"]
-    p = expit(spline[left_out])
-    y = labels[left_out]
-    before = -np.mean(y * np.log(p) + (1.0 - y) * np.log1p(-p))
-    if not reached < before:
-        return None
-    # Only what was best is kept: saved trees would otherwise bring back the others.
-    return lgb.Booster(
-        model_str=booster.model_to_string(num_iteration=booster.best_iteration)
-    )

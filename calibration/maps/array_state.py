@@ -61,9 +61,9 @@ class ArrayStateMixin(BaseEstimator):  # type: ignore[misc]
         learned = cls._learned_names()
         wrong = sorted(arrays.keys() ^ {*parameters, *learned})
         if wrong:
-            found = "has also" if wrong[0] in arrays else "lacks"
+            difference = "has also" if wrong[0] in arrays else "lacks"
             msg = (
-                f"`arrays` must come from `{cls.__name__}.to_arrays`, but {found} "
+                f"`arrays` must come from `{cls.__name__}.to_arrays`, but {difference} "
                 f"{wrong[0]!r}. Check the class and the version it was saved from."
             )
             raise ValueError(msg)

@@ -81,9 +81,9 @@ def fit_logistic(
     .. [1] Wood & Fasiolo (2017), "A generalized Fellner-Schall method for smoothing
        parameter optimization", Biometrics 73(4), 1071-1081.
     """
-    known = np.zeros(y.size) if offset is None else offset
+    fixed = np.zeros(y.size) if offset is None else offset
     beta, penalty, bread, information = _maximize(
-        design, y, weight, penalty, known, n_smooth=n_smooth
+        design, y, weight, penalty, fixed, n_smooth=n_smooth
     )
     noise = _weighted_gram(design, weight * information) + np.diag(penalty)
     return LogisticFit(beta, bread @ noise @ bread)

@@ -24,7 +24,11 @@ from calibration.features.density_ratio import (
     estimate_density_ratio,
     evenly_spaced,
 )
-from calibration.features.feature_aware import CLIP, VOUCHED_FOR, FeatureAwareCalibrator
+from calibration.features.feature_aware import (
+    CLIP,
+    REFERENCE_SCORE_QUANTILES,
+    FeatureAwareCalibrator,
+)
 from calibration.maps.logistic import clipped_logit
 from estimator.chunking.groups import Groups
 from estimator.chunking.row_order import hash_rows
@@ -267,7 +271,7 @@ def learn_adapter(
     rows : AdaptedRows
         Of the reference, cross-fitted; one remark per block.
     """
-    score_range = np.quantile(score, VOUCHED_FOR)
+    score_range = np.quantile(score, REFERENCE_SCORE_QUANTILES)
     clipped = np.clip(score, *score_range)
     trees, aware = None, out_of_fold
     if method != "pape":
@@ -318,7 +322,7 @@ def learn_adapter(
     adapted = at_weight(1.0).soft_labels.calibrated
     ranked = score if ranked is None else ranked
     best, deviation = _learn_weight(
-        np.clip(ranked, *np.quantile(ranked, VOUCHED_FOR)),
+        np.clip(ranked, *np.quantile(ranked, REFERENCE_SCORE_QUANTILES)),
         label,
         out_of_fold,
         adapted,

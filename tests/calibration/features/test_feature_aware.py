@@ -182,7 +182,7 @@ def test_what_is_put_back_does_not_go_against_a_folds_labels(monkeypatch):
     """Without trees nothing but chance is left to put back: about nothing."""
     import calibration.features.feature_aware as module
 
-    monkeypatch.setattr(module, "_grow", lambda *_: None)
+    monkeypatch.setattr(module, "grow_trees", lambda *_: None)
     slopes = []
     for seed in range(8):
         score, label, X, _ = world(3_000, seed, gap=0.0)
