@@ -157,8 +157,8 @@ def cycles(n: int, *, any_at_all: bool) -> Cycles:
     """Return the undamped cycles worth considering for ``n`` chunks, or none at all."""
     frequency = _frequencies(n) if any_at_all else np.empty(0)
     deviation = [np.multiply(s, d) for s in _CYCLE_SIZES for d in _DIRECTIONS]
-    turn = 2.0 * np.pi * np.outer(np.arange(n), frequency)
-    cosine, sine = np.cos(turn), np.sin(turn)
+    turn = _turns(n, frequency)
+    cosine, sine = turn.real, turn.imag
     products = np.empty((n, 6, frequency.size))
     products[:, 0] = 1.0
     products[:, 1], products[:, 2] = cosine, sine
@@ -170,6 +170,19 @@ def cycles(n: int, *, any_at_all: bool) -> Cycles:
         deviation=np.array(deviation),
         products=products.reshape(n, 6 * frequency.size),
     )
+
+
+def _turns(n: int, frequency: Floats) -> NDArray[np.complex128]:
+    """Return exp(2πi t f) at the steps t = 0, …, n - 1, one column per frequency.
+
+    The exponentials of coarse and of fine steps are multiplied: there are 2 √n of them
+    instead of n, for a longer history asks for all anew.
+    """
+    n_fine = int(np.ceil(np.sqrt(n)))
+    fine = np.exp(2j * np.pi * np.outer(np.arange(n_fine), frequency))
+    coarse = np.exp(2j * np.pi * np.outer(n_fine * np.arange(n_fine), frequency))
+    turns: NDArray[np.complex128] = coarse[:, None] * fine
+    return turns.reshape(n_fine**2, frequency.size)[:n]
 
 
 @lru_cache(maxsize=1)

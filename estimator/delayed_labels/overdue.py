@@ -149,14 +149,16 @@ def _end_of_deliveries(calendar: LabelCalendar, begin: int) -> int | None:
     after = total[-1] - total[end]
     start = np.maximum(2 * end - _STEPS, 0)
     before = total[end] - total[start]
-    # Two Poisson rates against one: log likelihood ratio at each end.
     n_before, n_after = end - start, _STEPS - end
-    rate = np.maximum(before + after, 1.0) / (n_before + n_after)
-    gain = xlogy(before, before / (rate * n_before))
-    gain += xlogy(after, after / (rate * n_after))
     stray = after * n_before < _STRAY * before * n_after
     stray &= before >= _LEAST_BEFORE
     stray &= n_before * width >= min(_WEEK, _SHARE_BEFORE * _STEPS * width)
+    if not stray.any():
+        return None
+    # Two Poisson rates against one: log likelihood ratio at each end.
+    rate = np.maximum(before + after, 1.0) / (n_before + n_after)
+    gain = xlogy(before, before / (rate * n_before))
+    gain += xlogy(after, after / (rate * n_after))
     gain = np.where(stray & (gain >= _LEAST_GAIN), gain, 0.0)
     best = int(np.argmax(gain))
     if not gain[best]:
