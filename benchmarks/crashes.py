@@ -12,7 +12,7 @@ from collections import Counter
 from pathlib import Path
 
 from benchmarks.reporting import Bars, make_parser, print_table
-from tests.estimator.operations.crashes import run_trials
+from trials.crashes import run_trials
 
 
 def main() -> int:

@@ -11,7 +11,7 @@ from collections import Counter
 from pathlib import Path
 
 from benchmarks.reporting import Bars, make_parser, print_table
-from tests.estimator.damage import run_trials
+from trials.damage import run_trials
 
 
 def main() -> int:

@@ -17,7 +17,8 @@ import numpy as np
 from sklearn.metrics import confusion_matrix, f1_score
 
 from benchmarks.reporting import Bars, make_parser, print_table
-from benchmarks.series import (
+from estimator import classify_degradation, follow_degradation
+from trials.series import (
     KINDS,
     NO_TROUBLE,
     TROUBLES,
@@ -25,7 +26,6 @@ from benchmarks.series import (
     Trouble,
     draw_series,
 )
-from estimator import classify_degradation, follow_degradation
 
 CELLS = [(n, drop) for n in (25, 50, 100) for drop in (3.0, 5.0, 8.0)]
 SHORT = (12, 5.0)

@@ -17,8 +17,8 @@ from scipy.stats import rankdata
 from sklearn.metrics import confusion_matrix, f1_score
 
 from benchmarks.reporting import Bars, make_parser, print_table
-from benchmarks.series import KINDS, draw_shape
 from estimator import classify_degradation
+from trials.series import KINDS, draw_shape
 
 DOCUMENTED = (
     # name, rows to train on, of the reference, of a chunk, what it is known to be

@@ -10,7 +10,7 @@ import sys
 from collections import Counter
 
 from benchmarks.reporting import Bars, make_parser, print_table
-from tests.estimator.odd_inputs import CALLS, compile_kernels, run_case
+from trials.odd_inputs import CALLS, compile_kernels, run_case
 
 
 def main() -> int:

@@ -12,17 +12,27 @@ INCLUDED = {
 }
 
 
-def test_what_tests_import_is_in_the_source_distribution():
-    imported = set()
-    for source in (ROOT / "tests").rglob("*.py"):
+def packages_imported_in(folder):
+    """Return our top-level packages that the modules of a folder import."""
+    names = set()
+    for source in (ROOT / folder).rglob("*.py"):
         for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
             if isinstance(node, ast.ImportFrom) and node.module:
-                imported.add(node.module.split(".")[0])
+                names.add(node.module.split(".")[0])
             elif isinstance(node, ast.Import):
-                imported.update(alias.name.split(".")[0] for alias in node.names)
-    ours = {name for name in imported if (ROOT / name).is_dir()}
-    assert {"calibration", "estimator", "tests"} <= ours
-    assert ours <= INCLUDED
+                names.update(alias.name.split(".")[0] for alias in node.names)
+    return {name for name in names if (ROOT / name).is_dir()}
+
+
+def test_what_tests_import_is_in_the_source_distribution():
+    imported = packages_imported_in("tests")
+    assert {"calibration", "estimator", "trials"} <= imported <= INCLUDED
+
+
+def test_tests_and_benchmarks_share_trials_and_nothing_else():
+    assert "benchmarks" not in packages_imported_in("tests")
+    assert "tests" not in packages_imported_in("benchmarks")
+    assert packages_imported_in("trials") <= {"calibration", "estimator", "trials"}
 
 
 def test_what_is_included_is_there():

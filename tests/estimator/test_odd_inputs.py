@@ -6,7 +6,7 @@ import pytest
 
 from calibration import cross_fit
 from estimator import Monitor, PerformanceEstimator, classify_degradation
-from tests.estimator.odd_inputs import compile_kernels, run_case
+from trials.odd_inputs import compile_kernels, run_case
 
 
 def test_odd_inputs_are_answered_rightly_or_refused_clearly():

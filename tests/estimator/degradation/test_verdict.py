@@ -6,7 +6,6 @@ import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from benchmarks.series import TROUBLES, draw_series
 from estimator import classify_degradation
 from estimator.degradation.verdict import KINDS, label_chunks
 from tests.estimator.degradation.series import (
@@ -21,6 +20,7 @@ from tests.estimator.degradation.series import (
     noise,
     shape_of,
 )
+from trials.series import TROUBLES, draw_series
 
 WEEKS = pd.date_range("2026-01-05", periods=N, freq="W-MON")
 

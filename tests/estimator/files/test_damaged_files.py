@@ -8,7 +8,7 @@ import pytest
 
 from estimator import Monitor, PerformanceEstimator
 from estimator.files.archive import read_archive, write_archive
-from tests.estimator.damage import CRAFTS, DAMAGES, run_trials
+from trials.damage import CRAFTS, DAMAGES, run_trials
 
 REMEDY = "Save the estimator again."
 

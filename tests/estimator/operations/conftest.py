@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from estimator.operations.exit_codes import RAN
 from estimator.operations.notifications.messages import VerdictChange
 from estimator.operations.store import schema
-from tests.estimator.operations.nightly_world import World
+from trials.nightly_world import World
 
 
 @pytest.fixture

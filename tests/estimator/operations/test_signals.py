@@ -15,8 +15,8 @@ from estimator.operations.errors import DataError
 from estimator.operations.exit_codes import NOTHING_NEW, RAN
 from estimator.operations.nightly import job, overview
 from estimator.operations.store import store
-from tests.estimator.operations.nightly_world import World
-from tests.estimator.operations.processes import (
+from trials.nightly_world import World
+from trials.processes import (
     send,
     start_command,
     temporary_files_in,

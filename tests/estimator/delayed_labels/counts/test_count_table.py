@@ -23,7 +23,7 @@ from estimator.ledger.label_frame import microseconds
 from estimator.ledger.label_hours import count_by_hour
 from estimator.monitoring.evaluation import evaluate_chunks, performance_of
 from estimator.monitoring.scored_rows import ScoredRows, end_of_usual_labels
-from tests.estimator.operations.nightly_world import START, simulate_days
+from trials.nightly_world import START, simulate_days
 
 
 def rows_of(n_days=3, per_day=300, seed=0, known=0.6):

@@ -2,7 +2,7 @@ from importlib import metadata
 from types import SimpleNamespace
 
 from estimator.operations.commands import doctor
-from tests.estimator.operations.runner import invoke
+from trials.runner import invoke
 
 
 def findings():

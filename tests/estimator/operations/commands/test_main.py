@@ -14,7 +14,7 @@ from estimator import PerformanceEstimator
 from estimator.operations.commands import estimation
 from estimator.operations.commands.main import main
 from estimator.simulation import simulate_credit_default
-from tests.estimator.operations.runner import invoke
+from trials.runner import invoke
 
 ROOT = Path(__file__).parents[4]
 HEAVY = {"numpy", "pandas", "scipy", "sklearn", "numba", "lightgbm", "pyarrow"}

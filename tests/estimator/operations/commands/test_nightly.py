@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 
 from estimator.operations.config.settings import config_schema
-from tests.estimator.operations.nightly_world import START, World
-from tests.estimator.operations.processes import start_command, wait_for_end
-from tests.estimator.operations.runner import invoke
+from trials.nightly_world import START, World
+from trials.processes import start_command, wait_for_end
+from trials.runner import invoke
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 A few stops; `python -m benchmarks.crashes` has hundreds.
 """
 
-from tests.estimator.operations.crashes import run_trials
+from trials.crashes import run_trials
 
 
 def test_killed_on_sqlite(tmp_path):

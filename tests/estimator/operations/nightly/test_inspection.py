@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 import sqlalchemy as sa
 
-from tests.estimator.operations.nightly_world import World
-from tests.estimator.operations.runner import invoke
+from trials.nightly_world import World
+from trials.runner import invoke
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from estimator import Monitor, PerformanceEstimator
 from estimator.operations.exit_codes import NOTHING_NEW, RAN
 from estimator.operations.nightly.overview import load_overview
 from estimator.operations.store.store import open_store
-from tests.estimator.operations.nightly_world import START, World
+from trials.nightly_world import START, World
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from estimator.operations.nightly import model_run as night
 from estimator.operations.nightly.overview import gauges_of
 from estimator.operations.sources import sql_import as staging
 from tests.estimator.operations.nightly.test_job import load, overview_of
-from tests.estimator.operations.nightly_world import START, World
+from trials.nightly_world import START, World
 
 
 @pytest.fixture

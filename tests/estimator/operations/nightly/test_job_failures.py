@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from estimator.operations import data_time as clock
-from tests.estimator.operations.nightly_world import START, World, command_line
+from trials.nightly_world import START, World, command_line
 
 
 @pytest.fixture

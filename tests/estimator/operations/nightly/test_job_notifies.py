@@ -22,7 +22,7 @@ from estimator.operations.exit_codes import (
 from estimator.operations.nightly.overview import load_overview
 from estimator.operations.store import store
 from estimator.operations.store.store import open_store
-from tests.estimator.operations.nightly_world import START, World
+from trials.nightly_world import START, World
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from estimator.delayed_labels.counts import count_table_bytes as count_table_fil
 from estimator.operations.exit_codes import MISUSED, NOTHING_NEW, RAN
 from estimator.operations.nightly import estimators
 from tests.estimator.operations.nightly.test_job import load
-from tests.estimator.operations.nightly_world import CONFIG, World
+from trials.nightly_world import CONFIG, World
 
 TRUTH = {
     "roc_auc": sklearn_metrics.roc_auc_score,

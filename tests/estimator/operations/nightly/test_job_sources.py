@@ -11,7 +11,7 @@ import pytest
 
 from estimator.operations.exit_codes import BAD_DATA, NOTHING_NEW, RAN
 from estimator.operations.store import schema
-from tests.estimator.operations.nightly_world import START, World
+from trials.nightly_world import START, World
 
 
 def edit(world, old, new):

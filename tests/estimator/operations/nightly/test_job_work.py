@@ -15,7 +15,7 @@ from estimator.operations.nightly import estimators
 from estimator.operations.nightly import model_run as night
 from estimator.operations.sources import file_versions
 from estimator.operations.store.store import load_counts, open_store
-from tests.estimator.operations.nightly_world import World
+from trials.nightly_world import World
 
 N_DAYS, PER_DAY = 40, 300
 LATEST = 3  # days until the last label of a day is there

@@ -21,7 +21,7 @@ from estimator.operations.sources.row_source import (
     open_engine,
     open_feed,
 )
-from tests.estimator.operations.nightly_world import START, simulate_days
+from trials.nightly_world import START, simulate_days
 
 
 @pytest.fixture(scope="module")

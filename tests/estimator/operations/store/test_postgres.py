@@ -5,7 +5,7 @@ import pytest
 import sqlalchemy as sa
 
 from estimator.operations.exit_codes import NOTHING_NEW, RAN
-from tests.estimator.operations.nightly_world import World
+from trials.nightly_world import World
 
 N_DAYS = 5
 

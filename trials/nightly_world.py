@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from estimator.operations.config.settings import load_config
 from estimator.operations.nightly.job import run_job
 from estimator.operations.store import schema
-from tests.estimator.operations.runner import invoke
+from trials.runner import invoke
 
 START = pd.Timestamp("2026-01-05")  # a Monday
 CONFIG = """

@@ -11,8 +11,8 @@ import numpy as np
 import sqlalchemy as sa
 
 from estimator.operations.store import schema
-from tests.estimator.operations.nightly_world import CONFIG, World
-from tests.estimator.operations.processes import (
+from trials.nightly_world import CONFIG, World
+from trials.processes import (
     PROCESS,
     SIGNALS,
     is_obeyed,

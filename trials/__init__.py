@@ -1,0 +1,1 @@
+"""Simulated nights and series, crashes, damaged files: for tests and benchmarks."""
