@@ -9,6 +9,7 @@ when further ones come.
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,27 +28,76 @@ FAMILIES = {
     "seasonal": 0.1,  # a cycle of any period
 }
 _NAMES = list(FAMILIES)
-# In units of log odds, per step where something moves.
-_SIZES = (0.1, 0.3, 0.8)
-_STEPS = (0.02, 0.05, 0.1, 0.2)
-_PERSISTENCE = (0.5, 0.8, 0.95)
-_SLOPES = (0.01, 0.03, 0.1)
-_DAMPING = (0.9, 0.97, 0.99)
-_CYCLE_SIZES = (0.1, 0.3)
-_CYCLE_PERSISTENCE = 0.98
-# How much of a motion goes into intercept and slope: both alike, or mostly one.
-_DIRECTIONS = ((1.0, 1.0), (0.1, 1.0), (1.0, 0.1))
-_RECENT_JUMPS = 48  # every recent chunk may be where it jumped, older ones by age
-_MAX_FREQUENCIES = 48
-_MAX_FREQUENCY = 0.34  # cycles per chunk: a period of three chunks
-_MIN_FOR_TREND = 4  # chunks with labels before a slope, or a cycle, can be told
-MIN_FOR_CYCLE = 8
-# Frequencies are told apart to a third of one cycle over the chunks that are seen; a
-# damped cycle has forgotten its phase after 1 / (1 - persistence) chunks.
-_DAMPED_SPACING = (1.0 - _CYCLE_PERSISTENCE) / 3.0
-# Motions that are filtered side by side, each in three directions: their states fit a
-# core's cache of 32 kB.
-_AT_ONCE = 17
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MotionSettings:
+    """Which members the families have.
+
+    Sizes lie a factor of about two to three apart: the average stands for what is
+    between. Each member takes its share of the family's prior, and time: more of them
+    weaken the right one. ``benchmarks.tracking`` judges the set as a whole.
+
+    Attributes
+    ----------
+    level_sizes : tuple of float
+        Standard deviations of another level, in log odds.
+    steps : tuple of float
+        Standard deviations of a step of random walks and of what reverts, per chunk in
+        log odds.
+    persistences : tuple of float
+        Share of what reverts that is left after a chunk.
+    slopes : tuple of float
+        Standard deviations of a slope, per chunk in log odds.
+    dampings : tuple of float
+        Share of a slope that is left after a chunk. Without damping a trend that is
+        extended over a long delay goes astray on a cycle.
+    cycle_sizes : tuple of float
+        Standard deviations of the amplitudes of a cycle, in log odds.
+    cycle_persistence : float
+        Share of a damped cycle that is left after a chunk: its phase is forgotten after
+        1 / (1 - cycle_persistence) chunks.
+    directions : tuple of pairs of float
+        How much of a motion goes into intercept and slope: both alike, or mostly one.
+    n_recent_jumps : int
+        Chunks, the newest, before each of which the level may have jumped; older jumps
+        are tried by age, ever fewer. It bounds the time of long histories.
+    max_frequencies : int
+        Undamped cycles at most; it bounds the time of long histories.
+    max_frequency : float
+        Cycles per chunk at most: a period of three chunks.
+    min_for_trend, min_for_cycle : int
+        Chunks with labels before a slope, or a cycle, can be told from other motions.
+    n_side_by_side : int
+        Motions that are filtered side by side, each in three directions: their states
+        fit a core's cache of 32 kB.
+    """
+
+    level_sizes: tuple[float, ...] = (0.1, 0.3, 0.8)
+    steps: tuple[float, ...] = (0.02, 0.05, 0.1, 0.2)
+    persistences: tuple[float, ...] = (0.5, 0.8, 0.95)
+    slopes: tuple[float, ...] = (0.01, 0.03, 0.1)
+    dampings: tuple[float, ...] = (0.9, 0.97, 0.99)
+    cycle_sizes: tuple[float, ...] = (0.1, 0.3)
+    cycle_persistence: float = 0.98
+    directions: tuple[tuple[float, float], ...] = ((1.0, 1.0), (0.1, 1.0), (1.0, 0.1))
+    n_recent_jumps: int = 48
+    max_frequencies: int = 48
+    max_frequency: float = 0.34
+    min_for_trend: int = 4
+    min_for_cycle: int = 8
+    n_side_by_side: int = 17
+
+    @property
+    def damped_spacing(self) -> float:
+        """Step of the frequencies of damped cycles: a third of one in their memory.
+
+        Undamped ones are told apart to a third of a cycle over the chunks.
+        """
+        return (1.0 - self.cycle_persistence) / 3.0
+
+
+SETTINGS: Final = MotionSettings()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -81,8 +131,8 @@ class Motions:
     def has_members(self, n: int, n_informed: int) -> NDArray[np.bool_]:
         """Say which models ``n`` chunks, so many of them with labels, could tell."""
         least = np.zeros(self.family.size, dtype=np.int64)
-        least[self.family == _NAMES.index("trend")] = _MIN_FOR_TREND
-        least[self.family == _NAMES.index("seasonal")] = MIN_FOR_CYCLE
+        least[self.family == _NAMES.index("trend")] = SETTINGS.min_for_trend
+        least[self.family == _NAMES.index("seasonal")] = SETTINGS.min_for_cycle
         slow = (self.frequency > 0.0) & (self.frequency * n < 1.0)
         return (n_informed >= least) & ~slow
 
@@ -139,8 +189,10 @@ def log_priors(families: list[Integers]) -> list[Floats]:
 @lru_cache(maxsize=4)
 def levels(n: int) -> Levels:
     """Return the levels worth considering for ``n`` chunks."""
-    sizes = np.array([np.multiply(s, d) for s in _SIZES for d in _DIRECTIONS])
-    jumps = np.array(_jump_places(n), dtype=np.int64)
+    sizes = np.array(
+        [np.multiply(s, d) for s in SETTINGS.level_sizes for d in SETTINGS.directions]
+    )
+    jumps = np.array(_jump_chunks(n), dtype=np.int64)
     begin = np.concatenate([[0], np.zeros(len(sizes)), np.repeat(jumps, len(sizes))])
     names = ["still"] + ["offset"] * len(sizes) + ["jump"] * jumps.size * len(sizes)
     return Levels(
@@ -156,7 +208,9 @@ def levels(n: int) -> Levels:
 def cycles(n: int, *, any_at_all: bool) -> Cycles:
     """Return the undamped cycles worth considering for ``n`` chunks, or none at all."""
     frequency = _frequencies(n) if any_at_all else np.empty(0)
-    deviation = [np.multiply(s, d) for s in _CYCLE_SIZES for d in _DIRECTIONS]
+    deviation = [
+        np.multiply(s, d) for s in SETTINGS.cycle_sizes for d in SETTINGS.directions
+    ]
     turn = _turns(n, frequency)
     cosine, sine = turn.real, turn.imag
     products = np.empty((n, 6, frequency.size))
@@ -190,27 +244,29 @@ def motions() -> tuple[Motions, ...]:
     """Return the motions whose steps are uncertain, by the size of their state."""
     walks = [
         _Motion("random_walk", np.ones((1, 1)), np.array([step**2]), np.zeros(1))
-        for step in _STEPS
+        for step in SETTINGS.steps
     ]
     reverting, trends, damped = [], [], []
-    for step in _STEPS:
-        for phi in _PERSISTENCE:
+    for step in SETTINGS.steps:
+        for phi in SETTINGS.persistences:
             start = np.array([0.0, (2.0 * step) ** 2])
             F = np.diag([1.0, phi])
             reverting.append(
                 _Motion("mean_reverting", F, start * (1.0 - phi**2), start)
             )
-    for slope in _SLOPES:
-        for phi in _DAMPING:
+    for slope in SETTINGS.slopes:
+        for phi in SETTINGS.dampings:
             F, start = np.array([[1.0, phi], [0.0, phi]]), np.array([0.0, slope**2])
             trends.append(_Motion("trend", F, start * (1.0 - phi**2), start))
-    for frequency in np.arange(_DAMPED_SPACING, _MAX_FREQUENCY, _DAMPED_SPACING):
-        turn, rho = 2.0 * np.pi * frequency, _CYCLE_PERSISTENCE
+    for frequency in np.arange(
+        SETTINGS.damped_spacing, SETTINGS.max_frequency, SETTINGS.damped_spacing
+    ):
+        turn, rho = 2.0 * np.pi * frequency, SETTINGS.cycle_persistence
         F = np.eye(3)
         F[1:, 1:] = rho * np.array(
             [[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]]
         )
-        for size in _CYCLE_SIZES:
+        for size in SETTINGS.cycle_sizes:
             start = np.array([0.0, size**2, size**2])
             noise = start * (1.0 - rho**2)
             damped.append(_Motion("seasonal", F, noise, start, float(frequency)))
@@ -219,8 +275,8 @@ def motions() -> tuple[Motions, ...]:
         _stack(reverting, seen=[1.0, 1.0]),
         _stack(trends, seen=[1.0, 0.0]),
         *(
-            _stack(damped[a : a + _AT_ONCE], seen=[1.0, 1.0, 0.0])
-            for a in range(0, len(damped), _AT_ONCE)
+            _stack(damped[a : a + SETTINGS.n_side_by_side], seen=[1.0, 1.0, 0.0])
+            for a in range(0, len(damped), SETTINGS.n_side_by_side)
         ),
     )
 
@@ -238,7 +294,7 @@ class _Motion:
 
 def _stack(members: list[_Motion], *, seen: list[float]) -> Motions:
     """Put motions in each direction side by side."""
-    both = [(m, np.square(d)) for m in members for d in _DIRECTIONS]
+    both = [(m, np.square(d)) for m in members for d in SETTINGS.directions]
     return Motions(
         family=np.array([_NAMES.index(m.family) for m, _ in both], dtype=np.int64),
         transition=np.stack([m.transition for m, _ in both], axis=-1),
@@ -249,9 +305,9 @@ def _stack(members: list[_Motion], *, seen: list[float]) -> Motions:
     )
 
 
-def _jump_places(n: int) -> list[int]:
+def _jump_chunks(n: int) -> list[int]:
     """Return chunks before which it may have jumped: all recent ones, few old ones."""
-    recent = min(n - 1, _RECENT_JUMPS)
+    recent = min(n - 1, SETTINGS.n_recent_jumps)
     ages = list(range(1, recent + 1))
     if n - 1 > recent:
         n_old = int(np.ceil(10.0 * np.log((n - 1) / recent)))
@@ -262,7 +318,7 @@ def _jump_places(n: int) -> list[int]:
 
 def _frequencies(n: int) -> Floats:
     """Return cycles per chunk: as fine as ``n`` chunks can tell apart, or by ratio."""
-    evenly = np.arange(1.0 / n, _MAX_FREQUENCY, 1.0 / (3.0 * n))
-    if evenly.size <= _MAX_FREQUENCIES:
+    evenly = np.arange(1.0 / n, SETTINGS.max_frequency, 1.0 / (3.0 * n))
+    if evenly.size <= SETTINGS.max_frequencies:
         return evenly
-    return np.geomspace(1.0 / n, _MAX_FREQUENCY, _MAX_FREQUENCIES)
+    return np.geomspace(1.0 / n, SETTINGS.max_frequency, SETTINGS.max_frequencies)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from calibration._kernels.state_space import evidence, sum_products
 from calibration.maps.logistic import square_root
-from calibration.shifts.motions import FAMILIES, MIN_FOR_CYCLE, cycles, levels
+from calibration.shifts.motions import FAMILIES, SETTINGS, cycles, levels
 from calibration.shifts.observations import Observations
 
 Floats = NDArray[np.float64]
@@ -97,7 +97,7 @@ def regress(observed: Observations, prior: Floats) -> tuple[Regressions, ...]:
     by_level[:] = np.cumsum(flat[::-1], axis=0)[::-1][steps.begin][:, None, None]
     by_level[:, 0, 0] = flat.sum(axis=0)
     n_informed = int((observed.n_seen > 0).sum())
-    waves = cycles(n, any_at_all=n_informed >= MIN_FOR_CYCLE)
+    waves = cycles(n, any_at_all=n_informed >= SETTINGS.min_for_cycle)
     n_frequencies, n_sizes = waves.frequency.size, len(waves.deviation)
     sums = np.empty((6, 6 * n_frequencies))
     sum_products(flat, waves.products, sums)

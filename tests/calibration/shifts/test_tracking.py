@@ -4,9 +4,15 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from calibration.shifts import filtering, tracking
-from calibration.shifts import motions as _motions
 from calibration.shifts.filtering import filter_chunks
-from calibration.shifts.motions import FAMILIES, cycles, levels, log_priors, motions
+from calibration.shifts.motions import (
+    FAMILIES,
+    SETTINGS,
+    cycles,
+    levels,
+    log_priors,
+    motions,
+)
 from calibration.shifts.tracking import TrackingSettings, track_shift
 
 # A thousand models: minutes in plain Python, where the kernels have their own tests.
@@ -275,7 +281,7 @@ def test_damped_cycles_are_the_same_for_any_number_of_chunks():
     damped = [group for group in motions() if group.frequency.any()]
     frequency = np.unique(np.concatenate([group.frequency for group in damped]))
     # A third of the cycle per memory, as undamped ones are to a third per chunk.
-    assert_allclose(np.diff(frequency), (1 - _motions._CYCLE_PERSISTENCE) / 3)
+    assert_allclose(np.diff(frequency), (1 - SETTINGS.cycle_persistence) / 3)
     assert all(group.family.size <= 3 * 17 for group in damped)
     there = np.concatenate([group.has_members(20, 20) for group in damped])
     every = np.concatenate([group.frequency for group in damped])
