@@ -23,7 +23,8 @@ from benchmarks.timing import median_seconds, peak_bytes
 from benchmarks.worlds import ALL_METRICS, COSTS, draw_frame
 from calibration import SplineCalibrator
 from estimator import PerformanceEstimator
-from estimator.metrics.soft_label_sums import measure_error_cells, sum_soft_labels
+from estimator.metrics.error_cells import measure_error_cells
+from estimator.metrics.soft_label_sums import sum_soft_labels
 
 KERNEL_BAR, ESTIMATE_BAR, ESTIMATE_AIM = 5.0, 10.0, 5.0
 MEMORY_BAR, CALL_BAR_MS, HELP_BAR_S = 4.0, 5.0, 0.5

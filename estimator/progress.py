@@ -2,10 +2,13 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
 from typing import IO, Self
+
+# What is called with the number of rows, or of steps, whenever some are done.
+Advance = Callable[[int], None]
 
 PATIENCE = 2.0  # seconds before a progress bar is worth its line
 TICK = 0.1

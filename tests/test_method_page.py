@@ -20,7 +20,7 @@ from estimator.delayed_labels.arrivals import N_AGES, N_BANDS, Arrivals
 from estimator.delayed_labels.delay_model import fit_delays
 from estimator.label_free import shift_adaptive
 from estimator.metrics.calibration_shift import shift_frame
-from estimator.metrics.soft_label_sums import NO_ERROR
+from estimator.metrics.error_cells import NO_ERROR
 from estimator.simulation import simulate_credit_default
 
 ROOT = Path(__file__).parent.parent

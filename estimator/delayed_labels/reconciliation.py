@@ -40,7 +40,7 @@ from estimator.delayed_labels.delay_model import DelayModel, fit_delays, no_dela
 from estimator.delayed_labels.reference_delays import ReferenceDelays
 from estimator.frames.columns import Columns
 from estimator.metrics.calibration_shift import ShiftFrame, log_odds_of
-from estimator.metrics.soft_label_sums import ShiftedSoftLabel, SoftLabel
+from estimator.metrics.soft_labels import ShiftedSoftLabel, SoftLabel
 
 Floats = NDArray[np.float64]
 Places = NDArray[np.int32]

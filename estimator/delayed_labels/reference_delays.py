@@ -29,7 +29,7 @@ from estimator.delayed_labels.arrivals import (
 from estimator.delayed_labels.delay_model import DelayModel, fit_delays
 from estimator.frames.columns import Columns, not_none
 from estimator.metrics.calibration_shift import ShiftFrame, log_odds_of
-from estimator.metrics.soft_label_sums import ShiftedSoftLabel, SoftLabel
+from estimator.metrics.soft_labels import ShiftedSoftLabel, SoftLabel
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]

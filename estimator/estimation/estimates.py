@@ -28,14 +28,10 @@ from estimator.label_free.shift_adaptive import (
     measure_adapted,
 )
 from estimator.metrics.calibration_shift import shift_frame
+from estimator.metrics.error_cells import ErrorCells
 from estimator.metrics.measurement import Measurement, measure
-from estimator.metrics.soft_label_sums import (
-    Advance,
-    ErrorCells,
-    ShiftedSoftLabel,
-    SoftLabel,
-    soft_labels_at,
-)
+from estimator.metrics.soft_labels import ShiftedSoftLabel, SoftLabel, soft_labels_at
+from estimator.progress import Advance
 
 Floats = NDArray[np.float64]
 

@@ -33,16 +33,12 @@ from estimator.label_free.shift_adaptive import (
     measure_adapted,
 )
 from estimator.metrics.calibration_shift import shift_frame
+from estimator.metrics.error_cells import ErrorCells, measure_error_cells
 from estimator.metrics.intervals import unseen_drift
 from estimator.metrics.measurement import Measurement, measure
 from estimator.metrics.registry import Metric
-from estimator.metrics.soft_label_sums import (
-    Advance,
-    ErrorCells,
-    ShiftedSoftLabel,
-    SoftLabel,
-    measure_error_cells,
-)
+from estimator.metrics.soft_labels import ShiftedSoftLabel, SoftLabel
+from estimator.progress import Advance
 from estimator.results.assembly import assemble_performance, compose_remarks, row_scale
 from estimator.results.performance import Performance
 from estimator.results.thresholds import Thresholds, ThresholdSpec, fit_thresholds

@@ -14,7 +14,7 @@ from estimator.frames.column_names import column_names
 from estimator.frames.datetimes import wall_clock
 from estimator.label_free.segment_calibration import SegmentCalibration
 from estimator.label_free.shift_adaptive import ShiftAdapter
-from estimator.metrics.soft_label_sums import ErrorCells
+from estimator.metrics.error_cells import ErrorCells
 from estimator.results.performance import Performance
 from estimator.results.tables import METRIC_COLUMNS
 

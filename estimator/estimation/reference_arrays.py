@@ -18,8 +18,8 @@ from estimator.frames.column_names import name_from_json, name_to_json
 from estimator.frames.readers import MAX_VALUES
 from estimator.label_free.adapter_arrays import adapter_from_arrays, adapter_to_arrays
 from estimator.label_free.segment_calibration import SegmentCalibration
+from estimator.metrics.error_cells import ErrorCells
 from estimator.metrics.registry import resolve_metrics
-from estimator.metrics.soft_label_sums import ErrorCells
 from estimator.results.performance import Performance
 from estimator.results.thresholds import Thresholds
 

@@ -23,12 +23,8 @@ from calibration.shifts.segment_shifts import (
 )
 from estimator.frames.columns import SegmentCodes
 from estimator.metrics.calibration_shift import shift_frame
-from estimator.metrics.soft_label_sums import (
-    ErrorCells,
-    SegmentErrors,
-    ShiftedSoftLabel,
-    Slots,
-)
+from estimator.metrics.error_cells import ErrorCells, SegmentErrors
+from estimator.metrics.soft_labels import ShiftedSoftLabel, Slots
 
 Floats = NDArray[np.float64]
 Segments = Mapping[Hashable, SegmentCodes]

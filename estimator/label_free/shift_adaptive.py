@@ -36,15 +36,12 @@ from estimator.frames.adapted_soft_labels import AdaptedSoftLabels
 from estimator.frames.columns import not_none
 from estimator.frames.features import FeatureTable
 from estimator.metrics.calibration_shift import ShiftFrame
+from estimator.metrics.error_cells import ErrorCells
 from estimator.metrics.intervals import ShiftError
 from estimator.metrics.measurement import Measurement, measure
 from estimator.metrics.registry import Metric, resolve_metrics
-from estimator.metrics.soft_label_sums import (
-    Advance,
-    ErrorCells,
-    ShiftedSoftLabel,
-    SoftLabel,
-)
+from estimator.metrics.soft_labels import ShiftedSoftLabel, SoftLabel
+from estimator.progress import Advance
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64] | slice

@@ -6,12 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration.shifts.segment_shifts import CERTAIN
-from estimator.metrics.soft_label_sums import (
-    ErrorCells,
-    ShiftedSoftLabel,
-    SoftLabel,
-    soft_labels_at,
-)
+from estimator.metrics.error_cells import ErrorCells
+from estimator.metrics.soft_labels import ShiftedSoftLabel, SoftLabel, soft_labels_at
 
 Floats = NDArray[np.float64]
 

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from estimator._kernels.soft_label_sums import N_CHANNELS
+from estimator.metrics.error_cells import ErrorCells
 from estimator.metrics.registry import Metric, Moments
-from estimator.metrics.soft_label_sums import ErrorCells, SoftLabelSums
+from estimator.metrics.soft_label_sums import SoftLabelSums
 
 Floats = NDArray[np.float64]
 

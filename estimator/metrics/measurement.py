@@ -7,18 +7,16 @@ from numpy.typing import NDArray
 
 from estimator.chunking.groups import Groups
 from estimator.frames.columns import not_none
+from estimator.metrics.error_cells import NO_ERROR, ErrorCells
 from estimator.metrics.intervals import ShiftError, error_variances
 from estimator.metrics.registry import Metric, compute_moments, undefined_reasons
-from estimator.metrics.soft_label_sums import (
-    NO_ERROR,
-    Advance,
-    ErrorCells,
+from estimator.metrics.soft_label_sums import SoftLabelSums, sum_soft_labels
+from estimator.metrics.soft_labels import (
     ShiftedSoftLabel,
     SoftLabel,
-    SoftLabelSums,
     soft_labels_by_row,
-    sum_soft_labels,
 )
+from estimator.progress import Advance
 
 Floats = NDArray[np.float64]
 

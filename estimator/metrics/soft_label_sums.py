@@ -5,114 +5,29 @@ many threads. Work goes in blocks of whole chunks, so that temporaries stay in t
 and small, whatever the size of the frame.
 """
 
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from calibration._kernels.threads import share_out
-from calibration.base import Calibrator, UncertainCalibrator
-from calibration.shifts.segment_shifts import CERTAIN
 from estimator._kernels.cell_sums import order_sums
 from estimator._kernels.loss_sums import loss_sums
 from estimator._kernels.segment_projection import project_segments
 from estimator._kernels.soft_label_sums import N_CHANNELS, N_SUMS, soft_label_sums
 from estimator.chunking.chunks import ascending_order, is_ascending, rectangles
 from estimator.frames.cell_contents import CellContents
+from estimator.metrics.error_cells import NO_ERROR, ErrorCells
+from estimator.metrics.segment_slots import chunks_at_once, renumber, split_slots
+from estimator.metrics.soft_labels import ShiftedSoftLabel, SoftLabel
+from estimator.progress import Advance
 
 Floats = NDArray[np.float64]
-SoftLabel = Callable[[Floats], Floats]
-Slots = NDArray[np.int32]
-Advance = Callable[[int], None]
 Order = NDArray[np.intp] | slice
 
 _EMPTY = np.empty(0)
-# Chunks whose influences by cell are held at a time: at most 0.8 MB with 64 cells.
-_CHUNKS_AT_ONCE = 256
-# Rows softened at a time: 256 kB a column stay in a core's cache.
-_ROWS_AT_ONCE = 32_768
-# Chunks times values without a shift of which influences are held at a time: at most
-# 12 MB, however many values there are.
-_NEW_AT_ONCE = 1 << 17
 # The distance from 0 and 1 at which scikit-learn's log_loss clips float64 scores.
 LOG_LOSS_CLIP = np.finfo(np.float64).eps
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class SegmentErrors:
-    """How wrong the shifts of segments may be, and what all rows have in common.
-
-    Attributes
-    ----------
-    slots : ndarray of int32 of shape (n_rows, n_columns)
-        Number of each row's shift, by segment column; of new values the last ones. One
-        column after the other is read: Fortran's order is faster.
-    u : ndarray of shape (n_cells,)
-        Standardized log odds of the map in the middle of each cell of the score.
-    common : ndarray of shape (n_common, n_cells)
-        What the common coefficients multiply there.
-    covariance : ndarray of shape (n_coefficients, n_coefficients)
-        Of the common coefficients, then of each shift's intercept and slope.
-    new_variance : ndarray of shape (n_new, 2)
-        Variance of intercept and slope of values that the reference does not have.
-    along : ndarray of shape (2, n_coefficients)
-        The constant and the line in u that come nearest to what each coefficient
-        multiplies.
-    centre, scale : float
-        Of the map's log odds x: u is ``(x - centre) / scale``.
-    """
-
-    slots: NDArray[np.int32]
-    u: Floats
-    common: Floats
-    covariance: Floats
-    new_variance: Floats
-    along: Floats
-    centre: float
-    scale: float
-
-    @property
-    def n_shifts(self) -> int:
-        """Number of shifts, without those of new values."""
-        return (len(self.covariance) - len(self.common)) // 2
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class ErrorCells:
-    """How wrong the calibration map may be, in log odds, cell by cell of the score.
-
-    Attributes
-    ----------
-    edges : ndarray of shape (n_cells - 1,)
-        Rising scores between the cells; a cell holds its upper edge.
-    log_odds : ndarray of shape (n_cells,)
-        The map in the middle of each cell.
-    information : ndarray of shape (n_cells,)
-        Sum of p(1 - p) over the reference's rows in the cell: what their labels say of
-        its log odds.
-    factor : ndarray of shape (n_factors, n_cells)
-        Lᵀ with Cov(log odds at the cells) = L Lᵀ; no rows if the map was not estimated.
-    has_factor : bool
-        False if the map does not tell its error: then ``variance`` stands for it.
-    variance : ndarray of shape (n_cells,)
-        Variance of the cell's log odds if its own labels alone had to tell them.
-    score_range : ndarray of shape (2,)
-        Scores between which the reference can vouch for the map.
-    segments : SegmentErrors or None
-        The error of the segments' shifts, and of a constant and a line that all rows
-        have in common, for the rows of one frame; ``factor`` then holds what remains.
-    """
-
-    edges: Floats
-    log_odds: Floats
-    information: Floats
-    factor: Floats
-    has_factor: bool
-    variance: Floats
-    score_range: Floats
-    segments: SegmentErrors | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -138,127 +53,6 @@ class SoftLabelSums:
     jacobian: Floats
     scatter: Floats
     by_segment: Floats | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class ShiftedSoftLabel:
-    """Soft labels of rows whose segments have shifts of the map.
-
-    Attributes
-    ----------
-    of_rows : callable
-        Takes scores and slots of some rows, returns their soft labels.
-    slots : ndarray of int32 of shape (n_rows, n_columns)
-        Of all rows of the frame.
-    """
-
-    of_rows: Callable[[Floats, Slots], Floats]
-    slots: Slots
-
-
-def soft_labels_at(
-    soft: SoftLabel | ShiftedSoftLabel | Floats,
-    score: NDArray[np.floating],
-    rows: NDArray[np.bool_] | NDArray[np.int64],
-) -> Floats:
-    """Return the soft labels of some rows, at least one, none without a score."""
-    if isinstance(soft, ShiftedSoftLabel):
-        wanted = np.asarray(score[rows], dtype=np.float64)
-        return soft.of_rows(wanted, soft.slots[rows])
-    if isinstance(soft, np.ndarray):
-        return soft[rows]
-    return soft(np.asarray(score[rows], dtype=np.float64))
-
-
-def soft_labels_by_row(
-    soft: ShiftedSoftLabel,
-    score: NDArray[np.floating],
-    rows: NDArray[np.int64] | None,
-    n_rows: int,
-) -> Floats:
-    """Return soft labels by row of the frame, NaN in rows that are not asked for.
-
-    Parameters
-    ----------
-    soft : ShiftedSoftLabel
-    score : ndarray of shape (n_frame,)
-        Without NaN in the rows that are asked for.
-    rows : ndarray of shape (n_rows,), or None
-        Rows that are asked for; None: the first ``n_rows``.
-    n_rows : int
-    """
-    out = np.empty(score.size)
-    if n_rows == score.size:  # all: as they lie is fastest
-        rows = None
-    else:
-        out.fill(np.nan)
-    bounds = np.append(np.arange(0, n_rows, _ROWS_AT_ONCE), n_rows)
-
-    def work(block: slice) -> None:
-        for begin, stop in pairwise(bounds[block.start : block.stop + 1].tolist()):
-            taken = slice(begin, stop) if rows is None else rows[begin:stop]
-            out[taken] = soft.of_rows(
-                np.asarray(score[taken], dtype=np.float64), soft.slots[taken]
-            )
-
-    share_out(bounds, work)
-    return out
-
-
-NO_ERROR = ErrorCells(
-    edges=_EMPTY,
-    log_odds=np.zeros(1),
-    information=np.ones(1),
-    factor=np.zeros((0, 1)),
-    has_factor=True,
-    variance=np.zeros(1),
-    score_range=np.array([-np.inf, np.inf]),
-)
-
-
-def measure_error_cells(
-    calibrator: Calibrator,
-    score: Floats,
-    calibrated: Floats,
-    *,
-    max_cells: int = 64,
-    rows_per_cell: int = 50,
-) -> ErrorCells:
-    """Tabulate the error of a calibration map fitted on the given rows.
-
-    Parameters
-    ----------
-    calibrator : Calibrator
-        Fitted map; its ``error_factor``, if it has one, is read at the cells.
-    score, calibrated : ndarray of shape (n_rows,)
-        Reference scores and what the map makes of them.
-    max_cells, rows_per_cell : int
-        Cells are score quantiles: as many as leave ``rows_per_cell`` rows to each.
-    """
-    n_cells = int(np.clip(score.size // rows_per_cell, 1, max_cells))
-    edges = np.quantile(score, np.arange(1, n_cells) / n_cells, method="lower")
-    edges = np.unique(edges)
-    cell = np.searchsorted(edges, score)
-    count = np.bincount(cell, minlength=edges.size + 1)
-    edges = edges[count[1:] > 0]  # the topmost cell is empty if its edge is the maximum
-    cell = np.searchsorted(edges, score)
-    count = np.bincount(cell, minlength=edges.size + 1)
-    centre = np.bincount(cell, score, edges.size + 1) / count
-    spread = calibrated * (1.0 - calibrated)
-    information: Floats = np.bincount(cell, spread, edges.size + 1).astype(np.float64)
-    middle = np.clip(calibrator.predict(centre), CERTAIN, 1.0 - CERTAIN)
-    factor = np.zeros((0, centre.size))
-    if isinstance(calibrator, UncertainCalibrator):
-        factor = calibrator.error_factor(centre).T / (middle * (1.0 - middle))
-    return ErrorCells(
-        edges=edges,
-        log_odds=np.log(middle) - np.log1p(-middle),
-        information=information,
-        factor=np.ascontiguousarray(factor, dtype=np.float64),
-        has_factor=isinstance(calibrator, UncertainCalibrator),
-        variance=1.0 / np.maximum(information, CERTAIN),
-        score_range=np.quantile(score, [0.001, 0.999]),
-    )
 
 
 def sum_soft_labels(
@@ -342,7 +136,7 @@ def sum_soft_labels(
                 block_score = block_score[order]
             if segments is not None:
                 columns = [column[taken] for column in segments.slots.T]
-                fixed_slots, others = _split_slots(columns, inner)
+                fixed_slots, others = split_slots(columns, inner)
                 block_slots = np.array(
                     [column[order] for column in others], dtype=np.int32
                 ).reshape(len(others), block_score.size)
@@ -369,7 +163,7 @@ def sum_soft_labels(
         block_soft = np.ascontiguousarray(block_soft, dtype=np.float64)
         sums = out.sums[block]
         lowest, highest = error_cells.score_range.tolist()
-        for chunks_here in _chunks_at_once(inner, block_slots, fixed_slots, segments):
+        for chunks_here in chunks_at_once(inner, block_slots, fixed_slots, segments):
             bounds_here = inner[chunks_here.start : chunks_here.stop + 1]
             n_here, n_cells = bounds_here.size - 1, error_cells.variance.size
             cells = np.zeros((n_here, N_CHANNELS, n_cells))
@@ -377,7 +171,7 @@ def sum_soft_labels(
             fixed_here = fixed_slots[chunks_here]
             if segments is not None and block_slots is not None:
                 rows_here = slice(bounds_here[0], bounds_here[-1])
-                slots_here, fixed_here, occurring = _renumber(
+                slots_here, fixed_here, occurring = renumber(
                     block_slots, fixed_here, rows_here, segments
                 )
                 new_variance = segments.new_variance[occurring]
@@ -448,95 +242,6 @@ def sum_soft_labels(
 
     share_out(offsets, work)
     return out
-
-
-def _split_slots(
-    columns: list[Slots], offsets: NDArray[np.int64]
-) -> tuple[Slots, list[Slots]]:
-    """Separate the columns in which all rows of each chunk have the same slot.
-
-    A chunk of one segment's rows has it: sums by slot are there sums over all rows.
-
-    Returns
-    -------
-    fixed : ndarray of shape (n_chunks, n_fixed)
-        The slot of each chunk, 0 where it has no rows.
-    others : list of ndarray of shape (n_rows,)
-        The other columns.
-    """
-    sizes = np.diff(offsets)
-    is_full = sizes > 0
-    first, last = offsets[:-1][is_full], offsets[1:][is_full] - 1
-    fixed, others = [], []
-    for column in columns:
-        slot = column[first]
-        is_fixed = (slot == column[last]).all()  # most columns that are not end here
-        if is_fixed and (column == np.repeat(slot, sizes[is_full])).all():
-            of_chunks = np.zeros(sizes.size, dtype=np.int32)
-            of_chunks[is_full] = slot
-            fixed.append(of_chunks)
-        else:
-            others.append(column)
-    return np.array(fixed, dtype=np.int32).reshape(-1, sizes.size).T, others
-
-
-def _chunks_at_once(
-    offsets: NDArray[np.int64],
-    slots: Slots | None,
-    fixed: Slots,
-    segments: SegmentErrors | None,
-) -> Iterator[slice]:
-    """Yield runs of chunks whose influences are held at a time.
-
-    Values without a shift can be as many as the rows. A run has at most as many of
-    them as it has such rows.
-    """
-    n_chunks = offsets.size - 1
-    n_new = np.zeros(offsets.size, dtype=np.int64)  # rows before each bound
-    if slots is not None and segments is not None and len(segments.new_variance):
-        of_rows = np.count_nonzero(slots >= segments.n_shifts, axis=0)
-        n_new = np.append(0, np.cumsum(of_rows))[offsets]
-        of_chunks = np.count_nonzero(fixed >= segments.n_shifts, axis=1)
-        n_new[1:] += np.cumsum(of_chunks)
-    first = 0
-    while first < n_chunks:
-        n_here = min(_CHUNKS_AT_ONCE, n_chunks - first)
-        new_here = n_new[first + 1 : first + n_here + 1] - n_new[first]
-        held = np.arange(1, n_here + 1) * new_here
-        n_here = max(1, int(np.searchsorted(held, _NEW_AT_ONCE, side="right")))
-        yield slice(first, first + n_here)
-        first += n_here
-
-
-def _renumber(
-    slots: Slots, fixed: Slots, rows: slice, segments: SegmentErrors
-) -> tuple[Slots, Slots, NDArray[np.int32]]:
-    """Give values without a shift the numbers after the shifts, if some rows have them.
-
-    Returns
-    -------
-    slots : ndarray of int32 of shape (n_columns, n_rows)
-        Renumbered in ``rows``.
-    fixed : ndarray of int32 of shape (n_chunks, n_fixed)
-        Renumbered.
-    occurring : ndarray of int32 of shape (n_new,)
-        Rising places of these values in ``segments.new_variance``.
-    """
-    n_shifts = segments.n_shifts
-    if not len(segments.new_variance):
-        return slots, fixed, np.empty(0, dtype=np.int32)
-    new = [part[part >= n_shifts] for part in (slots[:, rows], fixed)]
-    occurring = np.unique(np.concatenate(new))
-    if not occurring.size:
-        return slots, fixed, occurring
-
-    def renumbered(part: Slots) -> Slots:
-        number = n_shifts + np.searchsorted(occurring, part)
-        return np.where(part < n_shifts, part, number).astype(np.int32)
-
-    out = slots.copy()
-    out[:, rows] = renumbered(slots[:, rows])
-    return out, renumbered(fixed), occurring - np.int32(n_shifts)
 
 
 def _project(

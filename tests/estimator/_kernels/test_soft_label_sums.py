@@ -11,8 +11,9 @@ from numpy.testing import assert_allclose
 from sklearn import metrics as sklearn_metrics
 
 from estimator.frames.cell_contents import CellContents
+from estimator.metrics.error_cells import ErrorCells
 from estimator.metrics.registry import METRIC_NAMES, compute_moments, resolve_metrics
-from estimator.metrics.soft_label_sums import ErrorCells, sum_soft_labels
+from estimator.metrics.soft_label_sums import sum_soft_labels
 from tests import reference
 
 COSTS = {"tn": 1.0, "fp": -5.0, "fn": -100.0, "tp": 20.0}

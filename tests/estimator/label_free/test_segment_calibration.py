@@ -26,10 +26,11 @@ from estimator.label_free.segment_calibration import (
     with_segment_errors,
 )
 from estimator.metrics.calibration_shift import shift_frame
+from estimator.metrics.error_cells import measure_error_cells
 from estimator.metrics.intervals import ShiftError
 from estimator.metrics.measurement import measure
 from estimator.metrics.registry import METRIC_NAMES, resolve_metrics
-from estimator.metrics.soft_label_sums import measure_error_cells, sum_soft_labels
+from estimator.metrics.soft_label_sums import sum_soft_labels
 
 COSTS = {"tn": 1.0, "fp": -5.0, "fn": -20.0, "tp": 10.0}
 KEYS = ["segment", "period", "chunk", "metric"]
@@ -268,7 +269,7 @@ def test_values_that_a_batch_lacks_cost_it_nothing():
 @pytest.mark.parametrize("at_once", [1, 50, 2_000, 1 << 17])
 def test_new_values_err_alike_however_many_chunks_are_held(at_once, monkeypatch):
     """Against sums of one chunk at a time, in which only its own values exist."""
-    monkeypatch.setattr("estimator.metrics.soft_label_sums._NEW_AT_ONCE", at_once)
+    monkeypatch.setattr("estimator.metrics.segment_slots._NEW_AT_ONCE", at_once)
     score, label, segments = frame_of_cells()
     calibrator = SplineCalibrator().fit(score, label)
     calibration = learn_segment_calibration(calibrator, score, label, segments)
@@ -329,7 +330,7 @@ def test_a_chunk_of_one_value_sums_as_any_other(name, monkeypatch):
     found = sums().by_segment
     assert (found[:, 0, 0] > 0.0).sum() >= 2
     monkeypatch.setattr(
-        "estimator.metrics.soft_label_sums._split_slots",
+        "estimator.metrics.soft_label_sums.split_slots",
         lambda columns, bounds: (np.empty((bounds.size - 1, 0), np.int32), columns),
     )
     assert_allclose(found, sums().by_segment, rtol=1e-9, atol=1e-18)
