@@ -26,7 +26,7 @@ from estimator.delayed_labels.counts.count_table_bytes import (
 from estimator.delayed_labels.counts.weighted_rows import rows_from_counts
 from estimator.frames.columns import Columns, SegmentCodes, not_none
 from estimator.metrics.measurement import Measurement, measure
-from estimator.metrics.registry import resolve_metrics
+from estimator.metrics.metric_names import resolve_metrics
 
 Floats = NDArray[np.float64]
 Draw = Callable[[Floats, np.random.Generator], tuple[Floats, Floats]]

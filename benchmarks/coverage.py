@@ -26,7 +26,7 @@ from benchmarks.worlds import draw_frame, draw_scores, read_employment, true_pro
 from estimator import PerformanceEstimator
 from estimator.chunking.groups import Groups
 from estimator.metrics.measurement import Measurement, measure
-from estimator.metrics.registry import resolve_metrics
+from estimator.metrics.metric_names import resolve_metrics
 from estimator.results.performance import Performance
 
 Floats = NDArray[np.float64]

@@ -21,7 +21,7 @@ from benchmarks.reporting import Bars, make_parser, print_table
 from estimator import Monitor, PerformanceEstimator
 from estimator.chunking.groups import Groups
 from estimator.metrics.measurement import measure
-from estimator.metrics.registry import resolve_metrics
+from estimator.metrics.metric_names import resolve_metrics
 
 Floats = NDArray[np.float64]
 

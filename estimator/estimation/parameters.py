@@ -18,7 +18,8 @@ from estimator.frames.column_names import (
     name_from_json,
     name_to_json,
 )
-from estimator.metrics.registry import Metric, resolve_metrics
+from estimator.metrics.metric_names import resolve_metrics
+from estimator.metrics.registry import Metric
 from estimator.results.thresholds import ThresholdSpec, check_thresholds
 
 Parameters = Mapping[str, Any]

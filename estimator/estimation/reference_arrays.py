@@ -19,7 +19,7 @@ from estimator.frames.readers import MAX_VALUES
 from estimator.label_free.adapter_arrays import adapter_from_arrays, adapter_to_arrays
 from estimator.label_free.segment_calibration import SegmentCalibration
 from estimator.metrics.error_cells import ErrorCells
-from estimator.metrics.registry import resolve_metrics
+from estimator.metrics.metric_names import resolve_metrics
 from estimator.results.performance import Performance
 from estimator.results.thresholds import Thresholds
 

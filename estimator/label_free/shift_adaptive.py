@@ -39,7 +39,8 @@ from estimator.metrics.calibration_shift import ShiftFrame
 from estimator.metrics.error_cells import ErrorCells
 from estimator.metrics.intervals import ShiftError
 from estimator.metrics.measurement import Measurement, measure
-from estimator.metrics.registry import Metric, resolve_metrics
+from estimator.metrics.metric_names import resolve_metrics
+from estimator.metrics.registry import Metric
 from estimator.metrics.soft_labels import ShiftedSoftLabel, SoftLabel
 from estimator.progress import Advance
 

@@ -15,7 +15,8 @@ from scipy.special import ndtri
 
 from estimator._kernels.soft_label_sums import N_CHANNELS
 from estimator.metrics.error_cells import ErrorCells
-from estimator.metrics.registry import Metric, Moments
+from estimator.metrics.moments import Moments
+from estimator.metrics.registry import Metric
 from estimator.metrics.soft_label_sums import SoftLabelSums
 
 Floats = NDArray[np.float64]

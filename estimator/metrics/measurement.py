@@ -9,7 +9,8 @@ from estimator.chunking.groups import Groups
 from estimator.frames.columns import not_none
 from estimator.metrics.error_cells import NO_ERROR, ErrorCells
 from estimator.metrics.intervals import ShiftError, error_variances
-from estimator.metrics.registry import Metric, compute_moments, undefined_reasons
+from estimator.metrics.moments import compute_moments, undefined_reasons
+from estimator.metrics.registry import Metric
 from estimator.metrics.soft_label_sums import SoftLabelSums, sum_soft_labels
 from estimator.metrics.soft_labels import (
     ShiftedSoftLabel,

@@ -7,7 +7,7 @@ import pandas as pd
 
 from calibration._validation import nearest_name
 from estimator.metric_series import SeriesTable
-from estimator.metrics.registry import METRIC_SYNONYMS
+from estimator.metrics.metric_names import METRIC_SYNONYMS
 
 
 def selected_names(

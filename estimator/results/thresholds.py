@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from scipy.special import ndtr
 
 from calibration._validation import nearest_name
-from estimator.metrics.registry import METRIC_SYNONYMS, Metric
+from estimator.metrics.metric_names import METRIC_SYNONYMS
+from estimator.metrics.registry import Metric
 
 Floats = NDArray[np.float64]
 ThresholdSpec = tuple[Any, ...]

@@ -12,7 +12,9 @@ from sklearn import metrics as sklearn_metrics
 
 from estimator.frames.cell_contents import CellContents
 from estimator.metrics.error_cells import ErrorCells
-from estimator.metrics.registry import METRIC_NAMES, compute_moments, resolve_metrics
+from estimator.metrics.metric_names import resolve_metrics
+from estimator.metrics.moments import compute_moments
+from estimator.metrics.registry import METRIC_NAMES
 from estimator.metrics.soft_label_sums import sum_soft_labels
 from tests import reference
 

@@ -29,7 +29,8 @@ from estimator.metrics.calibration_shift import shift_frame
 from estimator.metrics.error_cells import measure_error_cells
 from estimator.metrics.intervals import ShiftError
 from estimator.metrics.measurement import measure
-from estimator.metrics.registry import METRIC_NAMES, resolve_metrics
+from estimator.metrics.metric_names import resolve_metrics
+from estimator.metrics.registry import METRIC_NAMES
 from estimator.metrics.soft_label_sums import sum_soft_labels
 
 COSTS = {"tn": 1.0, "fp": -5.0, "fn": -20.0, "tp": 10.0}

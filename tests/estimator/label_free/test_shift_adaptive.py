@@ -19,7 +19,7 @@ from estimator.label_free.shift_adaptive import (
 from estimator.metrics.calibration_shift import shift_frame
 from estimator.metrics.error_cells import NO_ERROR, measure_error_cells
 from estimator.metrics.measurement import measure
-from estimator.metrics.registry import resolve_metrics
+from estimator.metrics.metric_names import resolve_metrics
 
 FEATURES = ["group", "age", "idle"]
 METHODS = ["feature_aware", "pape", "auto"]

@@ -9,7 +9,7 @@ from calibration import SplineCalibrator
 from estimator import PerformanceEstimator
 from estimator.metrics.error_cells import measure_error_cells
 from estimator.metrics.intervals import interval, unseen_drift
-from estimator.metrics.registry import resolve_metrics
+from estimator.metrics.metric_names import resolve_metrics
 from tests.estimator.conftest import simulate
 
 METRICS = ("roc_auc", "accuracy", "f1", "recall", "brier_score", "log_loss")

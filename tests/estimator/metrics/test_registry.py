@@ -4,13 +4,9 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from estimator.metrics.registry import (
-    METRIC_NAMES,
-    METRICS,
-    compute_moments,
-    resolve_metrics,
-    undefined_reasons,
-)
+from estimator.metrics.metric_names import resolve_metrics
+from estimator.metrics.moments import compute_moments, undefined_reasons
+from estimator.metrics.registry import METRIC_NAMES, METRICS
 from estimator.metrics.soft_label_sums import sum_soft_labels
 
 COSTS = {"tn": 1.0, "fp": -5.0, "fn": -100.0, "tp": 20.0}

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from estimator.metrics.registry import resolve_metrics
+from estimator.metrics.metric_names import resolve_metrics
 from estimator.results.thresholds import (
     breach_probability,
     check_thresholds,

@@ -24,7 +24,7 @@ from estimator.delayed_labels.counts.score_cells import LABELED, divide_scores
 from estimator.delayed_labels.counts.weighted_rows import rows_from_counts
 from estimator.frames.columns import Columns, SegmentCodes
 from estimator.metrics.measurement import measure
-from estimator.metrics.registry import resolve_metrics
+from estimator.metrics.metric_names import resolve_metrics
 from estimator.monitoring.evaluation import evaluate_chunks, performance_of
 from estimator.monitoring.scored_rows import ScoredRows
 
