@@ -92,7 +92,8 @@ def inlined_part(function: Function) -> Function:
     The kernel is compiled as if the lines stood there: results are the same to the last
     bit, as they need not be with `kernel_part` (sums are regrouped within a function),
     and there is no more to compile. Arrays to work in come from the caller, lest each
-    call allocate them.
+    call allocate them; and in a loop they are not passed on to a `kernel_part`, for
+    numba would count references to them in every turn.
 
     Parameters
     ----------

@@ -165,8 +165,8 @@ class Cycles:
     deviation : ndarray of shape (n_deviations, 2)
         Standard deviation of the amplitudes, by intercept and slope, in log odds.
     products : ndarray of shape (n_chunks, 6 * n_frequencies)
-        Of a constant, the cosine and the sine at each chunk, two by two; frequencies
-        within.
+        Products of a constant, the cosine and the sine at each chunk, two by two;
+        frequencies within.
     """
 
     frequency: Floats

@@ -81,7 +81,8 @@ def waiting_spread(
 ) -> None:
     """Fill ``out`` (n, 2, 2) with each chunk's mean ``spread`` (n_ages, 2, 2) by age.
 
-    Of the rows with a score that wait; 0 where none does. Method.md, equation 45.
+    The average is over the rows with a score that wait; 0 where none does. Method.md,
+    equation 45.
     """
     for c in range(offsets.size - 1):
         rows = aa = ab = bb = 0.0

@@ -177,6 +177,7 @@ def _sum_block(
 
     These are those of 1 - z, of z, of z (1 - z), and the number of rows.
     """
+    # Not by _times: passing an array on from here takes longer than all the rest.
     times = 1.0 if w is None else w[begin]
     block_0, block_1 = times * (1.0 - z[begin]), times * z[begin]
     block_self, block = block_1 * (1.0 - z[begin]), times

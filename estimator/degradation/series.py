@@ -126,6 +126,16 @@ def read_series(
 
     Chunks whose value or standard error is not finite are left out.
 
+    Parameters
+    ----------
+    values, standard_errors, n_reference, times, higher_is_better, shared_error
+        The series, as `classify_degradation` takes it.
+
+    Returns
+    -------
+    Series
+        The usable chunks in units of their typical standard error.
+
     Raises
     ------
     TypeError

@@ -24,7 +24,21 @@ N_REFINED: Final = 12
 def fit_steps(
     series: Series, whitened: WhitenedSeries, kind: str, positions: Ints, prior: Floats
 ) -> Fits:
-    """Fit steps: 1 from a position on."""
+    """Fit steps: 1 from a position on.
+
+    Parameters
+    ----------
+    series : Series
+        Series that changes.
+    whitened : WhitenedSeries
+        The same under one autocorrelation.
+    kind : str
+        Kind of decline that these steps are.
+    positions : ndarray of int of shape (n,)
+        First usable chunk of each step.
+    prior : ndarray of shape (n,)
+        Probability of each step among those of its kind.
+    """
     products = np.empty((positions.size, 4))
     step_fits.step_products(
         positions,
@@ -47,7 +61,24 @@ def fit_pairs(
     last: Ints,
     prior: Floats,
 ) -> Fits:
-    """Fit windows (1 between two positions) or ramps (from 0 to 1 between them)."""
+    """Fit windows (1 between two positions) or ramps (from 0 to 1 between them).
+
+    Parameters
+    ----------
+    series : Series
+        Series that changes.
+    whitened : WhitenedSeries
+        The same under one autocorrelation.
+    kind : str
+        Kind of decline that these shapes are.
+    form : str
+        ``window`` or ``ramp``.
+    first, last : ndarray of int of shape (n,)
+        Usable chunks: the first in a window and the first after it; the last before a
+        ramp and the first after it.
+    prior : ndarray of shape (n,)
+        Probability of each shape among those of its kind.
+    """
     products = np.empty((first.size, 4))
     step_fits.pair_products(
         step_fits.RAMP if form == "ramp" else step_fits.WINDOW,
@@ -68,7 +99,19 @@ def fit_pairs(
 def fit_staircases(
     series: Series, whitened: WhitenedSeries, first: Ints, last: Ints, prior: Floats
 ) -> Fits:
-    """Fit staircases of two steps, each of a height of its own."""
+    """Fit staircases of two steps, each of a height of its own.
+
+    Parameters
+    ----------
+    series : Series
+        Series that changes.
+    whitened : WhitenedSeries
+        The same under one autocorrelation.
+    first, last : ndarray of int of shape (n,)
+        First usable chunk of each step.
+    prior : ndarray of shape (n,)
+        Probability of each staircase among the sudden declines.
+    """
     decline, rise, amplitude, variance, share = (np.empty(first.size) for _ in range(5))
     step_fits.two_steps(
         first,
@@ -114,6 +157,22 @@ def refine(
 
     A shape with edges is far less likely one chunk beside where it fits best: the
     block's middle says where to look, not how likely the block is.
+
+    Parameters
+    ----------
+    fit : callable
+        Returns the fits of shapes by first and last position and prior probability.
+    grid : PairGrid
+        Blocks of pairs of positions.
+    start : int
+        Usable chunk at position 0 of the grid.
+    prior : ndarray of shape (n_blocks,)
+        Probability of each block among the shapes of its kind.
+
+    Returns
+    -------
+    Fits
+        Of a pair for each block that is left whole, then of all pairs of the others.
     """
     coarse = fit(grid.first + start, grid.last + start, prior)
     blocks = np.flatnonzero(grid.stride > 1)
