@@ -286,7 +286,7 @@ def _overviews(
     settings: "NightlyConfig", as_of: str | None, model: str | None
 ) -> Iterator[Any]:
     from estimator.operations.nightly.overview import load_overview
-    from estimator.operations.store.store import is_there, open_store
+    from estimator.operations.store.connection import is_there, open_store
 
     moment = _moment(as_of)
     if model is not None and model not in settings.models:

@@ -21,7 +21,7 @@ from estimator.operations.errors import DataError
 from estimator.operations.sources.model_sources import Feeds
 from estimator.operations.sources.queries import count_hours, read_rows
 from estimator.operations.sources.row_source import Feed
-from estimator.operations.store.store import Counted
+from estimator.operations.store.model_state import Counted
 from estimator.performance_estimator import PerformanceEstimator
 
 if TYPE_CHECKING:

@@ -36,7 +36,8 @@ from estimator.operations.sources.row_source import (
 )
 from estimator.operations.sources.sql_import import describe_location, stage
 from estimator.operations.store import schema
-from estimator.operations.store.store import ModelState, answering
+from estimator.operations.store.connection import answering
+from estimator.operations.store.model_state import ModelState
 
 if TYPE_CHECKING:
     import duckdb

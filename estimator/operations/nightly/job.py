@@ -50,17 +50,17 @@ from estimator.operations.notifications.messages import (
 from estimator.operations.notifications.prometheus import write_textfile
 from estimator.operations.notifications.webhook import NotificationError, post_webhook
 from estimator.operations.signals import wait_if_ending
-from estimator.operations.store import store as storing
-from estimator.operations.store.store import (
-    Store,
-    is_there,
-    lease,
+from estimator.operations.store.connection import Store, is_there, open_store, prepare
+from estimator.operations.store.locks import lease, posting_lease
+from estimator.operations.store.run_log import (
+    add_message,
+    last_exit_code,
+    last_success,
     log_run,
-    open_store,
-    posting_lease,
-    prepare,
-    save_night,
+    mark_sent,
+    unsent_messages,
 )
+from estimator.operations.store.run_record import save_night
 from estimator.progress import Progress
 from estimator.report.headline import compose_headline
 from estimator.report.page import index_html, report_html
@@ -267,7 +267,7 @@ def _tell_of_failure(
     config: NightlyConfig, store: Store, model: str, code: int, summary: str
 ) -> None:
     """Keep a message if a model's run has failed, or works again: once, not nightly."""
-    before = storing.last_exit_code(store, model)
+    before = last_exit_code(store, model)
     went_well = code in WENT_WELL
     was_well = before is None or before in WENT_WELL
     if "failure" not in config.notify.on or went_well == was_well:
@@ -280,7 +280,7 @@ def _tell_of_failure(
     else:
         text = f"the run failed with exit code {code}: {text}"
     notice = Notice(model=model, about="failure", sentence=text, is_over=went_well)
-    storing.add_message(store, model, json.dumps(message_to_json(notice)))
+    add_message(store, model, json.dumps(message_to_json(notice)))
 
 
 def _outcome(findings: Findings, *, dry_run: bool) -> tuple[int, str]:
@@ -316,11 +316,11 @@ def _post(config: NightlyConfig, store: Store) -> None:
     so it is never lost, and posted twice only by a run that dies in between.
     """
     names = list(config.models)
-    if not storing.unsent_messages(store, names):
+    if not unsent_messages(store, names):
         return
     with posting_lease(store):
         # Another run may have posted them, and left others, until the lock was free.
-        waiting = storing.unsent_messages(store, names)
+        waiting = unsent_messages(store, names)
         if not waiting:
             return
         if config.notify.webhook is not None:
@@ -334,7 +334,7 @@ def _post(config: NightlyConfig, store: Store) -> None:
             except NotificationError as error:
                 msg = f"{error} The message is tried again after the next run."
                 raise NotificationError(msg) from None
-        storing.mark_sent(store, [number for number, _ in waiting])
+        mark_sent(store, [number for number, _ in waiting])
 
 
 def _write_figures(
@@ -350,7 +350,7 @@ def _write_figures(
 
 
 def _last_success(store: Store, model: str) -> float:
-    found = storing.last_success(store, model)
+    found = last_success(store, model)
     return float("nan") if found is None else datetime.fromisoformat(found).timestamp()
 
 

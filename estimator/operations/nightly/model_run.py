@@ -65,17 +65,16 @@ from estimator.operations.sources.model_sources import (
     touched_hours,
 )
 from estimator.operations.sources.row_source import AT, open_engine
-from estimator.operations.store.result_rows import restate, result_rows
-from estimator.operations.store.store import (
+from estimator.operations.store.connection import Store
+from estimator.operations.store.model_state import (
     Counted,
     ModelState,
-    Night,
-    Store,
     load_counts,
-    load_results,
     load_state,
-    load_verdicts,
 )
+from estimator.operations.store.result_rows import restate, result_rows
+from estimator.operations.store.run_record import Night
+from estimator.operations.store.stored_results import load_results, load_verdicts
 from estimator.progress import Progress
 from estimator.results.assembly import concatenate_periods
 from estimator.results.performance import Performance

@@ -17,9 +17,10 @@ from estimator.operations.nightly.estimators import load_deployments
 from estimator.operations.nightly.model_run import Verdicts, judge
 from estimator.operations.notifications.messages import overdue_sentence
 from estimator.operations.notifications.prometheus import MetricGauges, ModelGauges
-from estimator.operations.store import store as storing
+from estimator.operations.store.connection import Store
+from estimator.operations.store.model_state import load_state
 from estimator.operations.store.result_rows import performance_of_rows
-from estimator.operations.store.store import Store
+from estimator.operations.store.stored_results import load_results, load_verdicts
 from estimator.report.page import Report
 from estimator.results.performance import Performance
 
@@ -66,7 +67,7 @@ def load_overview(
     Verdicts of an earlier time are given anew on what was believed then, and name no
     cause.
     """
-    state = storing.load_state(store, name)
+    state = load_state(store, name)
     if state.as_of is None:
         return None
     deployments = load_deployments(state.estimators)
@@ -74,7 +75,7 @@ def load_overview(
     moment = None
     if as_of is not None:
         moment = ticks(on_data_clock(as_of, reference.timezone))
-    rows = storing.load_results(store, name, moment)
+    rows = load_results(store, name, moment)
     if not rows:
         return None
     if moment is not None:
@@ -84,7 +85,7 @@ def load_overview(
         reference = deployments[-1].estimator.reference_.performance
     performance = performance_of_rows(rows, reference)
     if moment is None:
-        stored = storing.load_verdicts(store, name)
+        stored = load_verdicts(store, name)
         verdicts = {
             segment: {
                 metric: verdict_file.from_json(json.loads(row["detail"]))

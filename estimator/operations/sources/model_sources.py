@@ -30,7 +30,7 @@ from estimator.operations.sources.row_source import (
     open_feed,
 )
 from estimator.operations.sources.sql_import import describe_location, stage
-from estimator.operations.store.store import ModelState
+from estimator.operations.store.model_state import ModelState
 
 if TYPE_CHECKING:
     import duckdb

@@ -249,7 +249,7 @@ def _spoken_for(name: str, where: str) -> Iterator[None]:
 def _as_ours(name: str, where: str, error: BaseException) -> Exception:
     import sqlalchemy.exc
 
-    from estimator.operations.store.store import refuses_a_value
+    from estimator.operations.store.connection import refuses_a_value
 
     silent = (sqlalchemy.exc.OperationalError, sqlalchemy.exc.InterfaceError)
     first = _first_line(error)

@@ -14,7 +14,7 @@ from estimator.operations.commands import main as cli
 from estimator.operations.errors import DataError
 from estimator.operations.exit_codes import NOTHING_NEW, RAN
 from estimator.operations.nightly import job, overview
-from estimator.operations.store import store
+from estimator.operations.store import locks
 from trials.nightly_world import World
 from trials.processes import (
     send,
@@ -99,7 +99,7 @@ def test_a_run_ends_wherever_it_is(
 
 
 def test_it_ends_while_it_waits_for_the_lock(world, stop, tmp_path, monkeypatch):
-    monkeypatch.setattr(store, "LOCK_SECONDS", 1_000.0)
+    monkeypatch.setattr(locks, "LOCK_SECONDS", 1_000.0)
     world.run()
     path = world.folder / "deadreckon.db.lock"
     lock = sqlite3.connect(path, isolation_level=None)

@@ -6,7 +6,7 @@ import pytest
 from estimator import Monitor, PerformanceEstimator
 from estimator.operations.exit_codes import NOTHING_NEW, RAN
 from estimator.operations.nightly.overview import load_overview
-from estimator.operations.store.store import open_store
+from estimator.operations.store.connection import open_store
 from trials.nightly_world import START, World
 
 

@@ -289,15 +289,15 @@ def test_disk_full(world):
     world.arrive(4)
     code = f"""
 import sqlalchemy as sa
-from estimator.operations.store import store
-made = store._engine
+from estimator.operations.store import connection as connecting
+made = connecting._engine
 def limited(url):
     engine = made(url)
     sa.event.listen(
         engine, "connect", lambda c, _: c.execute("PRAGMA max_page_count = {pages}")
     )
     return engine
-store._engine = limited
+connecting._engine = limited
 from estimator.operations.commands.main import main
 main()
 """

@@ -20,8 +20,8 @@ from estimator.operations.exit_codes import (
     WARNING,
 )
 from estimator.operations.nightly.overview import load_overview
-from estimator.operations.store import store
-from estimator.operations.store.store import open_store
+from estimator.operations.store import locks
+from estimator.operations.store.connection import open_store
 from trials.nightly_world import START, World
 
 
@@ -159,7 +159,7 @@ def test_two_runs_that_post_at_once_post_once(waiting, hook):
 def test_a_run_that_posts_too_long_is_not_waited_for(
     waiting, hook, monkeypatch, caplog
 ):
-    monkeypatch.setattr(store, "POSTING_SECONDS", 0.2)
+    monkeypatch.setattr(locks, "POSTING_SECONDS", 0.2)
     lock = hold_lock(waiting, "posting.lock")
     assert waiting.run() == CRASHED
     lock.close()

@@ -34,7 +34,8 @@ def test_running_twice_changes_nothing(world):
 
 
 def test_two_jobs_at_once(world, postgres):
-    from estimator.operations.store.store import lease, open_store
+    from estimator.operations.store.connection import open_store
+    from estimator.operations.store.locks import lease
 
     world.arrive_all()
     with open_store(postgres) as store, lease(store):

@@ -16,26 +16,19 @@ from estimator.operations.errors import (
     StoreLocked,
     StoreUnavailable,
 )
-from estimator.operations.store import schema
-from estimator.operations.store import store as storing
-from estimator.operations.store.store import (
+from estimator.operations.store import connection as connecting
+from estimator.operations.store import locks, schema
+from estimator.operations.store.connection import is_there, open_store, prepare
+from estimator.operations.store.locks import lease, posting_lease
+from estimator.operations.store.model_state import (
     Counted,
     ModelState,
-    Night,
-    is_there,
-    lease,
     load_counts,
-    load_results,
     load_state,
-    load_verdicts,
-    log_run,
-    mark_sent,
-    open_store,
-    posting_lease,
-    prepare,
-    save_night,
-    unsent_messages,
 )
+from estimator.operations.store.run_log import log_run, mark_sent, unsent_messages
+from estimator.operations.store.run_record import Night, save_night
+from estimator.operations.store.stored_results import load_results, load_verdicts
 
 SCHEMAS = Path(__file__).parent / "schemas"
 RESULT = {
@@ -203,7 +196,7 @@ def test_only_a_night_blames_the_data_of_its_model(url):
 
 
 def test_a_store_that_cannot_be_written_is_as_it_was(url, monkeypatch):
-    monkeypatch.setattr(storing, "BUSY_SECONDS", 0.1)
+    monkeypatch.setattr(connecting, "BUSY_SECONDS", 0.1)
     with ready(url) as store, open_store(url) as other:
         save_night(store, "credit", NIGHT)
         before = load_state(store, "credit")
@@ -275,7 +268,7 @@ def test_one_run_at_a_time(url):
 
 @pytest.mark.parametrize("place", ["url", "postgres"])
 def test_who_posts_messages_keeps_no_run_away(request, monkeypatch, place):
-    monkeypatch.setattr(storing, "POSTING_SECONDS", 0.3)
+    monkeypatch.setattr(locks, "POSTING_SECONDS", 0.3)
     url = request.getfixturevalue(place)
     with open_store(url) as mine, open_store(url) as other:
         with posting_lease(mine):

@@ -1,0 +1,102 @@
+"""What earlier runs have left of a model: files, estimators, chunks, announcements."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+
+import sqlalchemy as sa
+
+from estimator.delayed_labels.overdue import OverdueLabels
+from estimator.operations.store import schema
+from estimator.operations.store.connection import Store, answering
+from estimator.operations.store.statements import rows_of_model
+
+_OVERDUE = fields(OverdueLabels)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelState:
+    """What earlier runs have left of a model.
+
+    Attributes
+    ----------
+    as_of, until : int or None
+        Latest time that results know of; ``--as-of`` of the last run. Microseconds.
+    pieces : dict of dict of str
+        By feed, the files that were read, each with its version.
+    estimators : dict of (str, bytes)
+        By first chunk, the fingerprint and the file of the estimator.
+    chunks : dict of Counted
+        By chunk.
+    announced : dict
+        By segment and metric, announcements as JSON text.
+    overdue : OverdueLabels or None
+        Labels that are missing since they have stopped.
+    """
+
+    as_of: int | None = None
+    until: int | None = None
+    pieces: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    estimators: Mapping[str, tuple[str, bytes]] = field(default_factory=dict)
+    chunks: "Mapping[str, Counted]" = field(default_factory=dict)
+    announced: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    overdue: OverdueLabels | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counted:
+    """A chunk that has been counted: its size, and for which estimator."""
+
+    n_rows: int
+    n_labels: int
+    fingerprint: str
+
+
+def load_state(store: Store, model: str) -> ModelState:
+    """Return what earlier runs have left of a model; of a new one, nothing."""
+    with answering(store.where), store.engine.connect() as connection:
+        found = connection.execute(
+            sa.select(schema.model).where(schema.model.c.model == model)
+        ).one_or_none()
+        if found is None:
+            return ModelState()
+        pieces: dict[str, dict[str, str]] = {}
+        for row in rows_of_model(connection, schema.piece, model):
+            pieces.setdefault(row.feed, {})[row.path] = row.version
+        but_counts = [c for c in schema.chunk.c if c.name not in ("model", "counts")]
+        chunks = sa.select(*but_counts).where(schema.chunk.c.model == model)
+        return ModelState(
+            as_of=found.as_of,
+            until=found.until,
+            pieces=pieces,
+            estimators={
+                row.from_chunk: (row.fingerprint, row.data)
+                for row in rows_of_model(connection, schema.estimator, model)
+            },
+            chunks={
+                row.chunk: Counted(
+                    n_rows=row.n_rows,
+                    n_labels=row.n_labels,
+                    fingerprint=row.fingerprint,
+                )
+                for row in connection.execute(chunks)
+            },
+            announced={
+                (row.segment, row.metric): row.state
+                for row in rows_of_model(connection, schema.announced, model)
+            },
+            overdue=next(
+                (
+                    OverdueLabels(**{f.name: getattr(row, f.name) for f in _OVERDUE})
+                    for row in rows_of_model(connection, schema.label_feed, model)
+                ),
+                None,
+            ),
+        )
+
+
+def load_counts(store: Store, model: str) -> dict[str, bytes]:
+    """Return the counts of all chunks of a model."""
+    table = schema.chunk.c
+    query = sa.select(table.chunk, table.counts).where(table.model == model)
+    with answering(store.where), store.engine.connect() as connection:
+        return {row.chunk: row.counts for row in connection.execute(query)}
