@@ -91,3 +91,8 @@ def shown(microseconds: int, timezone: TimeZone) -> pd.Timestamp:
 def ticks(moment: pd.Timestamp) -> int:
     """Return a moment on the data's clock as the store keeps it."""
     return int(moment.to_datetime64().astype("M8[us]").astype(np.int64))
+
+
+def as_datetime(microseconds: int) -> pd.Timestamp:
+    """Return a moment of the store as DuckDB compares it."""
+    return pd.Timestamp(microseconds, unit="us")

@@ -10,7 +10,7 @@ from estimator.files.atomic import replacing
 from estimator.operations.config.settings import NightlyConfig, load_config
 from estimator.operations.errors import ConfigurationError
 from estimator.operations.nightly.job import run_job
-from estimator.operations.sources.frame_files import write_frame
+from estimator.operations.sources.files.frame_files import write_frame
 from estimator.progress import Progress
 from estimator.simulation import CreditDefaultWorld
 

@@ -11,17 +11,19 @@ from typing import TYPE_CHECKING, Any
 from estimator.files.atomic import replacing
 from estimator.files.optional_packages import install_hint
 from estimator.operations.errors import ConfigurationError, DataError
-from estimator.operations.sources.frame_files import (
+from estimator.operations.sources.files.file_endings import (
     CSV,
     JSON,
     PARQUET,
     check_ending,
     ending,
-    join_labels,
+)
+from estimator.operations.sources.files.frame_files import (
     read_frame,
     require_pyarrow,
     write_frame,
 )
+from estimator.operations.sources.label_join import join_labels
 from estimator.progress import Progress
 
 if TYPE_CHECKING:

@@ -276,7 +276,7 @@ def demo(
     night. Ends with the page to look at.
     """
     from estimator.operations.commands.nightly import print_status
-    from estimator.operations.sources.frame_files import require_pyarrow
+    from estimator.operations.sources.files.frame_files import require_pyarrow
     from estimator.simulation import simulate_credit_default
 
     with reported_errors():

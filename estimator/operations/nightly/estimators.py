@@ -22,11 +22,14 @@ from estimator.operations.config.settings import (
 )
 from estimator.operations.data_time import on_data_clock
 from estimator.operations.errors import ConfigurationError, DataError
-from estimator.operations.sources.csv_text import shortened
-from estimator.operations.sources.frame_files import CSV_OF_JOB
+from estimator.operations.sources.files.csv_text import shortened
+from estimator.operations.sources.files.file_endings import CSV_OF_JOB
+from estimator.operations.sources.files.file_search import find_pieces
+from estimator.operations.sources.files.reference_rows import (
+    read_reference,
+    rows_in_order,
+)
 from estimator.operations.sources.model_sources import columns_of, several
-from estimator.operations.sources.reference_rows import read_reference, rows_in_order
-from estimator.operations.sources.row_source import find_pieces
 from estimator.operations.sources.sql_import import describe_location, stage
 from estimator.performance_estimator import VERSION, PerformanceEstimator
 

@@ -18,20 +18,20 @@ from estimator.operations.config.settings import (
     SqlLocation,
 )
 from estimator.operations.errors import ConfigurationError, DataError, StoreUnavailable
-from estimator.operations.sources.file_rows import readable
+from estimator.operations.sources.files.file_rows import readable
+from estimator.operations.sources.files.file_search import find_pieces
 from estimator.operations.sources.model_sources import (
     columns_of,
     columns_of_model,
     open_feeds,
 )
+from estimator.operations.sources.opening import open_feed
 from estimator.operations.sources.row_source import (
     AT,
     LABEL,
     TIME,
     Feed,
-    find_pieces,
     open_engine,
-    open_feed,
     scan,
 )
 from estimator.operations.sources.sql_import import describe_location, stage

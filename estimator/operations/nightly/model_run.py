@@ -38,7 +38,13 @@ from estimator.operations.config.settings import (
     ModelSettings,
     NotifySettings,
 )
-from estimator.operations.data_time import is_future, on_data_clock, shown, ticks
+from estimator.operations.data_time import (
+    as_datetime,
+    is_future,
+    on_data_clock,
+    shown,
+    ticks,
+)
 from estimator.operations.errors import ConfigurationError
 from estimator.operations.nightly.changed_chunks import (
     count_touched,
@@ -56,14 +62,9 @@ from estimator.operations.notifications.messages import (
     notices_on_labels,
     overdue_sentence,
 )
-from estimator.operations.sources.file_versions import versions_as_before
-from estimator.operations.sources.model_sources import (
-    Feeds,
-    as_datetime,
-    check_row_ids,
-    open_feeds,
-    touched_hours,
-)
+from estimator.operations.sources.files.file_versions import versions_as_before
+from estimator.operations.sources.model_sources import Feeds, open_feeds
+from estimator.operations.sources.new_rows import check_row_ids, touched_hours
 from estimator.operations.sources.row_source import AT, open_engine
 from estimator.operations.store.connection import Store
 from estimator.operations.store.model_state import (

@@ -1,12 +1,10 @@
-"""A model's predictions and labels, opened; and which hours of them are new."""
+"""A model's predictions and labels, opened."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from estimator.operations.config.settings import (
     FileLocation,
@@ -14,21 +12,10 @@ from estimator.operations.config.settings import (
     SqlLocation,
 )
 from estimator.operations.errors import DataError
-from estimator.operations.sources.file_versions import is_same_content
-from estimator.operations.sources.queries import count_hours, count_labeled_hours
-from estimator.operations.sources.row_ids import check_ids, check_new_ids
-from estimator.operations.sources.row_source import (
-    AT,
-    ID,
-    LABEL,
-    TIME,
-    Feed,
-    check_join,
-    check_pieces,
-    find_pieces,
-    id_kind,
-    open_feed,
-)
+from estimator.operations.sources.file_kinds import check_join, check_pieces, new_pieces
+from estimator.operations.sources.files.file_search import find_pieces
+from estimator.operations.sources.opening import id_kind, open_feed
+from estimator.operations.sources.row_source import AT, ID, LABEL, TIME, Feed
 from estimator.operations.sources.sql_import import describe_location, stage
 from estimator.operations.store.model_state import ModelState
 
@@ -178,7 +165,7 @@ def open_feeds(
             hive=_is_hive(rows.location),
         )
         # First of all: which file it is says more than what does not fit together.
-        check_pieces(engine, feed, _new_pieces(feed, state))
+        check_pieces(engine, feed, new_pieces(feed, state))
         feeds[rows.name] = feed
     opened = feeds[PREDICTIONS]
     if labels is None:
@@ -261,102 +248,3 @@ def _where(location: FileLocation | SqlLocation) -> str:
     if isinstance(location, SqlLocation):
         return describe_location(location)
     return ", ".join(location.patterns)
-
-
-def check_row_ids(
-    engine: "duckdb.DuckDBPyConnection",
-    feeds: Feeds,
-    state: ModelState,
-    until: Any,
-    *,
-    everything: bool,
-) -> None:
-    """Refuse ids of new rows that belong to another row as well.
-
-    Parameters
-    ----------
-    everything : bool
-        Whether all rows are new: no chunk that is stored counts any more.
-
-    Raises
-    ------
-    DataError
-        Naming ids, times and files.
-    """
-    predictions = feeds.predictions
-    if everything or predictions.pieces is None:
-        check_ids(engine, predictions, until=until)
-        return
-    check_new_ids(
-        engine,
-        predictions,
-        pieces=_new_pieces(predictions, state),
-        after=None if state.until is None else as_datetime(state.until),
-        until=until,
-    )
-
-
-def touched_hours(
-    engine: "duckdb.DuckDBPyConnection",
-    feeds: Feeds,
-    state: ModelState,
-    until: Any,
-) -> tuple[NDArray[np.datetime64], list[str]]:
-    """Return the hours in which rows, or labels of rows, may be new.
-
-    New are files that are not as they were, rows and labels later than the last run
-    looked, and all that a database holds: only files tell what has been read of them.
-
-    Returns
-    -------
-    hours : ndarray of datetime64[us]
-        In any order.
-    remarks : list of str
-        What is odd about the labels.
-    """
-    hours, remarks = [], []
-    before = None if state.until is None else as_datetime(state.until)
-    predictions, labels = feeds.predictions, feeds.labels
-    if predictions.pieces is None:
-        hours.append(count_hours(engine, predictions, until=until).hour)
-    else:
-        new = _new_pieces(predictions, state)
-        if new:
-            found = count_hours(engine, predictions, pieces=new, until=until)
-            hours.append(found.hour)
-        if before is not None:
-            found = count_hours(engine, predictions, after=before, until=until)
-            hours.append(found.hour)
-    if labels is not None:
-        asked: list[dict[str, Any]] = []
-        if labels.pieces is None:
-            asked.append({})
-        elif labels is not predictions and (new := _new_pieces(labels, state)):
-            asked.append({"pieces": new})
-        if before is not None and AT in labels.roles:
-            asked.append({"after": before})
-        for which in asked:
-            found, n_labels = count_labeled_hours(
-                engine, predictions, labels, until=until, **which
-            )
-            hours.append(found.hour)
-            if n_labels and not found.n_rows:
-                remarks.append(
-                    f"none of {n_labels:,} labels belongs to a prediction that is there"
-                )
-    return np.concatenate(hours) if hours else np.empty(0, dtype="M8[us]"), remarks
-
-
-def _new_pieces(feed: Feed, state: ModelState) -> list[str]:
-    before = state.pieces.get(feed.name, {})
-    pieces = feed.pieces or {}
-    return [
-        path
-        for path, version in pieces.items()
-        if not is_same_content(version, before.get(path))
-    ]
-
-
-def as_datetime(microseconds: int) -> pd.Timestamp:
-    """Return a moment of the store as DuckDB compares it."""
-    return pd.Timestamp(microseconds, unit="us")

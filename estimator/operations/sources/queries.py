@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from estimator.frames.readers import read_binary
 from estimator.operations.errors import DataError
-from estimator.operations.sources.file_rows import literal, quoted, readable
+from estimator.operations.sources.files.file_rows import literal, quoted, readable
 from estimator.operations.sources.row_source import AT, ID, LABEL, TIME, Feed, scan
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from estimator.operations.errors import DataError
-from estimator.operations.sources.file_rows import literal, quoted, readable
+from estimator.operations.sources.files.file_rows import literal, quoted, readable
 from estimator.operations.sources.queries import between
 from estimator.operations.sources.row_source import ID, TIME, Feed, scan
 

@@ -206,7 +206,7 @@ def test_nothing_but_headers(tmp_path, caplog):
 
 
 def test_labels_rewritten_under_the_size_and_time_of_before(tmp_path, monkeypatch):
-    from estimator.operations.sources import file_versions
+    from estimator.operations.sources.files import file_versions
 
     monkeypatch.setattr(file_versions, "_TICK_NANOSECONDS", 0)
     world, plain = (World(tmp_path / name, n_days=3) for name in ("world", "plain"))
@@ -233,7 +233,7 @@ def test_labels_rewritten_under_the_size_and_time_of_before(tmp_path, monkeypatc
 @pytest.fixture
 def read_files(monkeypatch):
     """The files whose content is hashed; one that has just changed has settled."""
-    from estimator.operations.sources import file_versions
+    from estimator.operations.sources.files import file_versions
 
     names = []
     file_digest = file_versions.hashlib.file_digest

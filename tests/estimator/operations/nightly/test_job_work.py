@@ -13,7 +13,7 @@ from estimator.operations.exit_codes import RAN
 from estimator.operations.nightly import changed_chunks as touched
 from estimator.operations.nightly import estimators
 from estimator.operations.nightly import model_run as night
-from estimator.operations.sources import file_versions
+from estimator.operations.sources.files import file_versions
 from estimator.operations.store.connection import open_store
 from estimator.operations.store.model_state import load_counts
 from trials.nightly_world import World

@@ -6,21 +6,15 @@ import pytest
 
 from estimator.operations.config.settings import FileLocation
 from estimator.operations.errors import DataError
+from estimator.operations.sources.file_kinds import check_join
+from estimator.operations.sources.files.file_search import find_pieces
+from estimator.operations.sources.opening import open_feed
 from estimator.operations.sources.queries import (
     count_hours,
     count_labeled_hours,
     read_rows,
 )
-from estimator.operations.sources.row_source import (
-    AT,
-    ID,
-    LABEL,
-    TIME,
-    check_join,
-    find_pieces,
-    open_engine,
-    open_feed,
-)
+from estimator.operations.sources.row_source import AT, ID, LABEL, TIME, open_engine
 from trials.nightly_world import START, simulate_days
 
 

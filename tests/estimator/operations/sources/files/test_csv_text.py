@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from estimator.operations.sources import csv_text
+from estimator.operations.sources.files import csv_text
 from estimator.operations.sources.row_source import open_engine
 
 CELLS = [

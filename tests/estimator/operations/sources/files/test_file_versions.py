@@ -6,9 +6,10 @@ import time
 import pytest
 
 from estimator.operations.config.settings import FileLocation
-from estimator.operations.sources import file_versions
-from estimator.operations.sources.file_versions import is_same_content, version_of
-from estimator.operations.sources.row_source import find_pieces, open_engine
+from estimator.operations.sources.files import file_versions
+from estimator.operations.sources.files.file_search import find_pieces
+from estimator.operations.sources.files.file_versions import is_same_content, version_of
+from estimator.operations.sources.row_source import open_engine
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from estimator.operations.errors import DataError
-from estimator.operations.sources import csv_text
-from estimator.operations.sources.frame_files import PARQUET
+from estimator.operations.sources.files import csv_text
+from estimator.operations.sources.files.file_endings import PARQUET
 
 if TYPE_CHECKING:
     import duckdb

@@ -2,12 +2,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from estimator.operations.sources import frame_files as sources
-from estimator.operations.sources.frame_files import (
-    join_labels,
-    read_frame,
-    write_frame,
-)
+from estimator.operations.sources.files import frame_files as sources
+from estimator.operations.sources.files.frame_files import read_frame, write_frame
+from estimator.operations.sources.label_join import join_labels
 
 
 @pytest.fixture

@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-from estimator.operations.sources import csv_text
-from estimator.operations.sources.file_rows import (
+from estimator.operations.sources.files import csv_text
+from estimator.operations.sources.files.csv_header import check_csv_header
+from estimator.operations.sources.files.file_endings import CSV, CSV_OF_JOB
+from estimator.operations.sources.files.file_rows import (
     column_types,
     csv_sql,
     parquet_sql,
@@ -15,13 +17,7 @@ from estimator.operations.sources.file_rows import (
     readable,
     rows_sql,
 )
-from estimator.operations.sources.frame_files import (
-    CSV,
-    CSV_OF_JOB,
-    check_columns,
-    check_csv_header,
-    read_frame,
-)
+from estimator.operations.sources.files.frame_files import check_columns, read_frame
 
 if TYPE_CHECKING:
     import duckdb

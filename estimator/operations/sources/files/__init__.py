@@ -1,0 +1,1 @@
+"""Rows in files: Parquet and CSV, read by name and out of core."""

@@ -1,0 +1,36 @@
+"""What a file's name says of its format; no other list of endings stands elsewhere."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    pass
+
+
+PARQUET = (".parquet", ".pq")
+CSV = (".csv", ".csv.gz")
+CSV_OF_JOB = (*CSV, ".csv.zst")  # DuckDB unpacks more than Python does
+JSON = (".json",)
+
+
+def ending(path: Path) -> str:
+    """Return what the file's name says about its format, in lower case."""
+    name = path.name.lower()
+    return ".csv.gz" if name.endswith(".csv.gz") else path.suffix.lower()
+
+
+def check_ending(path: Path, known: Sequence[str]) -> None:
+    """Refuse a file name whose ending is not in ``known``.
+
+    Raises
+    ------
+    ValueError
+        If the ending is none of them.
+    """
+    if ending(path) not in known:
+        msg = (
+            f"{path}: the ending must be one of {', '.join(known)}, "
+            f"got {ending(path) or 'none'!r}."
+        )
+        raise ValueError(msg)

@@ -1,0 +1,101 @@
+"""Which rows and labels of a model are new, and whether their ids are."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from estimator.operations.data_time import as_datetime
+from estimator.operations.sources.file_kinds import new_pieces
+from estimator.operations.sources.model_sources import Feeds
+from estimator.operations.sources.queries import count_hours, count_labeled_hours
+from estimator.operations.sources.row_ids import check_ids, check_new_ids
+from estimator.operations.sources.row_source import AT
+from estimator.operations.store.model_state import ModelState
+
+if TYPE_CHECKING:
+    import duckdb
+
+
+def check_row_ids(
+    engine: "duckdb.DuckDBPyConnection",
+    feeds: Feeds,
+    state: ModelState,
+    until: Any,
+    *,
+    everything: bool,
+) -> None:
+    """Refuse ids of new rows that belong to another row as well.
+
+    Parameters
+    ----------
+    everything : bool
+        Whether all rows are new: no chunk that is stored counts any more.
+
+    Raises
+    ------
+    DataError
+        Naming ids, times and files.
+    """
+    predictions = feeds.predictions
+    if everything or predictions.pieces is None:
+        check_ids(engine, predictions, until=until)
+        return
+    check_new_ids(
+        engine,
+        predictions,
+        pieces=new_pieces(predictions, state),
+        after=None if state.until is None else as_datetime(state.until),
+        until=until,
+    )
+
+
+def touched_hours(
+    engine: "duckdb.DuckDBPyConnection",
+    feeds: Feeds,
+    state: ModelState,
+    until: Any,
+) -> tuple[NDArray[np.datetime64], list[str]]:
+    """Return the hours in which rows, or labels of rows, may be new.
+
+    New are files that are not as they were, rows and labels later than the last run
+    looked, and all that a database holds: only files tell what has been read of them.
+
+    Returns
+    -------
+    hours : ndarray of datetime64[us]
+        In any order.
+    remarks : list of str
+        What is odd about the labels.
+    """
+    hours, remarks = [], []
+    before = None if state.until is None else as_datetime(state.until)
+    predictions, labels = feeds.predictions, feeds.labels
+    if predictions.pieces is None:
+        hours.append(count_hours(engine, predictions, until=until).hour)
+    else:
+        new = new_pieces(predictions, state)
+        if new:
+            found = count_hours(engine, predictions, pieces=new, until=until)
+            hours.append(found.hour)
+        if before is not None:
+            found = count_hours(engine, predictions, after=before, until=until)
+            hours.append(found.hour)
+    if labels is not None:
+        asked: list[dict[str, Any]] = []
+        if labels.pieces is None:
+            asked.append({})
+        elif labels is not predictions and (new := new_pieces(labels, state)):
+            asked.append({"pieces": new})
+        if before is not None and AT in labels.roles:
+            asked.append({"after": before})
+        for which in asked:
+            found, n_labels = count_labeled_hours(
+                engine, predictions, labels, until=until, **which
+            )
+            hours.append(found.hour)
+            if n_labels and not found.n_rows:
+                remarks.append(
+                    f"none of {n_labels:,} labels belongs to a prediction that is there"
+                )
+    return np.concatenate(hours) if hours else np.empty(0, dtype="M8[us]"), remarks
