@@ -1,11 +1,8 @@
 """The layout of the nightly job's file: its tables, its keys and their types."""
 
-import functools
 import itertools
-import json
 from collections.abc import Iterable
 from datetime import date, datetime
-from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -14,58 +11,17 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    ValidationError,
     WithJsonSchema,
     model_validator,
 )
 from pydantic.json_schema import GenerateJsonSchema
 
-from calibration._validation import find_nearest
 from calibration.registry import CALIBRATORS
 from estimator.estimation.parameters import METHODS
 from estimator.metrics.registry import METRIC_NAMES
 from estimator.operations.config import checks as checks
-from estimator.operations.config.redaction import below
-
-Place = tuple[str | int, ...]  # ("models", "credit", "labels", "url")
 
 _WHERE = "path, glob or URL of Parquet or CSV files, several of them, or a database."
-_NOUNS = {
-    "string_type": "a text",
-    "int_type": "a whole number",
-    "float_type": "a number",
-    "bool_type": "true or false",
-    "list_type": "a list",
-    "dict_type": "a table",
-    "model_type": "a table",
-}
-# What keys are called elsewhere, in lower case; each is used in tables with the key.
-_KEY_SYNONYMS = {
-    name: key
-    for key, names in {
-        "business_costs": ("costs", "cost_matrix"),
-        "chunk": ("chunk_period", "chunk_size", "freq", "frequency", "period"),
-        "decision_threshold": ("cutoff", "threshold"),
-        "labels": ("actuals", "ground_truth", "outcomes", "targets"),
-        "memory_limit": ("memory", "ram"),
-        "predictions": ("analysis", "data", "production", "scores"),
-        "prometheus": ("gauges", "textfile"),
-        "random_state": ("seed",),
-        "reference": ("baseline", "train", "training"),
-        "report": ("html", "output", "pages"),
-        "row_id": ("id", "index", "key", "primary_key"),
-        "segments": ("by", "group_by", "groups", "slices"),
-        "store": ("database", "db", "sqlite"),
-        "threads": ("cores", "n_jobs", "workers"),
-        "timestamp": ("date", "datetime", "time"),
-        "webhook": ("slack", "teams"),
-        "y_pred": ("class", "decision"),
-        "y_pred_proba": ("probability", "score", "y_prob", "y_proba", "y_score"),
-        "y_true": ("label", "outcome", "target", "y"),
-    }.items()
-    for name in names
-}
-_EMPTY = {"too_short", "string_pattern_mismatch"}
 
 
 def _key(description: str, *examples: Any, **more: Any) -> Any:
@@ -329,85 +285,3 @@ def compute_schema() -> dict[str, Any]:
 
     schema = Nightly.model_json_schema(schema_generator=Plain)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
-
-
-def read_layout(
-    document: dict[str, Any], folder: Path
-) -> tuple[Nightly | None, list[str]]:
-    """Return the document as tables, or a sentence for each thing that is wrong."""
-    try:
-        return Nightly.model_validate(document, context=folder), []
-    except ValidationError as error:
-        found = error.errors(include_url=False)
-    by_place: dict[Place, list[Any]] = {}
-    for one in found:
-        place = _place_of(one["loc"], one["type"], document)
-        by_place.setdefault(place, []).append(one)
-    # Of a union, the member that came furthest knows best.
-    above = {place[:n] for place in by_place for n in range(len(place))}
-    return None, [
-        _sentence(place, errors)
-        for place, errors in by_place.items()
-        if place not in above
-    ]
-
-
-def _place_of(loc: Place, kind: str, document: Any) -> Place:
-    """Return pydantic's location without the members of unions, which it counts."""
-    place: Place = ()
-    node = document
-    for part in loc:
-        inside = isinstance(node, dict) and part in node
-        if inside or (isinstance(node, list) and isinstance(part, int)):
-            node, place = node[part], (*place, part)
-    return (*place, loc[-1]) if kind == "missing" else place
-
-
-def _sentence(place: Place, errors: list[Any]) -> str:
-    """Say where something is wrong, the rule, what came, and what to do."""
-    where = functools.reduce(below, place, "")
-    types = {error["type"]: error for error in errors}
-    table, key = _table_at(place[:-1]), str(place[-1])
-    keys = table.model_fields if table else {}
-    if "value_error" in types:
-        text = str(types["value_error"]["ctx"]["error"])
-        return f"`{where}.{text[1:]}" if text[0] == "`" else f"`{where}` {text}"
-    if "extra_forbidden" in types:
-        meant = {name: other for name, other in _KEY_SYNONYMS.items() if other in keys}
-        near = find_nearest(key, keys, meant)
-        known = f"nearest: `{near}`" if near else f"known: {', '.join(keys)}"
-        return f"`{where}` is no key here; {known}."
-    if "missing" in types:
-        rule = "is missing"
-    elif types.keys() & _EMPTY:
-        rule = "must not be empty"
-    else:
-        nouns = dict.fromkeys(_NOUNS[x] for x in types if x in _NOUNS)  # ordered
-        other = errors[0]["msg"].replace("Input should", "must")
-        rule = f"must be {' or '.join(nouns)}" if nouns else other
-        rule += f", got {errors[0]['input']!r}"
-    if key not in keys:
-        return f"`{where}` {rule}."
-    example = (keys[key].examples or [keys[key].default])[0]
-    written = isinstance(example, str | int | float)
-    remedy = f" For example: {key} = {json.dumps(example)}." if written else ""
-    return f"`{where}` {rule}. {keys[key].description}{remedy}"
-
-
-def _table_at(place: Place) -> type[Table] | None:
-    match place:
-        case ():
-            return Nightly
-        case ("job",):
-            return Job
-        case ("notify",):
-            return Notify
-        case ("models", _):
-            return Model
-        case ("models", _, "estimator"):
-            return Estimator
-        case ("models", _, "retrained", int()):
-            return Retrained
-        case ("models", _, *_, "reference" | "predictions" | "labels"):
-            return Database
-    return None

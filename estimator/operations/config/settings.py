@@ -207,7 +207,7 @@ report=None, memory_limit='1GB', threads=None)
     {'chunk': 'D', 'timestamp': 'timestamp'}
     """
     _require("pydantic", "sqlalchemy", "duckdb")
-    from estimator.operations.config.layout import read_layout
+    from estimator.operations.config.layout_errors import read_layout
 
     path = Path(path)
     written = _read_toml(path)

@@ -1,8 +1,8 @@
-"""One model's night: what has come, which chunks it touches, what is to be said now.
+"""One model's run: what has come, which chunks it changes, what is to be said now.
 
-Chunks that new rows or labels touch are read again as a whole, and counted. Everything
-else follows from the counts of all chunks, by the same functions as in a `Monitor`: so
-what is said depends on what the sources hold, and not on the nights before.
+Chunks that new rows or labels fall into are read again as a whole, and counted.
+Everything else follows from the counts of all chunks, by the same functions as in a
+`Monitor`: so what is said depends on what the sources hold, and not on the runs before.
 """
 
 import json
@@ -10,29 +10,18 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import reduce
-from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from calibration._kernels.threads import for_each
-from estimator.degradation import verdict_json as verdict_file
-from estimator.degradation.per_metric import judge_series
-from estimator.degradation.series import plain
-from estimator.degradation.verdict import Degradation
 from estimator.delayed_labels.counts.count_table import CountTable
 from estimator.delayed_labels.counts.count_table_bytes import table_from_bytes
-from estimator.delayed_labels.counts.weighted_rows import add_up_hours, rows_from_counts
-from estimator.delayed_labels.overdue import LabelCalendar, OverdueLabels
+from estimator.delayed_labels.counts.weighted_rows import add_up_hours
+from estimator.delayed_labels.overdue import LabelCalendar
 from estimator.delayed_labels.reference_delays import model_of_reference
 from estimator.estimation.common_mistakes import CommonMistakeWarning
 from estimator.frames.datetimes import TimeZone
-from estimator.monitoring.attribution import attribution_of
 from estimator.monitoring.deployments import Deployment, deployment_of
-from estimator.monitoring.evaluation import evaluate_chunks, performance_of
-from estimator.monitoring.label_arrival import arrivals_of
-from estimator.monitoring.scored_rows import ScoredRows, end_of_usual_labels
 from estimator.operations.config.settings import (
     JobSettings,
     ModelSettings,
@@ -46,16 +35,13 @@ from estimator.operations.data_time import (
     ticks,
 )
 from estimator.operations.errors import ConfigurationError
-from estimator.operations.nightly.changed_chunks import (
-    count_touched,
-    find_spans,
-    periods_of,
-)
+from estimator.operations.nightly.changed_chunks import count_touched, find_spans
 from estimator.operations.nightly.estimators import (
     REFERENCE,
     fit_deployments,
     numeric_features,
 )
+from estimator.operations.nightly.evaluation import evaluate, judge
 from estimator.operations.notifications.announcing import announce
 from estimator.operations.notifications.messages import (
     message_to_json,
@@ -76,13 +62,11 @@ from estimator.operations.store.model_state import (
 from estimator.operations.store.result_rows import restate, result_rows
 from estimator.operations.store.run_record import Night
 from estimator.operations.store.stored_results import load_results, load_verdicts
+from estimator.operations.store.verdict_rows import verdict_rows
 from estimator.progress import Progress
 from estimator.results.assembly import concatenate_periods
-from estimator.results.performance import Performance
 
 N_STAGES = 5
-
-Verdicts = dict[str, dict[str, Degradation]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -243,7 +227,7 @@ def run_night(
         results=written.changed,
         history=written.history,
         gone=written.gone,
-        verdicts=_verdict_rows(verdicts, told, as_of),
+        verdicts=verdict_rows(verdicts, told, as_of),
         messages=[json.dumps(message_to_json(message)) for message in messages],
     )
     return Findings(
@@ -307,129 +291,11 @@ def _check_stale(left: set[str], model: str) -> None:
         raise ConfigurationError(msg)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Evaluation:
-    """What follows from the counts of all chunks.
-
-    Attributes
-    ----------
-    analysis : Performance
-    attribution : DataFrame
-        As `Monitor.attribution` gives it.
-    overdue : OverdueLabels or None
-        None if no label is, or nobody can know.
-    is_feed_known : bool
-        Whether it is known how many labels to expect.
-    """
-
-    analysis: Performance
-    attribution: pd.DataFrame
-    overdue: OverdueLabels | None
-    is_feed_known: bool
-
-
-def evaluate(
-    deployments: Sequence[Deployment],
-    tables: Sequence[CountTable],
-    calendar: LabelCalendar | None = None,
-) -> Evaluation:
-    """Evaluate all chunks, from their counts alone.
-
-    Parameters
-    ----------
-    deployments : sequence of Deployment
-    tables : sequence of CountTable
-        At least one.
-    calendar : LabelCalendar, optional
-        When labels came; without, nobody can say whether any is overdue.
-    """
-    newest = deployments[-1].estimator
-    arrivals = [
-        table.latest_label for table in tables if table.latest_label is not None
-    ]
-    # Until when labels are known to have been looked for: who waits has waited so long.
-    now = max(arrivals) if arrivals else None
-    spec = periods_of(newest)
-    timezone = newest.reference_.performance.timezone
-    by_deployment = []
-    for i, deployment in enumerate(deployments):
-        own = [
-            table for table in tables if deployment_of(deployments, table.label) == i
-        ]
-        if not own:
-            continue
-        laid = rows_from_counts(
-            own, spec, timezone, now, newest.reference_.performance.metrics
-        )
-        scored = ScoredRows(
-            estimator=deployment.estimator,
-            columns=laid.columns,
-            chunks=laid.chunks,
-            others=laid.evidence if any(table.n_labels for table in own) else None,
-        )
-        by_deployment.append((deployment, scored, laid.remarks))
-    seen = None if now is None else np.datetime64(now, "us")
-    every = [rows for _, rows, _ in by_deployment]
-    moment, reconciled = end_of_usual_labels(every, seen, calendar)
-    evaluated = [
-        (
-            deployment,
-            evaluate_chunks(
-                rows, moment, remarks=remarks, calendar=calendar, reconciliation=made
-            ),
-        )
-        for (deployment, rows, remarks), made in zip(
-            by_deployment, reconciled, strict=True
-        )
-    ]
-    arrival = arrivals_of(
-        [(deployment.estimator, known) for deployment, known in evaluated],
-        only_overdue=True,
-    )
-    parts = [
-        performance_of(
-            deployment.estimator, known, earlier=deployment is not deployments[-1]
-        )
-        for deployment, known in evaluated
-    ]
-    return Evaluation(
-        analysis=reduce(concatenate_periods, parts),
-        attribution=pd.concat(
-            [
-                attribution_of(deployment.estimator, known)
-                for deployment, known in evaluated
-            ]
-        ),
-        overdue=arrival.overdue,
-        is_feed_known=arrival.is_known,
-    )
-
-
 def _says_when_labels_came(feeds: Feeds) -> bool:
     """Return whether labels have a time, or are to come; else none can be overdue."""
     if feeds.labels is None:
         return feeds.missing is not None
     return AT in feeds.labels.roles
-
-
-def judge(
-    deployments: Sequence[Deployment],
-    performance: Performance,
-    attribution: pd.DataFrame | None,
-) -> Verdicts:
-    """Return the verdicts on reference and analysis, by segment and metric."""
-    series = performance.metric_series()
-    verdicts: Verdicts = {segment: {} for segment in series}
-
-    def judge_segment(segment: str) -> None:
-        verdicts[segment] = judge_series(
-            series[segment],
-            since=deployments[-1].from_chunk,
-            attribution=attribution,
-        )
-
-    for_each(tuple(series), judge_segment)
-    return verdicts
 
 
 def _remarks_on_missing(feeds: Feeds, newest: Deployment) -> list[str]:
@@ -468,37 +334,3 @@ def _since(state: ModelState, settings: ModelSettings) -> pd.Timestamp | None:
     if settings.lookback is None or state.as_of is None:
         return None
     return as_datetime(state.as_of) - settings.lookback
-
-
-def _verdict_rows(
-    verdicts: Verdicts,
-    stored: Mapping[tuple[str, str], Mapping[str, Any]],
-    as_of: int,
-) -> list[dict[str, Any]]:
-    """Return rows of verdicts that say something else than those stored."""
-    rows = []
-    for segment, by_metric in verdicts.items():
-        for metric, verdict in by_metric.items():
-            detail = json.dumps(verdict_file.to_json(verdict))
-            old = stored.get((segment, metric))
-            revision, since = 1, as_of
-            if old is not None:
-                if old["detail"] == detail:
-                    continue
-                onset = json.loads(old["detail"])["onset"]
-                same = (old["kind"], onset) == (verdict.kind, plain(verdict.onset))
-                revision = old["revision"] + (not same)
-                since = old["as_of"] if same else as_of
-            rows.append(
-                {
-                    "segment": segment,
-                    "metric": metric,
-                    "revision": revision,
-                    "as_of": since,
-                    "kind": verdict.kind,
-                    "probability": verdict.probability,
-                    "sentence": str(verdict),
-                    "detail": detail,
-                }
-            )
-    return rows

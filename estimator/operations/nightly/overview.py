@@ -14,7 +14,7 @@ from estimator.delayed_labels.overdue import OverdueLabels
 from estimator.monitoring.deployments import deployment_of
 from estimator.operations.data_time import on_data_clock, shown, ticks
 from estimator.operations.nightly.estimators import load_deployments
-from estimator.operations.nightly.model_run import Verdicts, judge
+from estimator.operations.nightly.evaluation import Verdicts, judge
 from estimator.operations.notifications.messages import overdue_sentence
 from estimator.operations.notifications.prometheus import MetricGauges, ModelGauges
 from estimator.operations.store.connection import Store

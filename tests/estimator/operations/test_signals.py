@@ -10,7 +10,7 @@ import pytest
 
 from estimator.files.atomic import replacing, temporary_folder
 from estimator.operations import signals
-from estimator.operations.commands import main as cli
+from estimator.operations.commands import estimate
 from estimator.operations.errors import DataError
 from estimator.operations.exit_codes import NOTHING_NEW, RAN
 from estimator.operations.nightly import job, overview
@@ -160,7 +160,7 @@ def test_it_ends_while_it_writes_to_temporary_files(world, stop, tmp_path, monke
 def test_the_other_commands(world, stop, tmp_path, monkeypatch, command):
     path = tmp_path / "reached"
     halt = reaching(path, swallow_everything)
-    monkeypatch.setattr(cli, "run_estimation", halt)
+    monkeypatch.setattr(estimate, "run_estimation", halt)
     monkeypatch.setattr(overview, "load_overview", halt)
     monkeypatch.setattr("estimator.simulation.simulate_credit_default", halt)
     arguments = {

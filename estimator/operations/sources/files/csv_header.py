@@ -4,12 +4,9 @@ import csv
 import gzip
 import zlib
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO
 
 from estimator.operations.sources.files.file_endings import ending
-
-if TYPE_CHECKING:
-    pass
 
 PARQUET_MAGIC = b"PAR1"
 GZIP_MAGIC = b"\x1f\x8b"

@@ -2,11 +2,6 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    pass
-
 
 PARQUET = (".parquet", ".pq")
 CSV = (".csv", ".csv.gz")
