@@ -38,7 +38,13 @@ from estimator.estimation.estimates import (
 )
 from estimator.estimation.parameters import same_value
 from estimator.estimation.reference import Reference
-from estimator.files.archive import Arrays, garbled, read_archive, under, write_archive
+from estimator.files.archive import (
+    Arrays,
+    corrupt_archive_errors,
+    read_archive,
+    under,
+    write_archive,
+)
 from estimator.frames.column_names import is_column_name, name_from_json, name_to_json
 from estimator.frames.columns import Columns, not_none
 from estimator.label_free.shift_adaptive import AdaptedRows
@@ -550,7 +556,7 @@ class Monitor:
         header, arrays = read_archive(
             Path(path), MONITOR_FORMAT, MONITOR_VERSION, remedy
         )
-        with garbled(Path(path), remedy):
+        with corrupt_archive_errors(Path(path), remedy):
             deployments = tuple(
                 Deployment(
                     estimator=PerformanceEstimator.from_arrays(

@@ -41,7 +41,12 @@ from estimator.estimation.reference_arrays import (
     reference_from_arrays,
     reference_to_arrays,
 )
-from estimator.files.archive import Arrays, garbled, read_archive, write_archive
+from estimator.files.archive import (
+    Arrays,
+    corrupt_archive_errors,
+    read_archive,
+    write_archive,
+)
 from estimator.frames.column_names import column_names
 from estimator.frames.columns import Columns, read_columns
 from estimator.frames.features import learn_features
@@ -417,7 +422,7 @@ class PerformanceEstimator(BaseEstimator):  # type: ignore[misc]
         """
         remedy = "Save the estimator again with `PerformanceEstimator.save`."
         header, arrays = read_archive(Path(path), FORMAT, VERSION, remedy)
-        with garbled(Path(path), remedy):
+        with corrupt_archive_errors(Path(path), remedy):
             return PerformanceEstimator.from_arrays(header, arrays)
 
     def to_arrays(self) -> tuple[dict[str, Any], Arrays]:

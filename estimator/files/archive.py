@@ -115,7 +115,7 @@ def read_archive(
 
 
 @contextmanager
-def garbled(path: Path, remedy: str) -> Iterator[None]:
+def corrupt_archive_errors(path: Path, remedy: str) -> Iterator[None]:
     """Turn what goes wrong in rebuilding from a file into one clear ValueError."""
     try:
         yield

@@ -182,7 +182,7 @@ def estimate(
     if metric:
         parameters["metrics"] = tuple(split(metric))
     to_stdout = output == STANDARD_OUTPUT
-    run_job(
+    run_estimate_command(
         EstimationJob(
             reference=reference,
             analysis=analysis,
@@ -198,7 +198,7 @@ def estimate(
     )
 
 
-def run_job(job: EstimationJob, *, as_csv: bool = False) -> None:
+def run_estimate_command(job: EstimationJob, *, as_csv: bool = False) -> None:
     """Run a job for a reader at a terminal: table, remarks, one line of summary."""
     with reported_errors(), Progress(N_STAGES, sys.stderr) as progress:
         outcome = run_estimation(job, progress)

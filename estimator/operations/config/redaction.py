@@ -54,7 +54,7 @@ class Redaction:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class Discreet:
+class RedactedRepr:
     """Settings whose repr tells no secret."""
 
     redaction: Redaction = field(default=Redaction(), compare=False)

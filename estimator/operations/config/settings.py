@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from estimator.files.optional_packages import install_hint
 from estimator.operations.config.redaction import (
-    Discreet,
+    RedactedRepr,
     Redaction,
     fill_in,
     find_variables,
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class FileLocation(Discreet):
+class FileLocation(RedactedRepr):
     """Rows in Parquet or CSV files: absolute paths, globs or URLs, at least one.
 
     With ``hive``, folders such as ``region=eu`` are columns.
@@ -38,7 +38,7 @@ class FileLocation(Discreet):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class SqlLocation(Discreet):
+class SqlLocation(RedactedRepr):
     """Rows in a database: ``url`` has the password, and one of the others is given."""
 
     url: str
@@ -50,7 +50,7 @@ Location = FileLocation | SqlLocation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class JobSettings(Discreet):
+class JobSettings(RedactedRepr):
     """What all models share: URL of the store, folder of the pages, DuckDB's limits."""
 
     store: str
@@ -60,7 +60,7 @@ class JobSettings(Discreet):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class NotifySettings(Discreet):
+class NotifySettings(RedactedRepr):
     """Who is told what after a run.
 
     Attributes
@@ -97,7 +97,7 @@ class NotifySettings(Discreet):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class Retrained(Discreet):
+class Retrained(RedactedRepr):
     """A retraining: ISO start of the new model's first chunk, its labelled period."""
 
     from_chunk: str
@@ -105,7 +105,7 @@ class Retrained(Discreet):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class ModelSettings(Discreet):
+class ModelSettings(RedactedRepr):
     """One model: where its rows are and how its performance is estimated.
 
     Attributes
@@ -136,7 +136,7 @@ class ModelSettings(Discreet):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class NightlyConfig(Discreet):
+class NightlyConfig(RedactedRepr):
     """All that a file says: its absolute path, and at least one model by its name."""
 
     path: Path

@@ -18,10 +18,10 @@ from estimator.estimation.estimates import adapt_columns, features_of, score_map
 from estimator.monitoring.deployments import Deployment, deployment_of
 from estimator.operations.data_time import clock_now, is_future
 from estimator.operations.errors import DataError
-from estimator.operations.sources.model_sources import Feeds
+from estimator.operations.sources.model_sources import ModelSources
 from estimator.operations.sources.queries import count_hours, read_rows
-from estimator.operations.sources.row_source import Feed
-from estimator.operations.store.model_state import Counted
+from estimator.operations.sources.row_source import RowSource
+from estimator.operations.store.model_state import StoredChunk
 from estimator.performance_estimator import PerformanceEstimator
 
 if TYPE_CHECKING:
@@ -57,12 +57,12 @@ def periods_of(estimator: PerformanceEstimator) -> Period | Edges:
 
 def find_spans(
     engine: "duckdb.DuckDBPyConnection",
-    feeds: Feeds,
+    sources: ModelSources,
     deployments: Sequence[Deployment],
     hours: NDArray[np.datetime64] | None,
     since: pd.Timestamp | None,
     until: pd.Timestamp | None,
-    known: Mapping[str, Counted],
+    known: Mapping[str, StoredChunk],
 ) -> list[Span]:
     """Return the chunks that rows of some hours belong to.
 
@@ -72,10 +72,10 @@ def find_spans(
         In any order; None: all that have rows.
     since, until : Timestamp, optional
         Only chunks that begin at the first or later, and rows up to the second.
-    known : dict of Counted
+    known : dict of StoredChunk
         By chunk, what is stored of it and still holds: its rows are not counted again.
     """
-    predictions = feeds.predictions
+    predictions = sources.predictions
     every = None
     if hours is None:
         every = count_hours(engine, predictions, until=until)
@@ -133,24 +133,24 @@ def find_spans(
     ]
 
 
-def _check_clock(newest: Any, what: str, feed: Feed) -> None:
+def _check_clock(newest: Any, what: str, source: RowSource) -> None:
     if is_future(pd.Timestamp(newest)):
         msg = (
-            f"{what} ({feed.where}): times must not lie in the future, but the newest "
-            f"is {pd.Timestamp(newest):%Y-%m-%d %H:%M} and this machine's clock says "
-            f"{clock_now():%Y-%m-%d %H:%M} UTC. Nothing was stored. Mend the clock or "
+            f"{what} ({source.where}): times must not lie in the future, but the "
+            f"newest is {pd.Timestamp(newest):%Y-%m-%d %H:%M} and this machine's "
+            f"clock says {clock_now():%Y-%m-%d %H:%M} UTC. Nothing was stored. Mend the clock or "
             "the data, or say --as-of."
         )
         raise DataError(msg)
 
 
-def count_touched(
+def count_changed(
     engine: "duckdb.DuckDBPyConnection",
-    feeds: Feeds,
+    sources: ModelSources,
     deployments: Sequence[Deployment],
     spans: Sequence[Span],
     until: pd.Timestamp | None,
-    known: Mapping[str, Counted],
+    known: Mapping[str, StoredChunk],
     counts: Mapping[str, bytes],
 ) -> tuple[dict[str, bytes], list[str]]:
     """Count the rows of some chunks.
@@ -162,24 +162,24 @@ def count_touched(
 
     Returns
     -------
-    touched : dict of bytes
+    changed : dict of bytes
         Tables of the chunks that are not as they were.
     remarks : list of str
         What sources have lost.
     """
-    touched: dict[str, bytes] = {}
+    changed: dict[str, bytes] = {}
     remarks = []
     for block in _blocks(spans):
         rows = read_rows(
             engine,
-            feeds.predictions,
-            feeds.labels,
+            sources.predictions,
+            sources.labels,
             spans=[(span.begin, span.end) for span in block],
             until=until,
         )
         if not rows.num_rows:
             continue
-        tables = _count(rows, deployments, feeds)
+        tables = _count(rows, deployments, sources)
         content = _as_bytes(tables)
         for table in tables:
             data = content[table.label]
@@ -187,14 +187,14 @@ def count_touched(
                 continue
             if until is None and table.latest_label is not None:
                 latest = np.datetime64(table.latest_label, "us")
-                _check_clock(latest, "labels", feeds.labels or feeds.predictions)
+                _check_clock(latest, "labels", sources.labels or sources.predictions)
             before = known.get(table.label)
             lost = _what_is_lost(table, before)
             if lost:
                 remarks.append(lost)
             if before is None or not _is_much_lost(table, before):
-                touched[table.label] = data
-    return touched, remarks
+                changed[table.label] = data
+    return changed, remarks
 
 
 def _as_bytes(tables: Sequence[CountTable]) -> dict[str, bytes]:
@@ -207,7 +207,7 @@ def _as_bytes(tables: Sequence[CountTable]) -> dict[str, bytes]:
     return content
 
 
-def _what_is_lost(table: CountTable, before: Counted | None) -> str:
+def _what_is_lost(table: CountTable, before: StoredChunk | None) -> str:
     if before is None or (
         table.n_rows >= before.n_rows and table.n_labels >= before.n_labels
     ):
@@ -220,7 +220,7 @@ def _what_is_lost(table: CountTable, before: Counted | None) -> str:
     )
 
 
-def _is_much_lost(table: CountTable, before: Counted) -> bool:
+def _is_much_lost(table: CountTable, before: StoredChunk) -> bool:
     """Whether files seem to be gone, and not a few rows erased or labels withdrawn."""
     least = 1.0 - MAY_BE_ERASED
     return (
@@ -243,15 +243,15 @@ def _blocks(spans: Sequence[Span]) -> list[list[Span]]:
 def _count(
     rows: "pa.Table",
     deployments: Sequence[Deployment],
-    feeds: Feeds,
+    sources: ModelSources,
 ) -> list[CountTable]:
     estimator = deployments[-1].estimator
     try:
         columns = estimator.read_production(
-            rows, with_arrivals=True, in_utc=feeds.predictions.is_zoned
+            rows, with_arrivals=True, in_utc=sources.predictions.is_zoned
         )
     except (ValueError, TypeError) as error:
-        msg = f"predictions ({feeds.predictions.where}): {error}"
+        msg = f"predictions ({sources.predictions.where}): {error}"
         raise DataError(msg) from error
     if columns.label is None:
         columns = replace(columns, label=np.full(columns.n_rows, np.nan))
@@ -281,9 +281,9 @@ def _count(
     for table in tables:
         if table.n_missing == table.n_rows:
             msg = (
-                f"predictions ({feeds.predictions.where}): all {table.n_rows:,} scores "
-                f"of chunk {table.label} are missing. Nothing was stored. Write them "
-                "again, with their scores."
+                f"predictions ({sources.predictions.where}): all {table.n_rows:,} "
+                f"scores of chunk {table.label} are missing. Nothing was stored. Write "
+                "them again, with their scores."
             )
             raise DataError(msg)
     return tables

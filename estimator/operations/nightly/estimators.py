@@ -24,13 +24,13 @@ from estimator.operations.data_time import on_data_clock
 from estimator.operations.errors import ConfigurationError, DataError
 from estimator.operations.sources.files.csv_text import shortened
 from estimator.operations.sources.files.file_endings import CSV_OF_JOB
-from estimator.operations.sources.files.file_search import find_pieces
+from estimator.operations.sources.files.file_search import find_files
 from estimator.operations.sources.files.reference_rows import (
     read_reference,
     rows_in_order,
 )
 from estimator.operations.sources.model_sources import columns_of, several
-from estimator.operations.sources.sql_import import describe_location, stage
+from estimator.operations.sources.sql_import import describe_location, import_rows
 from estimator.performance_estimator import VERSION, PerformanceEstimator
 
 if TYPE_CHECKING:
@@ -77,17 +77,17 @@ def fit_deployments(
     timezone: TimeZone = None
     for moment, location in sources:
         first = _chunk_from(moment, settings, timezone) if moment else ""
-        pieces = _find_files(engine, location, {**(before or {}), **versions})
-        versions |= pieces
-        fingerprint = _fingerprint(settings, location, pieces)
+        files = _find_files(engine, location, {**(before or {}), **versions})
+        versions |= files
+        fingerprint = _fingerprint(settings, location, files)
         found = stored.get(first)
         if found is None or found[0] != fingerprint:
-            estimator = _fit(engine, settings, location, list(pieces))
+            estimator = _fit(engine, settings, location, list(files))
             found = fingerprint, _to_bytes(estimator)
         fitted[first] = found
         if not first and len(sources) > 1:
             timezone = _from_bytes(found[1]).reference_.performance.timezone
-    # What was fitted now is read back as well: so every night has the same.
+    # What was fitted now is read back as well: so every run has the same.
     return load_deployments(fitted), fitted, versions
 
 
@@ -127,29 +127,29 @@ def _find_files(
     """Return the files of a reference, with their versions; none of a database."""
     if not isinstance(location, FileLocation):
         return {}
-    pieces = find_pieces(engine, location, REFERENCE, before)
-    if not pieces:
+    files = find_files(engine, location, REFERENCE, before)
+    if not files:
         patterns = ", ".join(location.patterns)
         msg = (
             f"reference: no file matches {patterns}. It is the labelled period "
             "that is learned from; correct the pattern."
         )
         raise ConfigurationError(msg)
-    return pieces
+    return files
 
 
 def _fingerprint(
     settings: ModelSettings,
     location: FileLocation | SqlLocation,
-    pieces: Mapping[str, str],
+    files: Mapping[str, str],
 ) -> str:
     """Return a text that differs if the estimator would."""
     where: Any
     if isinstance(location, FileLocation):
         # By content: a copy, or another checkout, is the same reference.
-        where = [version.partition(" ")[0] for version in pieces.values()]
-        where += [path for path in pieces if "://" in path]
-        where += _reading(settings, location, pieces)
+        where = [version.partition(" ")[0] for version in files.values()]
+        where += [path for path in files if "://" in path]
+        where += _reading(settings, location, files)
     else:
         where = [describe_location(location), location.query]
     # What an earlier version of deadreckon has written is fitted and counted anew.
@@ -159,14 +159,14 @@ def _fingerprint(
 
 
 def _reading(
-    settings: ModelSettings, location: FileLocation, pieces: Collection[str]
+    settings: ModelSettings, location: FileLocation, files: Collection[str]
 ) -> list[str]:
     """Return what tells ways of reading apart that give other values."""
     sources = (settings.predictions, settings.labels)
     patterns = [
         x for one in sources if isinstance(one, FileLocation) for x in one.patterns
     ]
-    texts = any(path.lower().endswith(CSV_OF_JOB) for path in (*pieces, *patterns))
+    texts = any(path.lower().endswith(CSV_OF_JOB) for path in (*files, *patterns))
     ways = [f"CSV {CSV_MEANING}"] if texts else []
     return ways + (["hive"] if location.hive else [])
 
@@ -175,7 +175,7 @@ def _fit(
     engine: "duckdb.DuckDBPyConnection",
     settings: ModelSettings,
     location: FileLocation | SqlLocation,
-    pieces: Sequence[str],
+    files: Sequence[str],
 ) -> PerformanceEstimator:
     parameters = settings.parameters
     columns = [*columns_of(parameters), parameters["timestamp"]]
@@ -183,7 +183,7 @@ def _fit(
     labeled_at = parameters.get("labeled_at")
     optional = [] if labeled_at is None else [labeled_at]
     try:
-        frame = _read(engine, settings, location, pieces, columns, optional)
+        frame = _read(engine, settings, location, files, columns, optional)
         estimator = PerformanceEstimator(**parameters)
         estimator.fit(frame, counted=True)  # as production is
     except FileNotFoundError as error:
@@ -200,14 +200,14 @@ def _read(
     engine: "duckdb.DuckDBPyConnection",
     settings: ModelSettings,
     location: FileLocation | SqlLocation,
-    pieces: Sequence[str],
+    files: Sequence[str],
     columns: list[str],
     optional: list[str],
 ) -> pd.DataFrame:
     times = {settings.parameters["timestamp"], *optional}
     with rows_in_order(engine):
         if isinstance(location, SqlLocation):
-            stage(
+            import_rows(
                 engine,
                 location,
                 "#reference",
@@ -222,7 +222,7 @@ def _read(
             texts, features = _meaning(settings, times)
             frame = read_reference(
                 engine,
-                pieces,
+                files,
                 columns,
                 optional=optional,
                 times=times,

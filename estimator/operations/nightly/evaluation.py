@@ -36,14 +36,14 @@ class Evaluation:
         As `Monitor.attribution` gives it.
     overdue : OverdueLabels or None
         None if no label is, or nobody can know.
-    is_feed_known : bool
+    are_labels_expected : bool
         Whether it is known how many labels to expect.
     """
 
     analysis: Performance
     attribution: pd.DataFrame
     overdue: OverdueLabels | None
-    is_feed_known: bool
+    are_labels_expected: bool
 
 
 def evaluate(
@@ -119,7 +119,7 @@ def evaluate(
             ]
         ),
         overdue=arrival.overdue,
-        is_feed_known=arrival.is_known,
+        are_labels_expected=arrival.is_known,
     )
 
 

@@ -18,25 +18,25 @@ from estimator.operations.config.settings import (
     SqlLocation,
 )
 from estimator.operations.errors import ConfigurationError, DataError, StoreUnavailable
-from estimator.operations.sources.files.file_rows import readable
-from estimator.operations.sources.files.file_search import find_pieces
+from estimator.operations.sources.files.file_rows import source_errors
+from estimator.operations.sources.files.file_search import find_files
 from estimator.operations.sources.model_sources import (
     columns_of,
     columns_of_model,
-    open_feeds,
+    open_model_sources,
 )
-from estimator.operations.sources.opening import open_feed
+from estimator.operations.sources.opening import open_row_source
 from estimator.operations.sources.row_source import (
     AT,
     LABEL,
     TIME,
-    Feed,
+    RowSource,
     open_engine,
     scan,
 )
-from estimator.operations.sources.sql_import import describe_location, stage
+from estimator.operations.sources.sql_import import describe_location, import_rows
 from estimator.operations.store import schema
-from estimator.operations.store.connection import answering
+from estimator.operations.store.connection import store_errors
 from estimator.operations.store.model_state import ModelState
 
 if TYPE_CHECKING:
@@ -149,7 +149,7 @@ def _inspect_postgres(url: sa.URL) -> None:
     where = url.render_as_string(hide_password=True)
     engine = sa.create_engine(url)
     try:
-        with answering(where), engine.connect() as connection:
+        with store_errors(where), engine.connect() as connection:
             inspector = sa.inspect(connection)
             if inspector.has_table(schema.version.name):
                 version = connection.execute(sa.select(schema.version.c.version))
@@ -190,12 +190,12 @@ def _inspect_reference(
     roles = {TIME: parameters["timestamp"], LABEL: y_true}
     labeled_at = parameters.get("labeled_at")
     with open_engine(config.job.memory_limit, config.job.threads) as engine:
-        pieces, table, where, hive = None, None, "", False
+        files, table, where, hive = None, None, "", False
         if isinstance(location, SqlLocation):
             where, table = describe_location(location), "#reference"
             kinds = dict.fromkeys(columns_of(parameters), "other")
             kinds |= {parameters["timestamp"]: "time", y_true: "other"}
-            stage(
+            import_rows(
                 engine,
                 location,
                 table,
@@ -205,51 +205,53 @@ def _inspect_reference(
             )
         else:
             where, hive = ", ".join(location.patterns), location.hive
-            pieces = find_pieces(engine, location, "reference", by_content=False)
-            if not pieces:
+            files = find_files(engine, location, "reference", by_content=False)
+            if not files:
                 msg = f"no file matches {where}. Correct the path."
                 raise ConfigurationError(msg)
-        feed = open_feed(
+        source = open_row_source(
             engine,
             "reference",
             where,
             roles=roles,
             optional={} if labeled_at is None else {AT: labeled_at},
             others=columns_of(parameters),
-            pieces=pieces,
+            files=files,
             table=table,
             numbers=columns_of_model(parameters),
             hive=hive,
         )
-        _look(engine, feed, (*columns_of_model(parameters), y_true))
+        _look(engine, source, (*columns_of_model(parameters), y_true))
     return []
 
 
 def _inspect_production(config: NightlyConfig, settings: ModelSettings) -> list[str]:
     with open_engine(config.job.memory_limit, config.job.threads) as engine:
-        feeds = open_feeds(engine, settings, None, ModelState(), limit=ROWS_LOOKED_AT)
-        _look(engine, feeds.predictions, columns_of_model(settings.parameters))
-        labels = feeds.labels
-        if labels is not None and labels is not feeds.predictions:
+        sources = open_model_sources(
+            engine, settings, None, ModelState(), limit=ROWS_LOOKED_AT
+        )
+        _look(engine, sources.predictions, columns_of_model(settings.parameters))
+        labels = sources.labels
+        if labels is not None and labels is not sources.predictions:
             _look(engine, labels, [labels.roles[LABEL]])
-    return feeds.remarks
+    return sources.remarks
 
 
 def _look(
     engine: "duckdb.DuckDBPyConnection",
-    feed: Feed,
+    source: RowSource,
     numbers: list[str] | tuple[str, ...],
 ) -> None:
     """Read some rows; refuse columns of numbers that hold something else."""
     for column in numbers:
-        kind = feed.types[column]
+        kind = source.types[column]
         whole = kind.removeprefix("U")
         if whole in _NUMBERS or kind.startswith(("DECIMAL", "BOOLEAN", '"NULL"')):
             continue
         msg = (
-            f"{feed.name} ({feed.where}): column `{column}` must hold numbers, but is "
-            f"of type {kind}. Name another column, or convert it."
+            f"{source.name} ({source.where}): column `{column}` must hold numbers, but "
+            f"is of type {kind}. Name another column, or convert it."
         )
         raise DataError(msg)
-    with readable(feed.name, feed.where):
-        engine.execute(f"FROM {scan(feed)} LIMIT {ROWS_LOOKED_AT}").fetchall()
+    with source_errors(source.name, source.where):
+        engine.execute(f"FROM {scan(source)} LIMIT {ROWS_LOOKED_AT}").fetchall()

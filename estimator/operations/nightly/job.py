@@ -33,7 +33,7 @@ from estimator.operations.exit_codes import (
     WARNING,
     WENT_WELL,
 )
-from estimator.operations.nightly.model_run import N_STAGES, Findings, run_night
+from estimator.operations.nightly.model_run import N_STAGES, ModelRun, run_model
 from estimator.operations.nightly.overview import (
     ModelOverview,
     concerns_of,
@@ -60,7 +60,7 @@ from estimator.operations.store.run_log import (
     mark_sent,
     unsent_messages,
 )
-from estimator.operations.store.run_record import save_night
+from estimator.operations.store.run_record import save_run
 from estimator.progress import Progress
 from estimator.report.headline import compose_headline
 from estimator.report.page import index_html, report_html
@@ -136,7 +136,7 @@ def _run_models(
     dry_run: bool,
 ) -> list[int]:
     return [
-        _run_model(config, store, settings, until, progress, dry_run=dry_run)
+        _run_and_store(config, store, settings, until, progress, dry_run=dry_run)
         for settings in config.models.values()
     ]
 
@@ -206,7 +206,7 @@ def _write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def _run_model(
+def _run_and_store(
     config: NightlyConfig,
     store: Store | None,
     settings: ModelSettings,
@@ -217,13 +217,13 @@ def _run_model(
 ) -> int:
     started = datetime.now(UTC)
     try:
-        findings = run_night(
+        run = run_model(
             store, config.job, settings, config.notify, until=until, progress=progress
         )
-        code, summary = _outcome(findings, dry_run=dry_run)
+        code, summary = _outcome(run, dry_run=dry_run)
         if store is not None and not dry_run:
-            save_night(store, settings.name, findings.night)
-        for remark in findings.remarks:
+            save_run(store, settings.name, run.record)
+        for remark in run.remarks:
             log.warning(
                 "%s: %s.",
                 settings.name,
@@ -283,13 +283,13 @@ def _tell_of_failure(
     add_message(store, model, json.dumps(message_to_json(notice)))
 
 
-def _outcome(findings: Findings, *, dry_run: bool) -> tuple[int, str]:
-    written = findings.n_touched or findings.n_restated or findings.night.messages
-    if not written and not findings.anew:
+def _outcome(run: ModelRun, *, dry_run: bool) -> tuple[int, str]:
+    written = run.n_changed or run.n_restated or run.record.messages
+    if not written and not run.is_refitted:
         return NOTHING_NEW, "nothing new"
     would = "would touch" if dry_run else "touched"
-    chunks = "1 chunk" if findings.n_touched == 1 else f"{findings.n_touched:,} chunks"
-    said = f"{would} {chunks}, {findings.n_restated:,} results written"
+    chunks = "1 chunk" if run.n_changed == 1 else f"{run.n_changed:,} chunks"
+    said = f"{would} {chunks}, {run.n_restated:,} results written"
     return RAN, said
 
 

@@ -35,7 +35,7 @@ from estimator.operations.data_time import (
     ticks,
 )
 from estimator.operations.errors import ConfigurationError
-from estimator.operations.nightly.changed_chunks import count_touched, find_spans
+from estimator.operations.nightly.changed_chunks import count_changed, find_spans
 from estimator.operations.nightly.estimators import (
     REFERENCE,
     fit_deployments,
@@ -49,18 +49,18 @@ from estimator.operations.notifications.messages import (
     overdue_sentence,
 )
 from estimator.operations.sources.files.file_versions import versions_as_before
-from estimator.operations.sources.model_sources import Feeds, open_feeds
-from estimator.operations.sources.new_rows import check_row_ids, touched_hours
+from estimator.operations.sources.model_sources import ModelSources, open_model_sources
+from estimator.operations.sources.new_rows import changed_hours, check_row_ids
 from estimator.operations.sources.row_source import AT, open_engine
 from estimator.operations.store.connection import Store
 from estimator.operations.store.model_state import (
-    Counted,
     ModelState,
+    StoredChunk,
     load_counts,
     load_state,
 )
 from estimator.operations.store.result_rows import restate, result_rows
-from estimator.operations.store.run_record import Night
+from estimator.operations.store.run_record import RunRecord
 from estimator.operations.store.stored_results import load_results, load_verdicts
 from estimator.operations.store.verdict_rows import verdict_rows
 from estimator.progress import Progress
@@ -70,31 +70,31 @@ N_STAGES = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Findings:
+class ModelRun:
     """What a run has found out about a model.
 
     Attributes
     ----------
-    night : Night
+    record : RunRecord
         What to store.
-    n_touched : int
+    n_changed : int
         Chunks that are new, or have new rows or labels; 0: nothing is new.
     n_restated : int
         Results that differ from those stored.
-    anew : bool
+    is_refitted : bool
         Whether another configuration, or reference, than before was at work.
     remarks : tuple of str
         What was odd, for the log.
     """
 
-    night: Night
-    n_touched: int
+    record: RunRecord
+    n_changed: int
     n_restated: int = 0
-    anew: bool = False
+    is_refitted: bool = False
     remarks: tuple[str, ...] = ()
 
 
-def run_night(
+def run_model(
     store: Store | None,
     job: JobSettings,
     settings: ModelSettings,
@@ -102,7 +102,7 @@ def run_night(
     *,
     until: pd.Timestamp | None,
     progress: Progress,
-) -> Findings:
+) -> ModelRun:
     """Find out what a model's sources have to tell; store nothing.
 
     Parameters
@@ -125,9 +125,9 @@ def run_night(
         with progress.stage("fitting on the reference"):
             with _mistakes_as_remarks() as mistakes:
                 deployments, fitted, versions = fit_deployments(
-                    engine, settings, state.estimators, state.pieces.get(REFERENCE)
+                    engine, settings, state.estimators, state.files.get(REFERENCE)
                 )
-            changed = _fingerprints(fitted) != _fingerprints(state.estimators)
+            is_refitted = _fingerprints(fitted) != _fingerprints(state.estimators)
             timezone = deployments[-1].estimator.reference_.performance.timezone
             if until is not None:
                 until = on_data_clock(until, timezone)
@@ -140,39 +140,41 @@ def run_night(
         since = None if everything else _since(state, settings)
         with progress.stage("looking for what is new"):
             numeric = numeric_features(deployments)
-            feeds = open_feeds(engine, settings, since, state, numeric_features=numeric)
+            sources = open_model_sources(
+                engine, settings, since, state, numeric_features=numeric
+            )
             hours = None
             remarks: list[str] = []
             if not everything:
-                hours, remarks = touched_hours(engine, feeds, state, until)
+                hours, remarks = changed_hours(engine, sources, state, until)
         with progress.stage("reading and counting"):
-            spans = find_spans(engine, feeds, deployments, hours, since, until, known)
+            spans = find_spans(engine, sources, deployments, hours, since, until, known)
             if spans:
-                check_row_ids(engine, feeds, state, until, everything=everything)
-            touched, lost = count_touched(
-                engine, feeds, deployments, spans, until, known, counts
+                check_row_ids(engine, sources, state, until, everything=everything)
+            changed, lost = count_changed(
+                engine, sources, deployments, spans, until, known, counts
             )
-            _check_stale(stale - set(touched), settings.name)
-            is_new = bool(touched) or changed
-            is_timed = _says_when_labels_came(feeds)
-    pieces = {**feeds.pieces, REFERENCE: versions}
-    remarks += mistakes + lost + _remarks_on_missing(feeds, deployments[-1])
-    night = Night(
+            _check_stale(stale - set(changed), settings.name)
+            is_new = bool(changed) or is_refitted
+            is_timed = _says_when_labels_came(sources)
+    files = {**sources.files, REFERENCE: versions}
+    remarks += mistakes + lost + _remarks_on_missing(sources, deployments[-1])
+    record = RunRecord(
         as_of=state.as_of,
         until=None if until is None else ticks(until),
-        pieces=pieces,
+        files=files,
         estimators=fitted,
         announced=state.announced,
         overdue=state.overdue,
     )
     if not is_new:
         # Nothing is written that says nothing new.
-        night = replace(night, pieces=versions_as_before(pieces, state.pieces))
+        record = replace(record, files=versions_as_before(files, state.files))
         if not (is_timed and _wait_longer(state, until)):
-            return Findings(night=night, n_touched=0, remarks=tuple(remarks))
+            return ModelRun(record=record, n_changed=0, remarks=tuple(remarks))
     with progress.stage("estimating"):
-        # Those just counted are read back as well: so every night has the same.
-        stored = {**counts, **touched}
+        # Those just counted are read back as well: so every run has the same.
+        stored = {**counts, **changed}
         tables: dict[str, CountTable] = {}
 
         def read(label: str) -> None:
@@ -180,12 +182,12 @@ def run_night(
 
         for_each(list(stored), read)
         if not tables:
-            return Findings(night=night, n_touched=0, remarks=tuple(remarks))
+            return ModelRun(record=record, n_changed=0, remarks=tuple(remarks))
         as_of = max(
             *(table.last for table in tables.values()),
             *(table.latest_label or table.last for table in tables.values()),
         )
-        as_of = max(as_of, night.until or as_of)
+        as_of = max(as_of, record.until or as_of)
         calendar = None
         if is_timed:
             came = add_up_hours(list(tables.values()))
@@ -193,7 +195,7 @@ def run_night(
         found = evaluate(deployments, list(tables.values()), calendar)
         if found.overdue is not None:
             remarks.append(overdue_sentence(found.overdue, timezone))
-            remarks += feeds.remarks  # a wrong pattern may be why
+            remarks += sources.remarks  # a wrong pattern may be why
         analysis, attribution = found.analysis, found.attribution
     with progress.stage("judging"):
         reference = deployments[-1].estimator.reference_.performance
@@ -205,12 +207,12 @@ def run_night(
     announced, messages = announce(
         settings.name, state.announced, verdicts, performance, notify
     )
-    if "labels_overdue" in notify.on and found.is_feed_known:
+    if "labels_overdue" in notify.on and found.are_labels_expected:
         messages += notices_on_labels(
             settings.name, state.overdue, found.overdue, timezone
         )
-    night = replace(
-        night,
+    record = replace(
+        record,
         as_of=as_of if is_new or written.changed or written.gone else state.as_of,
         announced=announced,
         overdue=found.overdue,
@@ -222,7 +224,7 @@ def run_night(
                 "n_labels": tables[label].n_labels,
                 "counts": data,
             }
-            for label, data in touched.items()
+            for label, data in changed.items()
         ],
         results=written.changed,
         history=written.history,
@@ -230,11 +232,11 @@ def run_night(
         verdicts=verdict_rows(verdicts, told, as_of),
         messages=[json.dumps(message_to_json(message)) for message in messages],
     )
-    return Findings(
-        night=night,
-        n_touched=len(touched),
+    return ModelRun(
+        record=record,
+        n_changed=len(changed),
         n_restated=len(written.changed) + len(written.gone),
-        anew=changed,
+        is_refitted=is_refitted,
         remarks=tuple(remarks),
     )
 
@@ -268,7 +270,7 @@ def _still_holding(
     state: ModelState,
     deployments: Sequence[Deployment],
     fitted: Mapping[str, tuple[str, bytes]],
-) -> tuple[dict[str, Counted], set[str]]:
+) -> tuple[dict[str, StoredChunk], set[str]]:
     """Return the chunks that were counted for their estimator, and the others."""
     known = {
         label: chunk
@@ -291,17 +293,17 @@ def _check_stale(left: set[str], model: str) -> None:
         raise ConfigurationError(msg)
 
 
-def _says_when_labels_came(feeds: Feeds) -> bool:
+def _says_when_labels_came(sources: ModelSources) -> bool:
     """Return whether labels have a time, or are to come; else none can be overdue."""
-    if feeds.labels is None:
-        return feeds.missing is not None
-    return AT in feeds.labels.roles
+    if sources.labels is None:
+        return sources.missing is not None
+    return AT in sources.labels.roles
 
 
-def _remarks_on_missing(feeds: Feeds, newest: Deployment) -> list[str]:
+def _remarks_on_missing(sources: ModelSources, newest: Deployment) -> list[str]:
     """Say that no file of labels is there, where nobody knows when to expect one."""
     delays = newest.estimator.reference_.delays
-    return [] if model_of_reference(delays) is not None else feeds.remarks
+    return [] if model_of_reference(delays) is not None else sources.remarks
 
 
 def _check_until(until: pd.Timestamp, state: ModelState, timezone: TimeZone) -> None:

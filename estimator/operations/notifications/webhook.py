@@ -27,7 +27,11 @@ TOO_MANY_REQUESTS = 429
 CHECK = "Check address and network."
 RETRIED = (TOO_MANY_REQUESTS, *range(500, 600))
 # urllib3 writes whole addresses into its log, and a webhook's address is its password.
-INDISCREET = ("urllib3.connectionpool", "urllib3.poolmanager", "urllib3.util.retry")
+LOGGERS_WITH_URLS = (
+    "urllib3.connectionpool",
+    "urllib3.poolmanager",
+    "urllib3.util.retry",
+)
 
 
 class NotificationError(RuntimeError):
@@ -169,7 +173,7 @@ def _try_once(address: "Url", body: bytes, seconds: float) -> Attempt:
 
     def work() -> None:
         try:
-            with _silence(INDISCREET):
+            with _silence(LOGGERS_WITH_URLS):
                 result: Attempt | Exception = _request(address, body, seconds)
         except Exception as error:  # raised below, where it is awaited
             result = error

@@ -12,11 +12,11 @@ from estimator.operations.config.settings import (
     SqlLocation,
 )
 from estimator.operations.errors import DataError
-from estimator.operations.sources.file_kinds import check_join, check_pieces, new_pieces
-from estimator.operations.sources.files.file_search import find_pieces
-from estimator.operations.sources.opening import id_kind, open_feed
-from estimator.operations.sources.row_source import AT, ID, LABEL, TIME, Feed
-from estimator.operations.sources.sql_import import describe_location, stage
+from estimator.operations.sources.file_kinds import check_files, check_join, new_files
+from estimator.operations.sources.files.file_search import find_files
+from estimator.operations.sources.opening import id_kind, open_row_source
+from estimator.operations.sources.row_source import AT, ID, LABEL, TIME, RowSource
+from estimator.operations.sources.sql_import import describe_location, import_rows
 from estimator.operations.store.model_state import ModelState
 
 if TYPE_CHECKING:
@@ -27,21 +27,21 @@ _KINDS = {ID: "id", TIME: "time", AT: "time", LABEL: "number"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Feeds:
+class ModelSources:
     """Where a model's rows come from.
 
     Attributes
     ----------
-    predictions : Feed
-    labels : Feed or None
+    predictions : RowSource
+    labels : RowSource or None
         The predictions themselves, if these have a column of labels; None if there are
         no labels yet.
     missing : str or None
         Where labels should be, and no file is.
     """
 
-    predictions: Feed
-    labels: Feed | None
+    predictions: RowSource
+    labels: RowSource | None
     missing: str | None = None
 
     @property
@@ -52,13 +52,15 @@ class Feeds:
         return [f"labels: no file matches {self.missing}, so none is known yet"]
 
     @property
-    def pieces(self) -> dict[str, dict[str, str]]:
-        """By feed, the files that there are."""
-        feeds = {feed.name: feed for feed in (self.predictions, self.labels) if feed}
-        return {name: dict(feed.pieces or {}) for name, feed in feeds.items()}
+    def files(self) -> dict[str, dict[str, str]]:
+        """By source, the files that there are."""
+        sources = {
+            source.name: source for source in (self.predictions, self.labels) if source
+        }
+        return {name: dict(source.files or {}) for name, source in sources.items()}
 
 
-def open_feeds(
+def open_model_sources(
     engine: "duckdb.DuckDBPyConnection",
     settings: ModelSettings,
     since: pd.Timestamp | None,
@@ -66,7 +68,7 @@ def open_feeds(
     *,
     numeric_features: Collection[str] = (),
     limit: int | None = None,
-) -> Feeds:
+) -> ModelSources:
     """Look for the files, or copy what is needed out of a database.
 
     Parameters
@@ -114,18 +116,18 @@ def open_feeds(
             roles={ID: settings.row_id, LABEL: y_true, **came},
             by=AT,
         )
-    pieces, tables = {}, {}
+    files, tables = {}, {}
     for rows in (predictions, labels):
         if rows is None:
             continue
         if isinstance(rows.location, FileLocation):
-            before = state.pieces.get(rows.name)
-            pieces[rows.name] = find_pieces(
+            before = state.files.get(rows.name)
+            files[rows.name] = find_files(
                 engine, rows.location, rows.name, before, by_content=limit is None
             )
         else:
-            tables[rows.name] = _stage(engine, rows, since, model_columns, limit)
-    if pieces.get(PREDICTIONS) == {}:
+            tables[rows.name] = _import_rows(engine, rows, since, model_columns, limit)
+    if files.get(PREDICTIONS) == {}:
         msg = (
             f"predictions: no file matches {_where(settings.predictions)}. Correct the "
             "pattern, or wait for the first file."
@@ -134,47 +136,49 @@ def open_feeds(
     there = [
         rows
         for rows in (predictions, labels)
-        if rows is not None and pieces.get(rows.name) != {}
+        if rows is not None and files.get(rows.name) != {}
     ]
     kinds = [
         id_kind(
             engine,
             rows.name,
             settings.row_id,
-            pieces=pieces.get(rows.name),
+            files=files.get(rows.name),
             table=tables.get(rows.name),
             hive=_is_hive(rows.location),
         )
         for rows in there
     ]
     csv_ids = next((kind for kind in kinds if kind is not None), "text")
-    feeds: dict[str, Feed] = {}
+    sources: dict[str, RowSource] = {}
     for rows in there:
-        feed = open_feed(
+        source = open_row_source(
             engine,
             rows.name,
             _where(rows.location),
             roles=rows.roles,
             others=rows.others,
             optional=rows.optional,
-            pieces=pieces.get(rows.name),
+            files=files.get(rows.name),
             table=tables.get(rows.name),
             numbers=rows.numbers,
             csv_ids=csv_ids,
-            csv_zoned=PREDICTIONS in feeds and feeds[PREDICTIONS].is_zoned,
+            csv_zoned=PREDICTIONS in sources and sources[PREDICTIONS].is_zoned,
             hive=_is_hive(rows.location),
         )
         # First of all: which file it is says more than what does not fit together.
-        check_pieces(engine, feed, new_pieces(feed, state))
-        feeds[rows.name] = feed
-    opened = feeds[PREDICTIONS]
+        check_files(engine, source, new_files(source, state))
+        sources[rows.name] = source
+    opened = sources[PREDICTIONS]
     if labels is None:
         joined = opened if LABEL in opened.roles else None
-        return Feeds(predictions=opened, labels=joined)
-    if LABELS not in feeds:
-        return Feeds(predictions=opened, labels=None, missing=_where(labels.location))
-    check_join(opened, feeds[LABELS])
-    return Feeds(predictions=opened, labels=feeds[LABELS])
+        return ModelSources(predictions=opened, labels=joined)
+    if LABELS not in sources:
+        return ModelSources(
+            predictions=opened, labels=None, missing=_where(labels.location)
+        )
+    check_join(opened, sources[LABELS])
+    return ModelSources(predictions=opened, labels=sources[LABELS])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,7 +194,7 @@ class _Rows:
     optional: Mapping[str, str] = field(default_factory=dict)
 
 
-def _stage(
+def _import_rows(
     engine: "duckdb.DuckDBPyConnection",
     rows: _Rows,
     since: pd.Timestamp | None,
@@ -204,7 +208,7 @@ def _stage(
     kinds |= {column: "number" for column in numbers if column in kinds}
     # Not "#labels": so the labels are called that count for the rows at hand.
     table = f"#staged_{rows.name}"
-    stage(
+    import_rows(
         engine,
         rows.location,
         table,

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from estimator.operations.data_time import as_datetime
-from estimator.operations.sources.file_kinds import new_pieces
-from estimator.operations.sources.model_sources import Feeds
+from estimator.operations.sources.file_kinds import new_files
+from estimator.operations.sources.model_sources import ModelSources
 from estimator.operations.sources.queries import count_hours, count_labeled_hours
 from estimator.operations.sources.row_ids import check_ids, check_new_ids
 from estimator.operations.sources.row_source import AT
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def check_row_ids(
     engine: "duckdb.DuckDBPyConnection",
-    feeds: Feeds,
+    sources: ModelSources,
     state: ModelState,
     until: Any,
     *,
@@ -37,22 +37,22 @@ def check_row_ids(
     DataError
         Naming ids, times and files.
     """
-    predictions = feeds.predictions
-    if everything or predictions.pieces is None:
+    predictions = sources.predictions
+    if everything or predictions.files is None:
         check_ids(engine, predictions, until=until)
         return
     check_new_ids(
         engine,
         predictions,
-        pieces=new_pieces(predictions, state),
+        files=new_files(predictions, state),
         after=None if state.until is None else as_datetime(state.until),
         until=until,
     )
 
 
-def touched_hours(
+def changed_hours(
     engine: "duckdb.DuckDBPyConnection",
-    feeds: Feeds,
+    sources: ModelSources,
     state: ModelState,
     until: Any,
 ) -> tuple[NDArray[np.datetime64], list[str]]:
@@ -70,23 +70,23 @@ def touched_hours(
     """
     hours, remarks = [], []
     before = None if state.until is None else as_datetime(state.until)
-    predictions, labels = feeds.predictions, feeds.labels
-    if predictions.pieces is None:
+    predictions, labels = sources.predictions, sources.labels
+    if predictions.files is None:
         hours.append(count_hours(engine, predictions, until=until).hour)
     else:
-        new = new_pieces(predictions, state)
+        new = new_files(predictions, state)
         if new:
-            found = count_hours(engine, predictions, pieces=new, until=until)
+            found = count_hours(engine, predictions, files=new, until=until)
             hours.append(found.hour)
         if before is not None:
             found = count_hours(engine, predictions, after=before, until=until)
             hours.append(found.hour)
     if labels is not None:
         asked: list[dict[str, Any]] = []
-        if labels.pieces is None:
+        if labels.files is None:
             asked.append({})
-        elif labels is not predictions and (new := new_pieces(labels, state)):
-            asked.append({"pieces": new})
+        elif labels is not predictions and (new := new_files(labels, state)):
+            asked.append({"files": new})
         if before is not None and AT in labels.roles:
             asked.append({"after": before})
         for which in asked:

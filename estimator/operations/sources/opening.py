@@ -12,8 +12,8 @@ from estimator.operations.sources.files.file_rows import (
     literal,
     parquet_sql,
     quoted,
-    readable,
     rows_sql,
+    source_errors,
 )
 from estimator.operations.sources.files.frame_files import check_columns
 from estimator.operations.sources.row_source import (
@@ -25,14 +25,14 @@ from estimator.operations.sources.row_source import (
     TIMES,
     WHOLE,
     ZONED,
-    Feed,
+    RowSource,
 )
 
 if TYPE_CHECKING:
     import duckdb
 
 
-def open_feed(
+def open_row_source(
     engine: "duckdb.DuckDBPyConnection",
     name: str,
     where: str,
@@ -40,13 +40,13 @@ def open_feed(
     roles: Mapping[str, str],
     others: tuple[str, ...] = (),
     optional: Mapping[str, str] | None = None,
-    pieces: Mapping[str, str] | None = None,
+    files: Mapping[str, str] | None = None,
     table: str | None = None,
     numbers: Collection[str] = (),
     csv_ids: str = "text",
     csv_zoned: bool = False,
     hive: bool = False,
-) -> Feed:
+) -> RowSource:
     """Look at the columns of files (at least one) or of a temporary table.
 
     Parameters
@@ -63,7 +63,7 @@ def open_feed(
     DataError
         If a column is missing or of a type that cannot be right.
     """
-    parquet, csv = by_format(pieces)
+    parquet, csv = by_format(files)
     types: dict[str, str] = {}
     if parquet or table is not None:
         relation = quoted(table) if table is not None else parquet_sql(parquet, hive)
@@ -89,22 +89,22 @@ def open_feed(
                 zoned = csv_zoned if first is None else csv_text.is_zoned(first)
                 kinds[column] = "zoned time" if zoned else "time"
     if csv:
-        read = rows_sql(pieces, table, kinds, hive=hive)
+        read = rows_sql(files, table, kinds, hive=hive)
         types = {**types, **column_types(engine, name, where, read)}
-    feed = Feed(
+    source = RowSource(
         name=name,
         where=where,
         roles=roles,
         others=tuple(dict.fromkeys(others)),
-        pieces=pieces,
+        files=files,
         table=table,
         types=types,
         csv_kinds=kinds,
         hive=hive,
     )
-    for role, column in feed.roles.items():
-        _check_type(feed, role, column)
-    return feed
+    for role, column in source.roles.items():
+        _check_type(source, role, column)
+    return source
 
 
 def _csv_kind(role: str | None, is_number: bool, csv_ids: str) -> str:  # noqa: FBT001
@@ -125,7 +125,7 @@ def _first_time(
     """Return some time as CSV files have it; None if they have none."""
     key = quoted(column)
     words = ", ".join(map(literal, csv_text.MISSING))
-    with readable(name, where):
+    with source_errors(name, where):
         rows = engine.execute(
             f"""SELECT {key} FROM {csv_sql(files, hive)} WHERE {key} IS NOT NULL
                 AND lower(trim({key})) NOT IN ({words}) LIMIT 1"""
@@ -138,7 +138,7 @@ def id_kind(
     name: str,
     column: str,
     *,
-    pieces: Collection[str] | None = None,
+    files: Collection[str] | None = None,
     table: str | None = None,
     hive: bool = False,
 ) -> str | None:
@@ -147,7 +147,7 @@ def id_kind(
     CSV files do not say: their ids are what those are that they are joined with, or
     texts.
     """
-    parquet, _ = by_format(pieces)
+    parquet, _ = by_format(files)
     if not parquet and table is None:
         return None
     relation = quoted(table) if table is not None else parquet_sql(parquet, hive)
@@ -157,8 +157,8 @@ def id_kind(
     return "whole" if kind.removeprefix("U") in WHOLE else "text"
 
 
-def _check_type(feed: Feed, role: str, column: str) -> None:
-    kind = feed.types[column]
+def _check_type(source: RowSource, role: str, column: str) -> None:
+    kind = source.types[column]
     if role == ID:
         fits = kind.removeprefix("U") in WHOLE or kind in TEXTS
         rule = "row ids, whole numbers or texts"
@@ -169,7 +169,7 @@ def _check_type(feed: Feed, role: str, column: str) -> None:
         return
     if not fits:
         msg = (
-            f"{feed.name} ({feed.where}): column `{column}` must hold {rule}, but is "
-            f"of type {kind}. Name another column, or convert it."
+            f"{source.name} ({source.where}): column `{column}` must hold {rule}, but "
+            f"is of type {kind}. Name another column, or convert it."
         )
         raise DataError(msg)

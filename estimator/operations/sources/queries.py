@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from estimator.frames.readers import read_binary
 from estimator.operations.errors import DataError
-from estimator.operations.sources.files.file_rows import literal, quoted, readable
-from estimator.operations.sources.row_source import AT, ID, LABEL, TIME, Feed, scan
+from estimator.operations.sources.files.file_rows import literal, quoted, source_errors
+from estimator.operations.sources.row_source import AT, ID, LABEL, TIME, RowSource, scan
 
 if TYPE_CHECKING:
     import duckdb
@@ -52,9 +52,9 @@ class Hours:
 
 def count_hours(
     engine: "duckdb.DuckDBPyConnection",
-    predictions: Feed,
+    predictions: RowSource,
     *,
-    pieces: Collection[str] | None = None,
+    files: Collection[str] | None = None,
     spans: Spans | None = None,
     after: Any = None,
     until: Any = None,
@@ -63,7 +63,7 @@ def count_hours(
 
     Parameters
     ----------
-    pieces : collection of str, optional
+    files : collection of str, optional
         Only of these files.
     spans : sequence of (datetime, datetime or None), optional
         Only of these times: [begin, end), or open.
@@ -85,7 +85,7 @@ def count_hours(
         f"""SELECT date_trunc('hour', {time}) AS "hour", count(*) AS "rows",
             count(*) - count({identity}) AS "without id",
             min({time}) AS "first", max({time}) AS "last"
-            FROM {scan(predictions, pieces, where=_about(predictions, spans))}
+            FROM {scan(predictions, files, where=_about(predictions, spans))}
             WHERE {condition}
             GROUP BY 1 ORDER BY 1""",
     )
@@ -110,10 +110,10 @@ def count_hours(
 
 def count_labeled_hours(
     engine: "duckdb.DuckDBPyConnection",
-    predictions: Feed,
-    labels: Feed,
+    predictions: RowSource,
+    labels: RowSource,
     *,
-    pieces: Collection[str] | None = None,
+    files: Collection[str] | None = None,
     after: Any = None,
     until: Any = None,
 ) -> tuple[Hours, int]:
@@ -131,7 +131,7 @@ def count_labeled_hours(
         if AT in labels.roles
         else "true"
     )
-    chosen = f"""(SELECT {quoted(ID)} FROM {scan(labels, pieces)}
+    chosen = f"""(SELECT {quoted(ID)} FROM {scan(labels, files)}
         WHERE {quoted(LABEL)} IS NOT NULL AND {at})"""
     n_labels = _numpy(engine, labels, f'SELECT count(*) AS "n" FROM {chosen}')["n"]
     found = _numpy(
@@ -147,8 +147,8 @@ def count_labeled_hours(
 
 def read_rows(
     engine: "duckdb.DuckDBPyConnection",
-    predictions: Feed,
-    labels: Feed | None,
+    predictions: RowSource,
+    labels: RowSource | None,
     *,
     spans: Spans,
     until: Any = None,
@@ -177,7 +177,7 @@ def read_rows(
     """
     identity, time = quoted(ID), quoted(TIME)
     others = [quoted(column) for column in predictions.others]
-    with readable(predictions.name, predictions.where):
+    with source_errors(predictions.name, predictions.where):
         # Without labels of their own: a row delivered again may bring one.
         engine.execute(
             f"""CREATE OR REPLACE TEMP TABLE "#rows" AS
@@ -198,15 +198,17 @@ def read_rows(
             for role in (LABEL, AT)
             if role in labels.roles
         ]
-    with readable(predictions.name, predictions.where):
+    with source_errors(predictions.name, predictions.where):
         query = f"SELECT {', '.join(columns)} FROM {joined}"
         return engine.sql(query).to_arrow_table()
 
 
-def _is_repeated(engine: "duckdb.DuckDBPyConnection", feed: Feed, table: str) -> bool:
+def _is_repeated(
+    engine: "duckdb.DuckDBPyConnection", source: RowSource, table: str
+) -> bool:
     """Return whether rows of a temporary table have the same id."""
     identity = quoted(ID)
-    if feed.ids_are_int64:  # sorting them takes a tenth of the time
+    if source.ids_are_int64:  # sorting them takes a tenth of the time
         ids = engine.execute(f"SELECT {identity} FROM {quoted(table)}").fetchnumpy()
         ids_in_order = np.sort(ids[ID])
         return bool((ids_in_order[1:] == ids_in_order[:-1]).any())
@@ -218,7 +220,7 @@ def _is_repeated(engine: "duckdb.DuckDBPyConnection", feed: Feed, table: str) ->
 
 def _drop_repeats(
     engine: "duckdb.DuckDBPyConnection",
-    predictions: Feed,
+    predictions: RowSource,
     spans: Spans,
 ) -> None:
     """Keep one of rows that are the same; refuse those that differ within a span.
@@ -249,12 +251,14 @@ def _drop_repeats(
     engine.execute('DROP TABLE "#rows"; ALTER TABLE "#once" RENAME TO "#rows"')
 
 
-def _pick_labels(engine: "duckdb.DuckDBPyConnection", labels: Feed, until: Any) -> None:
+def _pick_labels(
+    engine: "duckdb.DuckDBPyConnection", labels: RowSource, until: Any
+) -> None:
     """Make a table of the label that counts for each of the rows."""
     identity, label, at = quoted(ID), quoted(LABEL), quoted(AT)
     timed = AT in labels.roles
     came = between(AT, None, until, or_missing=True) if timed else "true"
-    with readable(labels.name, labels.where):
+    with source_errors(labels.name, labels.where):
         # Files tell the range of ids in their parts: most need not be opened.
         ends = engine.execute(
             f'SELECT min({identity}), max({identity}) FROM "#rows"'
@@ -283,7 +287,7 @@ def _pick_labels(engine: "duckdb.DuckDBPyConnection", labels: Feed, until: Any) 
             )
 
 
-def _check_labels(labels: Feed, values: "pa.Table") -> None:
+def _check_labels(labels: RowSource, values: "pa.Table") -> None:
     """Refuse labels as such: among the rows they would be bad predictions."""
     column = labels.roles[LABEL]
     if not values.num_rows:
@@ -296,9 +300,9 @@ def _check_labels(labels: Feed, values: "pa.Table") -> None:
 
 
 def _numpy(
-    engine: "duckdb.DuckDBPyConnection", feed: Feed, query: str
+    engine: "duckdb.DuckDBPyConnection", source: RowSource, query: str
 ) -> dict[str, Any]:
-    with readable(feed.name, feed.where):
+    with source_errors(source.name, source.where):
         found: dict[str, Any] = engine.execute(query).fetchnumpy()
     return found
 
@@ -331,7 +335,7 @@ def _inside(name: str, spans: Spans) -> str:
     return f"({' OR '.join(parts)})"
 
 
-def _about(predictions: Feed, spans: Spans | None) -> str:
+def _about(predictions: RowSource, spans: Spans | None) -> str:
     """Return SQL that is true of all rows in some spans, and of few others.
 
     Files say between which times the rows of their parts lie. DuckDB looks there if

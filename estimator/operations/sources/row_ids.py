@@ -9,9 +9,9 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from estimator.operations.errors import DataError
-from estimator.operations.sources.files.file_rows import literal, quoted, readable
+from estimator.operations.sources.files.file_rows import literal, quoted, source_errors
 from estimator.operations.sources.queries import between
-from estimator.operations.sources.row_source import ID, TIME, Feed, scan
+from estimator.operations.sources.row_source import ID, TIME, RowSource, scan
 
 if TYPE_CHECKING:
     import duckdb
@@ -26,7 +26,7 @@ _SEVERAL_TIMES = f"GROUP BY 1 HAVING min({_TIME}) < max({_TIME})"
 
 
 def check_ids(
-    engine: "duckdb.DuckDBPyConnection", predictions: Feed, *, until: Any = None
+    engine: "duckdb.DuckDBPyConnection", predictions: RowSource, *, until: Any = None
 ) -> None:
     """Refuse ids of which there are rows of different times.
 
@@ -41,9 +41,9 @@ def check_ids(
         Naming ids, times and files.
     """
     inside = between(TIME, None, until)
-    with readable(predictions.name, predictions.where):
-        for pieces in _overlapping(engine, predictions):
-            where = f"FROM {scan(predictions, pieces)} WHERE {inside} {_SEVERAL_TIMES}"
+    with source_errors(predictions.name, predictions.where):
+        for files in _overlapping(engine, predictions):
+            where = f"FROM {scan(predictions, files)} WHERE {inside} {_SEVERAL_TIMES}"
             # 64 bits of each id take less time and, of texts, half the memory. Two ids
             # rarely share them: then the ids themselves are looked at.
             if engine.execute(f"SELECT {_HASH} {where} LIMIT 1").fetchall():
@@ -55,9 +55,9 @@ def check_ids(
 
 def check_new_ids(
     engine: "duckdb.DuckDBPyConnection",
-    predictions: Feed,
+    predictions: RowSource,
     *,
-    pieces: Collection[str] = (),
+    files: Collection[str] = (),
     after: Any = None,
     until: Any = None,
 ) -> None:
@@ -65,7 +65,7 @@ def check_new_ids(
 
     Parameters
     ----------
-    pieces : collection of str
+    files : collection of str
         Files that are new.
     after : datetime, optional
         Rows of later times are new, too.
@@ -78,15 +78,15 @@ def check_new_ids(
         Naming ids, times and files.
     """
     new = []
-    if pieces:
+    if files:
         inside = between(TIME, None, until)
-        new.append(f"SELECT {_ID} FROM {scan(predictions, pieces)} WHERE {inside}")
+        new.append(f"SELECT {_ID} FROM {scan(predictions, files)} WHERE {inside}")
     if after is not None:
         inside = between(TIME, after, until)
         new.append(f"SELECT {_ID} FROM {scan(predictions)} WHERE {inside}")
     if not new:
         return
-    with readable(predictions.name, predictions.where):
+    with source_errors(predictions.name, predictions.where):
         # DuckDB opens those parts of files only whose range of ids has new ones.
         rows = engine.execute(
             f"""SELECT {_ID} FROM {scan(predictions)}
@@ -98,14 +98,14 @@ def check_new_ids(
 
 
 def _overlapping(
-    engine: "duckdb.DuckDBPyConnection", predictions: Feed
+    engine: "duckdb.DuckDBPyConnection", predictions: RowSource
 ) -> list[list[str] | None]:
     """Return groups of files such that no id is in two of them.
 
     Files whose ranges of ids overlap are in one group. Where ids rise from file to file
     the ids of all files need never be in memory together.
     """
-    if predictions.pieces is None or "filename" in predictions.types:
+    if predictions.files is None or "filename" in predictions.types:
         return [None]  # DuckDB has no other name for the column of files
     rows = engine.execute(
         f"""SELECT filename, count(*), min({_ID}), max({_ID})
@@ -126,21 +126,24 @@ def _overlapping(
 
 
 def _refuse(
-    engine: "duckdb.DuckDBPyConnection", predictions: Feed, ids: list[Any], until: Any
+    engine: "duckdb.DuckDBPyConnection",
+    predictions: RowSource,
+    ids: list[Any],
+    until: Any,
 ) -> None:
     if not ids:
         return
     first = literal(ids[0]) if isinstance(ids[0], str) else str(ids[0])
-    places = []
-    for piece in predictions.pieces or [None]:
+    occurrences = []
+    for file in predictions.files or [None]:
         rows = engine.execute(
             f"""SELECT DISTINCT {_TIME} FROM
-                {scan(predictions, None if piece is None else [piece])}
+                {scan(predictions, None if file is None else [file])}
                 WHERE {_ID} = {first} AND {between(TIME, None, until)}
                 ORDER BY 1 LIMIT 2"""
         ).fetchall()
-        file = "" if piece is None else f" in {piece}"
-        places += [f"at {time:%Y-%m-%d %H:%M:%S}{file}" for (time,) in rows]
+        where = "" if file is None else f" in {file}"
+        occurrences += [f"at {time:%Y-%m-%d %H:%M:%S}{where}" for (time,) in rows]
     several = f"{len(ids):,} ids have" if len(ids) > 1 else "one has"
     if len(ids) > _SHOWN:
         several = f"more than {_SHOWN} have"
@@ -148,7 +151,7 @@ def _refuse(
     msg = (
         f"predictions ({predictions.where}): an id (`{predictions.roles[ID]}`) must "
         f"belong to one row, but {several} rows of different times (ids: {shown}; "
-        f"{ids[0]!r} is {' and '.join(places[:2])}). Nothing was stored. A row "
+        f"{ids[0]!r} is {' and '.join(occurrences[:2])}). Nothing was stored. A row "
         "delivered again must be the same; give new predictions new ids."
     )
     raise DataError(msg)

@@ -29,7 +29,7 @@ WIDE = ("UBIGINT", "HUGEINT", "UHUGEINT")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Feed:
+class RowSource:
     """Rows of one kind, and how to read them.
 
     Attributes
@@ -42,7 +42,7 @@ class Feed:
         Columns that are joined and cut by: ``ID``, ``TIME``, ``LABEL``, ``AT``.
     others : tuple of str
         Columns that are passed on as they are.
-    pieces : dict of str to str, or None
+    files : dict of str to str, or None
         Files, each with what tells its versions apart; None for a database.
     table : str or None
         Temporary table that holds the rows of a database.
@@ -59,7 +59,7 @@ class Feed:
     where: str
     roles: Mapping[str, str]
     others: tuple[str, ...]
-    pieces: Mapping[str, str] | None
+    files: Mapping[str, str] | None
     table: str | None
     types: Mapping[str, str]
     csv_kinds: Mapping[str, str] = field(default_factory=dict)
@@ -100,33 +100,33 @@ def open_engine(
 
 
 def scan(
-    feed: Feed,
-    pieces: Collection[str] | None = None,
+    source: RowSource,
+    files: Collection[str] | None = None,
     *,
     where: str = "true",
     with_files: bool = False,
 ) -> str:
-    """Return SQL of the feed's rows, or of those in some of its files.
+    """Return SQL of the source's rows, or of those in some of its files.
 
     ``where`` is a condition in SQL on columns as the files have them.
     """
-    parts = [f"{_typed(feed, role)} AS {quoted(role)}" for role in feed.roles]
-    parts += [_passed_on(feed, column) for column in feed.others]
-    files = feed.pieces if pieces is None else pieces
+    parts = [f"{_typed(source, role)} AS {quoted(role)}" for role in source.roles]
+    parts += [_passed_on(source, column) for column in source.others]
+    read = source.files if files is None else files
     parts += ["filename"] if with_files else []
     relation = rows_sql(
-        files, feed.table, feed.csv_kinds, hive=feed.hive, with_files=with_files
+        read, source.table, source.csv_kinds, hive=source.hive, with_files=with_files
     )
     return f"(SELECT {', '.join(parts)} FROM {relation} WHERE {where})"
 
 
-def _typed(feed: Feed, role: str) -> str:
-    column = feed.roles[role]
-    kind, name = feed.types[column], quoted(column)
+def _typed(source: RowSource, role: str) -> str:
+    column = source.roles[role]
+    kind, name = source.types[column], quoted(column)
     if role == ID:
         if kind in WIDE:
             return f"CAST({name} AS HUGEINT)"
-        return f"CAST({name} AS {'BIGINT' if feed.ids_are_int64 else 'VARCHAR'})"
+        return f"CAST({name} AS {'BIGINT' if source.ids_are_int64 else 'VARCHAR'})"
     if role in (TIME, AT) and kind in ZONED:
         return f"(CAST({name} AS TIMESTAMPTZ) AT TIME ZONE 'UTC')"
     if role in (TIME, AT):
@@ -134,11 +134,11 @@ def _typed(feed: Feed, role: str) -> str:
     return name
 
 
-def _passed_on(feed: Feed, column: str) -> str:
+def _passed_on(source: RowSource, column: str) -> str:
     name = quoted(column)
-    if feed.types[column].startswith("DECIMAL"):
+    if source.types[column].startswith("DECIMAL"):
         return f"CAST({name} AS DOUBLE) AS {name}"
-    if feed.types[column] == "VARCHAR":
+    if source.types[column] == "VARCHAR":
         # A file without rows may have the column as another type.
         text = csv_text.shortened_sql(f"CAST({name} AS VARCHAR)")
         return f"{text} AS {name}"

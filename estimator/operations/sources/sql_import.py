@@ -30,7 +30,7 @@ def describe_location(location: "SqlLocation") -> str:
     return f"{url}, {location.table or 'query'}"
 
 
-def stage(
+def import_rows(
     engine: "duckdb.DuckDBPyConnection",
     location: "SqlLocation",
     table: str,
@@ -68,7 +68,7 @@ def stage(
     import sqlalchemy as sa
 
     where = describe_location(location)
-    with _spoken_for(name, where):
+    with _database_errors(name, where):
         source = sa.create_engine(_read_only(location.url, name))
         try:
             with source.connect() as connection:
@@ -231,7 +231,7 @@ def _times(values: "pd.Series[Any]") -> "pd.Series[Any]":
 
 
 @contextmanager
-def _spoken_for(name: str, where: str) -> Iterator[None]:
+def _database_errors(name: str, where: str) -> Iterator[None]:
     """Turn what a database says into an error that says which."""
     import pandas.errors
     import sqlalchemy.exc

@@ -72,7 +72,7 @@ def prepare(store: Store) -> None:
         If it does not answer, or cannot be written.
     """
     try:
-        with answering(store.where), store.engine.begin() as connection:
+        with store_errors(store.where), store.engine.begin() as connection:
             schema.migrate(connection)
     except schema.NewerStore as error:
         msg = f"{store.where}: {error}"
@@ -91,7 +91,7 @@ def is_there(store: Store) -> bool:
     """
     if store.engine.dialect.name == "sqlite" and not Path(store.where).is_file():
         return False
-    with answering(store.where), store.engine.connect() as connection:
+    with store_errors(store.where), store.engine.connect() as connection:
         if not sa.inspect(connection).has_table(schema.version.name):
             return False
         found = connection.execute(sa.select(schema.version.c.version)).scalar()
@@ -124,21 +124,21 @@ def _engine(url: sa.URL) -> sa.Engine:
 
 
 @contextmanager
-def answering(where: str, *, writes_a_night: bool = False) -> Iterator[None]:
+def store_errors(where: str, *, writes_a_run: bool = False) -> Iterator[None]:
     """Turn an error of the database into one clear error.
 
     Parameters
     ----------
     where : str
         The store, for messages.
-    writes_a_night : bool, default=False
+    writes_a_run : bool, default=False
         Whether the block writes what the data of one model say, in one transaction.
         Only then is a value that the database refuses the fault of that model's data.
 
     Raises
     ------
     DataError
-        If the database works, but refuses a value of a model's night.
+        If the database works, but refuses a value of what is written of a model.
     StoreUnavailable
         If it does not answer, or cannot be read or written: nothing works.
     """
@@ -148,7 +148,7 @@ def answering(where: str, *, writes_a_night: bool = False) -> Iterator[None]:
         original = getattr(error, "orig", None) or error
         first = (str(original).strip().splitlines() or [type(original).__name__])[0]
         first = first.rstrip(".")
-        if writes_a_night and refuses_a_value(error):
+        if writes_a_run and refuses_a_value(error):
             msg = (
                 f"The store {where} refuses a value ({first}). Nothing was stored of "
                 "this model. Look for it in the sources (a name, a segment's value, a "

@@ -9,7 +9,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from estimator.operations.errors import StoreLocked, StoreUnavailable
-from estimator.operations.store.connection import Store, answering
+from estimator.operations.store.connection import Store, store_errors
 
 LOCK_SECONDS = 2.0
 POSTING_SECONDS = 60.0  # twice what posting takes at most (`post_webhook`)
@@ -69,7 +69,7 @@ def _locked(
             yield
         return
     with ExitStack() as stack:
-        with answering(store.where):
+        with store_errors(store.where):
             connection = stack.enter_context(store.engine.connect())
             _wait_for_lock(connection, key, seconds, refusal)
         try:

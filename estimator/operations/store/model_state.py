@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from estimator.delayed_labels.overdue import OverdueLabels
 from estimator.operations.store import schema
-from estimator.operations.store.connection import Store, answering
+from estimator.operations.store.connection import Store, store_errors
 from estimator.operations.store.statements import rows_of_model
 
 _OVERDUE = fields(OverdueLabels)
@@ -21,11 +21,11 @@ class ModelState:
     ----------
     as_of, until : int or None
         Latest time that results know of; ``--as-of`` of the last run. Microseconds.
-    pieces : dict of dict of str
+    files : dict of dict of str
         By feed, the files that were read, each with its version.
     estimators : dict of (str, bytes)
         By first chunk, the fingerprint and the file of the estimator.
-    chunks : dict of Counted
+    chunks : dict of StoredChunk
         By chunk.
     announced : dict
         By segment and metric, announcements as JSON text.
@@ -35,15 +35,15 @@ class ModelState:
 
     as_of: int | None = None
     until: int | None = None
-    pieces: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    files: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     estimators: Mapping[str, tuple[str, bytes]] = field(default_factory=dict)
-    chunks: "Mapping[str, Counted]" = field(default_factory=dict)
+    chunks: "Mapping[str, StoredChunk]" = field(default_factory=dict)
     announced: Mapping[tuple[str, str], str] = field(default_factory=dict)
     overdue: OverdueLabels | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Counted:
+class StoredChunk:
     """A chunk that has been counted: its size, and for which estimator."""
 
     n_rows: int
@@ -53,27 +53,27 @@ class Counted:
 
 def load_state(store: Store, model: str) -> ModelState:
     """Return what earlier runs have left of a model; of a new one, nothing."""
-    with answering(store.where), store.engine.connect() as connection:
+    with store_errors(store.where), store.engine.connect() as connection:
         found = connection.execute(
             sa.select(schema.model).where(schema.model.c.model == model)
         ).one_or_none()
         if found is None:
             return ModelState()
-        pieces: dict[str, dict[str, str]] = {}
+        files: dict[str, dict[str, str]] = {}
         for row in rows_of_model(connection, schema.piece, model):
-            pieces.setdefault(row.feed, {})[row.path] = row.version
+            files.setdefault(row.feed, {})[row.path] = row.version
         but_counts = [c for c in schema.chunk.c if c.name not in ("model", "counts")]
         chunks = sa.select(*but_counts).where(schema.chunk.c.model == model)
         return ModelState(
             as_of=found.as_of,
             until=found.until,
-            pieces=pieces,
+            files=files,
             estimators={
                 row.from_chunk: (row.fingerprint, row.data)
                 for row in rows_of_model(connection, schema.estimator, model)
             },
             chunks={
-                row.chunk: Counted(
+                row.chunk: StoredChunk(
                     n_rows=row.n_rows,
                     n_labels=row.n_labels,
                     fingerprint=row.fingerprint,
@@ -98,5 +98,5 @@ def load_counts(store: Store, model: str) -> dict[str, bytes]:
     """Return the counts of all chunks of a model."""
     table = schema.chunk.c
     query = sa.select(table.chunk, table.counts).where(table.model == model)
-    with answering(store.where), store.engine.connect() as connection:
+    with store_errors(store.where), store.engine.connect() as connection:
         return {row.chunk: row.counts for row in connection.execute(query)}

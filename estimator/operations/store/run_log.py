@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from estimator.operations.exit_codes import WENT_WELL
 from estimator.operations.store import schema
-from estimator.operations.store.connection import Store, answering
+from estimator.operations.store.connection import Store, store_errors
 
 
 def log_run(
@@ -20,7 +20,7 @@ def log_run(
     escaped.
     """
     summary = summary.replace("\0", "\\0").encode("utf-8", "backslashreplace").decode()
-    with answering(store.where), store.engine.begin() as connection:
+    with store_errors(store.where), store.engine.begin() as connection:
         connection.execute(
             sa.insert(schema.run).values(
                 model=model,
@@ -38,7 +38,7 @@ def last_success(store: Store, model: str) -> str | None:
     query = sa.select(sa.func.max(table.ended)).where(
         table.model == model, table.exit_code.in_(WENT_WELL)
     )
-    with answering(store.where), store.engine.connect() as connection:
+    with store_errors(store.where), store.engine.connect() as connection:
         found: str | None = connection.execute(query).scalar()
     return found
 
@@ -48,14 +48,14 @@ def last_exit_code(store: Store, model: str) -> int | None:
     table = schema.run.c
     query = sa.select(table.exit_code).where(table.model == model)
     query = query.order_by(table.id.desc()).limit(1)
-    with answering(store.where), store.engine.connect() as connection:
+    with store_errors(store.where), store.engine.connect() as connection:
         found: int | None = connection.execute(query).scalar()
     return found
 
 
 def add_message(store: Store, model: str, content: str) -> None:
-    """Keep a message that is to be told, beside those of a night that is saved."""
-    with answering(store.where), store.engine.begin() as connection:
+    """Keep a message that is to be posted, beside those that `save_run` writes."""
+    with store_errors(store.where), store.engine.begin() as connection:
         row = {"model": model, "as_of": 0, "content": content, "sent": False}
         connection.execute(sa.insert(schema.message), [row])
 
@@ -67,14 +67,14 @@ def unsent_messages(
     table = schema.message
     query = sa.select(table).where(~table.c.sent, table.c.model.in_(models))
     query = query.order_by(table.c.id)
-    with answering(store.where), store.engine.connect() as connection:
+    with store_errors(store.where), store.engine.connect() as connection:
         return [(row.id, json.loads(row.content)) for row in connection.execute(query)]
 
 
 def mark_sent(store: Store, numbers: Sequence[int]) -> None:
     """Note that messages have been told."""
     table = schema.message
-    with answering(store.where), store.engine.begin() as connection:
+    with store_errors(store.where), store.engine.begin() as connection:
         connection.execute(
             sa.update(table).where(table.c.id.in_(numbers)).values(sent=True)
         )

@@ -11,17 +11,17 @@ import sqlalchemy as sa
 
 from estimator.delayed_labels.overdue import OverdueLabels
 from estimator.operations.store import schema
-from estimator.operations.store.connection import Store, answering
+from estimator.operations.store.connection import Store, store_errors
 from estimator.operations.store.statements import insert_rows, replace_rows, upsert_rows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Night:
+class RunRecord:
     """All that a run changes of a model; rows as the schema has them, without model.
 
     Attributes
     ----------
-    as_of, until, pieces, estimators, announced, overdue
+    as_of, until, files, estimators, announced, overdue
         As in `ModelState`, in full.
     chunks : list of dict
         Chunks whose counts are new.
@@ -36,7 +36,7 @@ class Night:
 
     as_of: int | None
     until: int | None
-    pieces: Mapping[str, Mapping[str, str]]
+    files: Mapping[str, Mapping[str, str]]
     estimators: Mapping[str, tuple[str, bytes]]
     announced: Mapping[tuple[str, str], str]
     overdue: OverdueLabels | None = None
@@ -48,7 +48,7 @@ class Night:
     messages: Sequence[str] = ()
 
 
-def save_night(store: Store, model: str, night: Night) -> None:
+def save_run(store: Store, model: str, record: RunRecord) -> None:
     """Write all that a run changes of a model, or nothing.
 
     Raises
@@ -59,41 +59,41 @@ def save_night(store: Store, model: str, night: Night) -> None:
         If the store does not answer, or cannot be written.
     """
     with (
-        answering(store.where, writes_a_night=True),
+        store_errors(store.where, writes_a_run=True),
         store.engine.begin() as connection,
     ):
         own = {"model": model}
-        head = {**own, "as_of": night.as_of, "until": night.until}
+        head = {**own, "as_of": record.as_of, "until": record.until}
         upsert_rows(connection, schema.model, [head])
-        pieces = [
+        files = [
             {"feed": feed, "path": path, "version": version}
-            for feed, found in night.pieces.items()
+            for feed, found in record.files.items()
             for path, version in found.items()
         ]
         estimators = [
             {"from_chunk": first, "fingerprint": fingerprint, "data": data}
-            for first, (fingerprint, data) in night.estimators.items()
+            for first, (fingerprint, data) in record.estimators.items()
         ]
-        replace_rows(connection, schema.piece, model, pieces)
+        replace_rows(connection, schema.piece, model, files)
         replace_rows(connection, schema.estimator, model, estimators)
-        overdue = [] if night.overdue is None else [asdict(night.overdue)]
+        overdue = [] if record.overdue is None else [asdict(record.overdue)]
         replace_rows(connection, schema.label_feed, model, overdue)
         states = [
             {"segment": segment, "metric": metric, "state": state}
-            for (segment, metric), state in night.announced.items()
+            for (segment, metric), state in record.announced.items()
         ]
         result = schema.result.c
-        for key in night.gone:
+        for key in record.gone:
             mine = sa.tuple_(result.segment, result.chunk, result.metric) == key
             connection.execute(
                 sa.delete(schema.result).where(result.model == model, mine)
             )
         changed: dict[sa.Table, Sequence[dict[str, Any]]] = {
             schema.announced: states,
-            schema.chunk: night.chunks,
-            schema.result: night.results,
-            schema.result_history: night.history,
-            schema.verdict: night.verdicts,
+            schema.chunk: record.chunks,
+            schema.result: record.results,
+            schema.result_history: record.history,
+            schema.verdict: record.verdicts,
         }
         for table, rows in changed.items():
             upsert_rows(connection, table, [{**own, **row} for row in rows])
@@ -101,7 +101,7 @@ def save_night(store: Store, model: str, night: Night) -> None:
             connection,
             schema.message,
             [
-                {**own, "as_of": night.as_of or 0, "content": text, "sent": False}
-                for text in night.messages
+                {**own, "as_of": record.as_of or 0, "content": text, "sent": False}
+                for text in record.messages
             ],
         )

@@ -5,7 +5,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from estimator.operations.store import schema
-from estimator.operations.store.connection import Store, answering
+from estimator.operations.store.connection import Store, store_errors
 from estimator.operations.store.statements import rows_of_model
 
 
@@ -13,7 +13,7 @@ def load_results(
     store: Store, model: str, as_of: int | None = None
 ) -> list[dict[str, Any]]:
     """Return the results of a model, or what was believed at some time."""
-    with answering(store.where), store.engine.connect() as connection:
+    with store_errors(store.where), store.engine.connect() as connection:
         if as_of is None:
             return [
                 row._asdict() for row in rows_of_model(connection, schema.result, model)
@@ -39,7 +39,7 @@ def load_verdicts(
     query = sa.select(table).where(table.c.model == model).order_by(table.c.revision)
     if as_of is not None:
         query = query.where(table.c.as_of <= as_of)
-    with answering(store.where), store.engine.connect() as connection:
+    with store_errors(store.where), store.engine.connect() as connection:
         return {
             (row.segment, row.metric): row._asdict()
             for row in connection.execute(query)

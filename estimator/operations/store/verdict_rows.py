@@ -6,11 +6,11 @@ from typing import Any
 
 from estimator.degradation import verdict_json as verdict_file
 from estimator.degradation.series import plain
-from estimator.operations.nightly.evaluation import Verdicts
+from estimator.degradation.verdict import Degradation
 
 
 def verdict_rows(
-    verdicts: Verdicts,
+    verdicts: Mapping[str, Mapping[str, Degradation]],
     stored: Mapping[tuple[str, str], Mapping[str, Any]],
     as_of: int,
 ) -> list[dict[str, Any]]:

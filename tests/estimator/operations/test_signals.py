@@ -84,7 +84,7 @@ def reaching(path, then):
         ("SIGINT", signal.SIGINT, 130, wait_in_the_system),
     ],
 )
-@pytest.mark.parametrize("stage", ["run_night", "save_night", "_write_text"])
+@pytest.mark.parametrize("stage", ["run_model", "save_run", "_write_text"])
 def test_a_run_ends_wherever_it_is(
     world, stop, tmp_path, monkeypatch, stage, name, number, code, then
 ):
@@ -127,7 +127,7 @@ def test_what_fails_for_want_of_temporary_files_is_no_failure_of_a_model(
         remove()
         time.sleep(1.0)
 
-    monkeypatch.setattr(job, "run_night", work)
+    monkeypatch.setattr(job, "run_model", work)
     monkeypatch.setattr(signals, "remove_temporaries", remove_and_linger)
     with temporary_files_in(tmp_path / "temporary"):
         code, text = stop(signal.SIGTERM, "run", world.path, path=path)
@@ -147,7 +147,7 @@ def test_it_ends_while_it_writes_to_temporary_files(world, stop, tmp_path, monke
             path.touch()
             wait_in_the_system()
 
-    monkeypatch.setattr(job, "run_night", write)
+    monkeypatch.setattr(job, "run_model", write)
     before = set(world.folder.iterdir())
     with temporary_files_in(spill):
         assert stop(signal.SIGTERM, "run", world.path, path=path)[0] == 143
@@ -182,7 +182,7 @@ def test_as_json(world, stop, tmp_path, monkeypatch):
     import json
 
     path = tmp_path / "reached"
-    monkeypatch.setattr(job, "run_night", reaching(path, swallow_everything))
+    monkeypatch.setattr(job, "run_model", reaching(path, swallow_everything))
     run = ("run", world.path, "--log-format", "json")
     code, text = stop(signal.SIGTERM, *run, path=path)
     (line,) = map(json.loads, text.splitlines())
@@ -210,7 +210,7 @@ def test_a_message_that_nobody_reads_delays_it_only_for_a_while(
         reached.touch()
         swallow_everything()
 
-    monkeypatch.setattr(job, "run_night", fill)
+    monkeypatch.setattr(job, "run_model", fill)
     for n_signals, at_least, at_most in ((1, 4.5, 9.0), (2, 0.0, 4.0)):
         reached.unlink(missing_ok=True)
         process = start_command("run", world.path, stderr=Path(pipe))

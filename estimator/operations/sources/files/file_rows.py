@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def readable(name: str, where: str) -> Iterator[None]:
+def source_errors(name: str, where: str) -> Iterator[None]:
     """Turn what DuckDB says of data into an error that says which, and what to do."""
     import duckdb
 
@@ -33,16 +33,16 @@ def column_types(
     engine: "duckdb.DuckDBPyConnection", name: str, where: str, relation: str
 ) -> dict[str, str]:
     """Return the types of columns by name, as DuckDB has them."""
-    with readable(name, where):
+    with source_errors(name, where):
         rows = engine.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()
     return {row[0]: row[1] for row in rows}
 
 
-def by_format(pieces: Collection[str] | None) -> tuple[list[str], list[str]]:
+def by_format(files: Collection[str] | None) -> tuple[list[str], list[str]]:
     """Return which files are Parquet, and which are CSV."""
-    files = sorted(pieces or ())
-    parquet = [file for file in files if file.lower().endswith(PARQUET)]
-    return parquet, [file for file in files if not file.lower().endswith(PARQUET)]
+    names = sorted(files or ())
+    parquet = [file for file in names if file.lower().endswith(PARQUET)]
+    return parquet, [file for file in names if not file.lower().endswith(PARQUET)]
 
 
 def parquet_sql(files: Collection[str], hive: bool) -> str:  # noqa: FBT001
@@ -71,7 +71,7 @@ def _literally(file: str) -> str:
 
 
 def rows_sql(
-    pieces: Collection[str] | None,
+    files: Collection[str] | None,
     table: str | None,
     csv_kinds: Mapping[str, str],
     *,
@@ -89,16 +89,16 @@ def rows_sql(
     """
     if table is not None:
         return quoted(table)
-    parquet, csv = by_format(pieces)
+    parquet, csv = by_format(files)
     parts = []
-    files = ", filename = true)" if with_files else ")"
+    closing = ", filename = true)" if with_files else ")"
     if parquet:
-        parts.append(f"FROM {parquet_sql(parquet, hive)[:-1]}{files}")
+        parts.append(f"FROM {parquet_sql(parquet, hive)[:-1]}{closing}")
     if csv:
         read = [_read_as(column, kind) for column, kind in csv_kinds.items()]
         read += ["filename"] if with_files else []
         parts.append(
-            f"SELECT {', '.join(read) or '1'} FROM {csv_sql(csv, hive)[:-1]}{files}"
+            f"SELECT {', '.join(read) or '1'} FROM {csv_sql(csv, hive)[:-1]}{closing}"
         )
     return f"({' UNION ALL BY NAME '.join(parts)})"
 

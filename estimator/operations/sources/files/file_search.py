@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from estimator.operations.errors import DataError
 from estimator.operations.sources.files.file_endings import CSV_OF_JOB, PARQUET
-from estimator.operations.sources.files.file_rows import readable
+from estimator.operations.sources.files.file_rows import source_errors
 from estimator.operations.sources.files.file_versions import marks_of, version_of
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from estimator.operations.config.settings import FileLocation
 
 
-def find_pieces(
+def find_files(
     engine: "duckdb.DuckDBPyConnection",
     location: "FileLocation",
     name: str,
@@ -40,9 +40,9 @@ def find_pieces(
         folder.
     """
     before = before or {}
-    pieces: dict[str, str] = {}
+    versions: dict[str, str] = {}
     for pattern in location.patterns:
-        with readable(name, pattern):
+        with source_errors(name, pattern):
             if "://" in pattern:
                 # As a number: Python needs pytz for DuckDB's zoned times, and a text
                 # has a blank, after which `is_same_content` does not look.
@@ -50,19 +50,19 @@ def find_pieces(
                     "SELECT filename, size, epoch_us(last_modified) FROM read_blob(?)",
                     [pattern],
                 ).fetchall()
-                pieces |= {file: f"{size}:{changed}" for file, size, changed in rows}
+                versions |= {file: f"{size}:{changed}" for file, size, changed in rows}
                 continue
             if Path(pattern).is_dir():
                 raise DataError(_folder(name, Path(pattern)))
             # A name that is there is no pattern, whatever letters it has.
-            files = [pattern]
+            matching = [pattern]
             if not Path(pattern).is_file():
                 rows = engine.execute("SELECT file FROM glob(?)", [pattern]).fetchall()
-                files = [file for (file,) in rows]
-        for file in files:
+                matching = [file for (file,) in rows]
+        for file in matching:
             _check_ending(file, name)
             try:
-                pieces[file] = (
+                versions[file] = (
                     version_of(Path(file), before.get(file))
                     if by_content
                     else marks_of(Path(file))
@@ -73,9 +73,9 @@ def find_pieces(
                     "stored. Let the job's user read it, or take it away."
                 )
                 raise DataError(msg) from error
-    for file in pieces:
+    for file in versions:
         _check_ending(file, name)
-    return dict(sorted(pieces.items()))
+    return dict(sorted(versions.items()))
 
 
 def _check_ending(file: str, name: str) -> None:

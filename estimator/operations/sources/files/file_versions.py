@@ -67,19 +67,19 @@ def _marks(status: os.stat_result) -> str:
 
 
 def versions_as_before(
-    pieces: Mapping[str, Mapping[str, str]], before: Mapping[str, Mapping[str, str]]
+    files: Mapping[str, Mapping[str, str]], before: Mapping[str, Mapping[str, str]]
 ) -> dict[str, dict[str, str]]:
-    """Return the versions of files, by feed, with those of before where these hold."""
-    versions_by_feed: dict[str, dict[str, str]] = {}
-    for feed, versions in pieces.items():
-        earlier = before.get(feed, {})
-        versions_by_feed[feed] = {
+    """Return versions of files by source, those of before where these hold."""
+    versions_by_source: dict[str, dict[str, str]] = {}
+    for source, versions in files.items():
+        earlier = before.get(source, {})
+        versions_by_source[source] = {
             path: earlier[path]
             if is_same_content(version, earlier.get(path))
             else version
             for path, version in versions.items()
         }
-    return versions_by_feed
+    return versions_by_source
 
 
 def is_same_content(version: str, before: str | None) -> bool:

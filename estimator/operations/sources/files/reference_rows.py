@@ -14,8 +14,8 @@ from estimator.operations.sources.files.file_rows import (
     csv_sql,
     parquet_sql,
     quoted,
-    readable,
     rows_sql,
+    source_errors,
 )
 from estimator.operations.sources.files.frame_files import check_columns, read_frame
 
@@ -36,7 +36,7 @@ def rows_in_order(engine: "duckdb.DuckDBPyConnection") -> Iterator[None]:
 
 def read_reference(
     engine: "duckdb.DuckDBPyConnection",
-    pieces: Sequence[str],
+    files: Sequence[str],
     columns: Sequence[str],
     *,
     optional: Sequence[str],
@@ -65,27 +65,27 @@ def read_reference(
 
     parts = []
     csv_names: dict[str, list[str]] = {}
-    for piece in pieces:
-        if piece.lower().endswith(CSV) and "://" not in piece:
-            check_csv_header(Path(piece))
-        if piece.lower().endswith(CSV_OF_JOB):
-            csv_names[piece] = list(
-                column_types(engine, "reference", piece, csv_sql([piece], hive))
+    for file in files:
+        if file.lower().endswith(CSV) and "://" not in file:
+            check_csv_header(Path(file))
+        if file.lower().endswith(CSV_OF_JOB):
+            csv_names[file] = list(
+                column_types(engine, "reference", file, csv_sql([file], hive))
             )
     numbers = {
         column
         for column in unknown
         if all(
-            _holds_numbers(engine, piece, column, hive=hive)
-            for piece, names in csv_names.items()
+            _holds_numbers(engine, file, column, hive=hive)
+            for file, names in csv_names.items()
             if column in names
         )
     }
-    for piece in pieces:
-        if piece not in csv_names:
-            parts.append(_read_parquet(engine, piece, columns, optional, hive=hive))
+    for file in files:
+        if file not in csv_names:
+            parts.append(_read_parquet(engine, file, columns, optional, hive=hive))
             continue
-        wanted = check_columns(piece, csv_names[piece], columns, optional)
+        wanted = check_columns(file, csv_names[file], columns, optional)
         kinds = {}
         for column in wanted:
             kinds[column] = "number"
@@ -93,44 +93,44 @@ def read_reference(
                 kinds[column] = "as written"  # the estimator reads ISO times
             elif column in texts or (column in unknown and column not in numbers):
                 kinds[column] = "text"
-        relation = rows_sql([piece], None, kinds, hive=hive)
-        with readable("reference", piece):
+        relation = rows_sql([file], None, kinds, hive=hive)
+        with source_errors("reference", file):
             parts.append(engine.sql(f"FROM {relation}").df())
     return pd.concat(parts, ignore_index=True)
 
 
 def _holds_numbers(
-    engine: "duckdb.DuckDBPyConnection", piece: str, column: str, *, hive: bool
+    engine: "duckdb.DuckDBPyConnection", file: str, column: str, *, hive: bool
 ) -> bool:
     key = quoted(column)
-    with readable("reference", piece):
+    with source_errors("reference", file):
         is_number = csv_text.is_number_sql(key)
         rows = engine.execute(
-            f"SELECT bool_and({is_number}) FROM {csv_sql([piece], hive)}"
+            f"SELECT bool_and({is_number}) FROM {csv_sql([file], hive)}"
         ).fetchall()
     return rows[0][0] is not False
 
 
 def _read_parquet(
     engine: "duckdb.DuckDBPyConnection",
-    piece: str,
+    file: str,
     columns: Sequence[str],
     optional: Sequence[str],
     *,
     hive: bool,
 ) -> "pd.DataFrame":
-    if "://" in piece:
-        relation = parquet_sql([piece], hive)
-        names = list(column_types(engine, "reference", piece, relation))
-        wanted = check_columns(piece, names, columns, optional)
+    if "://" in file:
+        relation = parquet_sql([file], hive)
+        names = list(column_types(engine, "reference", file, relation))
+        wanted = check_columns(file, names, columns, optional)
         chosen = ", ".join(map(quoted, wanted))
-        with readable("reference", piece):
+        with source_errors("reference", file):
             remote: pd.DataFrame = engine.sql(f"SELECT {chosen} FROM {relation}").df()
         return remote
     # pyarrow keeps the time zone, whose days the chunks are; DuckDB knows moments only.
-    folders = _columns_of_folders(piece) if hive else {}
+    folders = _columns_of_folders(file) if hive else {}
     frame = read_frame(
-        piece,
+        file,
         [column for column in columns if column not in folders],
         optional=[column for column in optional if column not in folders],
     )
@@ -139,9 +139,9 @@ def _read_parquet(
     )
 
 
-def _columns_of_folders(piece: str) -> dict[str, str | None]:
+def _columns_of_folders(file: str) -> dict[str, str | None]:
     """Return the columns that a path has in folders such as ``region=eu``, as Hive."""
-    folders = [part.partition("=") for part in Path(piece).parent.parts]
+    folders = [part.partition("=") for part in Path(file).parent.parts]
     return {
         name: None if value == "__HIVE_DEFAULT_PARTITION__" else unquote(value)
         for name, equals, value in folders

@@ -17,7 +17,7 @@ from estimator.operations.exit_codes import (
     NOTHING_NEW,
     RAN,
 )
-from estimator.operations.nightly import model_run as night
+from estimator.operations.nightly import model_run
 from estimator.operations.nightly.overview import gauges_of
 from estimator.operations.sources import sql_import as staging
 from tests.estimator.operations.nightly.test_job import load, overview_of
@@ -448,7 +448,7 @@ def test_a_bug_in_one_model_does_not_stop_the_others(world, monkeypatch, caplog)
         + "\n[models.fraud]"
         + own.replace("models.credit", "models.fraud")
     )
-    done = night.evaluate
+    done = model_run.evaluate
     calls = []
 
     def broken(*arguments):
@@ -458,7 +458,7 @@ def test_a_bug_in_one_model_does_not_stop_the_others(world, monkeypatch, caplog)
             raise KeyError(msg)
         return done(*arguments)
 
-    monkeypatch.setattr(night, "evaluate", broken)
+    monkeypatch.setattr(model_run, "evaluate", broken)
     assert world.run() == CRASHED
     assert "a bug" in caplog.text
     assert {row[0] for row in world.dump("deadreckon_chunk")["deadreckon_chunk"]} == {

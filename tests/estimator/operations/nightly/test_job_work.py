@@ -10,9 +10,8 @@ import pytest
 from estimator.delayed_labels.counts.count_table import LOSSES, count_rows
 from estimator.monitoring import evaluation as monitoring
 from estimator.operations.exit_codes import RAN
-from estimator.operations.nightly import changed_chunks as touched
-from estimator.operations.nightly import estimators
-from estimator.operations.nightly import model_run as night
+from estimator.operations.nightly import changed_chunks as changed
+from estimator.operations.nightly import estimators, model_run
 from estimator.operations.sources.files import file_versions
 from estimator.operations.store.connection import open_store
 from estimator.operations.store.model_state import load_counts
@@ -78,7 +77,7 @@ def test_queries_look_at_rows_of_the_chunks_that_are_touched(
     world, monkeypatch, tmp_path
 ):
     engines = []
-    open_engine = night.open_engine
+    open_engine = model_run.open_engine
 
     @contextmanager
     def counting(*arguments):
@@ -86,7 +85,7 @@ def test_queries_look_at_rows_of_the_chunks_that_are_touched(
             engines.append(Counting(engine, tmp_path / "profile.json"))
             yield engines[-1]
 
-    monkeypatch.setattr(night, "open_engine", counting)
+    monkeypatch.setattr(model_run, "open_engine", counting)
     assert world.run() == RAN
     (engine,) = engines
     inside = N_TOUCHED * PER_DAY
@@ -112,10 +111,10 @@ def test_what_is_new_is_hashed_and_what_it_touches_is_counted(world, monkeypatch
         read.append(data)
         return night_table(data)
 
-    night_table = night.table_from_bytes
+    night_table = model_run.table_from_bytes
     monkeypatch.setattr(file_versions.hashlib, "file_digest", hashing)
-    monkeypatch.setattr(touched, "count_rows", counting)
-    monkeypatch.setattr(night, "table_from_bytes", reading)
+    monkeypatch.setattr(changed, "count_rows", counting)
+    monkeypatch.setattr(model_run, "table_from_bytes", reading)
     monkeypatch.setattr(estimators, "_fit", None)
     # Labels are counted by chunk only where some are overdue.
     monkeypatch.setattr(monitoring, "_arrivals_by_chunk", None)
@@ -135,7 +134,7 @@ def test_tables_hold_what_the_metrics_need(world):
     """Losses are half of a table: they are kept for the metrics that are asked for."""
     with open_store(world.config.job.store) as store:
         content = load_counts(store, "credit")
-    tables = [night.table_from_bytes(data) for data in content.values()]
+    tables = [model_run.table_from_bytes(data) for data in content.values()]
     assert len(tables) == N_DAYS - 1
     assert not any(set(LOSSES) & set(table.cells) for table in tables)
 

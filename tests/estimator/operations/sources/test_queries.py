@@ -7,8 +7,8 @@ import pytest
 from estimator.operations.config.settings import FileLocation
 from estimator.operations.errors import DataError
 from estimator.operations.sources.file_kinds import check_join
-from estimator.operations.sources.files.file_search import find_pieces
-from estimator.operations.sources.opening import open_feed
+from estimator.operations.sources.files.file_search import find_files
+from estimator.operations.sources.opening import open_row_source
 from estimator.operations.sources.queries import (
     count_hours,
     count_labeled_hours,
@@ -31,7 +31,7 @@ def write(frame, path):
         frame.to_csv(path, index=False)
 
 
-def feeds(engine, folder, rows, labels, *, ending=".parquet", n_files=3, timed=True):
+def sources(engine, folder, rows, labels, *, ending=".parquet", n_files=3, timed=True):
     parts = np.array_split(np.arange(len(rows)), n_files)
     for i, part in enumerate(parts):
         write(rows.iloc[part], folder / f"rows{i}{ending}")
@@ -43,15 +43,15 @@ def feeds(engine, folder, rows, labels, *, ending=".parquet", n_files=3, timed=T
         ("labels", "labels*", roles, ()),
     ):
         location = FileLocation(patterns=(str(folder / f"{pattern}{ending}"),))
-        pieces = find_pieces(engine, location, name)
+        files = find_files(engine, location, name)
         opened.append(
-            open_feed(
+            open_row_source(
                 engine,
                 name,
                 "here",
                 roles=own,
                 others=others,
-                pieces=pieces,
+                files=files,
                 numbers=("y_pred_proba",),
             )
         )
@@ -71,7 +71,7 @@ def test_rows_with_their_labels(engine, tmp_path, ending, ids):
     if ids == "texts":
         rows = rows.assign(id="row-" + rows["id"].astype(str))
         labels = labels.assign(id="row-" + labels["id"].astype(str))
-    predictions, known = feeds(engine, tmp_path, rows, labels, ending=ending)
+    predictions, known = sources(engine, tmp_path, rows, labels, ending=ending)
     begin, end = START + pd.Timedelta(hours=5), START + pd.Timedelta(days=2)
     until = START + pd.Timedelta(days=2, hours=3)
     found = read_rows(
@@ -91,7 +91,7 @@ def test_rows_with_their_labels(engine, tmp_path, ending, ids):
 
 def test_spans_apart_and_open(engine, tmp_path):
     rows, labels = split()
-    predictions, known = feeds(engine, tmp_path, rows, labels)
+    predictions, known = sources(engine, tmp_path, rows, labels)
     first, last = START + pd.Timedelta(days=1), START + pd.Timedelta(days=2)
     found = read_rows(
         engine, predictions, known, spans=[(START, first), (last, None)]
@@ -110,7 +110,7 @@ def test_of_two_labels_the_later_counts_and_at_equal_times_the_larger(engine, tm
         (3, 1, pd.NaT), (3, 0, pd.NaT),
     ]  # fmt: skip
     labels = pd.DataFrame(said, columns=["id", "y_true", "labeled_at"])
-    predictions, known = feeds(engine, tmp_path, rows, labels)
+    predictions, known = sources(engine, tmp_path, rows, labels)
     found = read_rows(engine, predictions, known, spans=[(START, None)]).to_pandas()
     values = found.merge(rows, on=["time", "y_pred_proba", "region"]).set_index("id")
     assert values["y_true"].dropna().to_dict() == {0: 0, 1: 1, 2: 1, 3: 1}
@@ -118,13 +118,13 @@ def test_of_two_labels_the_later_counts_and_at_equal_times_the_larger(engine, tm
 
 def test_hours(engine, tmp_path):
     rows, labels = split()
-    predictions, _ = feeds(engine, tmp_path, rows, labels)
+    predictions, _ = sources(engine, tmp_path, rows, labels)
     found = count_hours(engine, predictions)
     truth = rows["time"].dt.floor("h").value_counts().sort_index()
     assert found.hour.tolist() == truth.index.to_numpy("M8[us]").tolist()
     assert found.count.tolist() == truth.tolist()
-    some = list(predictions.pieces)[:1]
-    part = count_hours(engine, predictions, pieces=some)
+    some = list(predictions.files)[:1]
+    part = count_hours(engine, predictions, files=some)
     assert part.n_rows == 200
     after, until = START + pd.Timedelta(days=1), START + pd.Timedelta(days=2)
     inside = (rows["time"] > after) & (rows["time"] <= until)
@@ -135,7 +135,7 @@ def test_hours(engine, tmp_path):
 def test_hours_of_rows_that_have_new_labels(engine, tmp_path):
     rows, labels = split()
     stray = labels[:5].assign(id=-labels["id"][:5] - 1)
-    predictions, known = feeds(engine, tmp_path, rows, pd.concat([labels, stray]))
+    predictions, known = sources(engine, tmp_path, rows, pd.concat([labels, stray]))
     after = START + pd.Timedelta(days=2)
     found, n_labels = count_labeled_hours(engine, predictions, known, after=after)
     new = labels[labels["labeled_at"] > after]
@@ -149,7 +149,7 @@ def test_hours_of_rows_that_have_new_labels(engine, tmp_path):
 def test_labels_of_no_row_that_is_read(engine, tmp_path):
     rows, labels = split()
     labels = labels.assign(id=-1 - labels["id"], y_true=labels["y_true"].astype(float))
-    predictions, known = feeds(engine, tmp_path, rows, labels)
+    predictions, known = sources(engine, tmp_path, rows, labels)
     found = read_rows(engine, predictions, known, spans=[(START, None)])
     assert found["y_true"].null_count == found.num_rows == len(rows)
 
@@ -157,7 +157,7 @@ def test_labels_of_no_row_that_is_read(engine, tmp_path):
 def test_labels_without_times_count_always(engine, tmp_path):
     rows, labels = split()
     labels = labels.drop(columns="labeled_at")
-    predictions, known = feeds(engine, tmp_path, rows, labels, timed=False)
+    predictions, known = sources(engine, tmp_path, rows, labels, timed=False)
     found = read_rows(
         engine, predictions, known, spans=[(START, None)], until=pd.Timestamp("2027")
     ).to_pandas()
@@ -168,7 +168,7 @@ def test_labels_without_times_count_always(engine, tmp_path):
 def test_ids_of_two_kinds(engine, tmp_path):
     rows, labels = split()
     labels = labels.assign(id="row-" + labels["id"].astype(str))
-    predictions, known = feeds(engine, tmp_path, rows, labels)
+    predictions, known = sources(engine, tmp_path, rows, labels)
     with pytest.raises(DataError, match="`id` must be of one type"):
         check_join(predictions, known)
 
@@ -176,7 +176,7 @@ def test_ids_of_two_kinds(engine, tmp_path):
 def test_times_with_and_without_zone(engine, tmp_path):
     rows, labels = split()
     labels = labels.assign(labeled_at=labels["labeled_at"].dt.tz_localize("UTC"))
-    predictions, known = feeds(engine, tmp_path, rows, labels)
+    predictions, known = sources(engine, tmp_path, rows, labels)
     with pytest.raises(DataError, match="everywhere or nowhere"):
         check_join(predictions, known)
 
@@ -188,7 +188,7 @@ def test_times_with_and_without_zone(engine, tmp_path):
 def test_types_that_cannot_be_right(engine, tmp_path, column, values, rule):
     rows, labels = split()
     with pytest.raises(DataError, match=f"`{column}` must hold {rule}"):
-        feeds(engine, tmp_path, rows.assign(**{column: values}), labels)
+        sources(engine, tmp_path, rows.assign(**{column: values}), labels)
 
 
 def test_names_that_would_be_sql(engine, tmp_path):
@@ -198,15 +198,15 @@ def test_names_that_would_be_sql(engine, tmp_path):
     odd = 'sc"ore; DROP TABLE x'
     rows.rename(columns={"y_pred_proba": odd}).to_parquet(folder / "rows.parquet")
     location = FileLocation(patterns=(str(folder / "*.parquet"),))
-    feed = open_feed(
+    source = open_row_source(
         engine,
         "predictions",
         "here",
         roles={ID: "id", TIME: "time"},
         others=(odd,),
-        pieces=find_pieces(engine, location, "predictions"),
+        files=find_files(engine, location, "predictions"),
     )
-    found = read_rows(engine, feed, None, spans=[(START, None)])
+    found = read_rows(engine, source, None, spans=[(START, None)])
     assert found.column_names == ["time", odd]
     assert found.num_rows == len(rows)
 
@@ -215,4 +215,4 @@ def test_a_file_of_another_kind(engine, tmp_path):
     (tmp_path / "rows.txt").write_text("id\n1\n")
     location = FileLocation(patterns=(str(tmp_path / "*"),))
     with pytest.raises(DataError, match="must end in"):
-        find_pieces(engine, location, "predictions")
+        find_files(engine, location, "predictions")

@@ -21,13 +21,13 @@ from estimator.operations.store import locks, schema
 from estimator.operations.store.connection import is_there, open_store, prepare
 from estimator.operations.store.locks import lease, posting_lease
 from estimator.operations.store.model_state import (
-    Counted,
     ModelState,
+    StoredChunk,
     load_counts,
     load_state,
 )
 from estimator.operations.store.run_log import log_run, mark_sent, unsent_messages
-from estimator.operations.store.run_record import Night, save_night
+from estimator.operations.store.run_record import RunRecord, save_run
 from estimator.operations.store.stored_results import load_results, load_verdicts
 
 SCHEMAS = Path(__file__).parent / "schemas"
@@ -45,11 +45,11 @@ RESULT = {
     "alert": False,
     "note": "",
 }
-COUNTED = Counted(n_rows=100, n_labels=0, fingerprint="fingerprint")
-NIGHT = Night(
+COUNTED = StoredChunk(n_rows=100, n_labels=0, fingerprint="fingerprint")
+RECORD = RunRecord(
     as_of=10,
     until=None,
-    pieces={"predictions": {"a.parquet": "1:2"}},
+    files={"predictions": {"a.parquet": "1:2"}},
     estimators={"": ("fingerprint", b"bytes")},
     announced={("", "roc_auc"): "{}"},
     chunks=[
@@ -108,13 +108,13 @@ def tables_of(engine):
 def test_there_and_back(url):
     with ready(url) as store:
         assert load_state(store, "credit") == ModelState()
-        save_night(store, "credit", NIGHT)
+        save_run(store, "credit", RECORD)
         state = load_state(store, "credit")
         assert (state.as_of, state.until) == (10, None)
-        assert state.pieces == NIGHT.pieces
-        assert state.estimators == NIGHT.estimators
+        assert state.files == RECORD.files
+        assert state.estimators == RECORD.estimators
         assert state.chunks == {"2026-01-05": COUNTED}
-        assert state.announced == NIGHT.announced
+        assert state.announced == RECORD.announced
         assert load_counts(store, "credit") == {"2026-01-05": b"counts"}
         (row,) = load_results(store, "credit")
         assert RESULT.items() <= row.items()
@@ -128,16 +128,16 @@ def test_there_and_back(url):
 def test_a_night_is_stored_whole_or_not_at_all(url):
     broken = {**RESULT, "chunk": None}
     with ready(url) as store:
-        night = Night(
+        record = RunRecord(
             **{
-                name: getattr(NIGHT, name)
-                for name in Night.__dataclass_fields__
+                name: getattr(RECORD, name)
+                for name in RunRecord.__dataclass_fields__
                 if name != "results"
             },
             results=[RESULT, broken],
         )
         with pytest.raises(DataError, match="Nothing was stored of this model"):
-            save_night(store, "credit", night)
+            save_run(store, "credit", record)
         assert load_state(store, "credit") == ModelState()
         assert load_counts(store, "credit") == {}
 
@@ -153,7 +153,7 @@ def test_a_value_that_cannot_be_kept_is_bad_data_of_its_model(
     """SQLite keeps more than PostgreSQL does; neither is ever called unavailable."""
     if database == "postgres":
         url = request.getfixturevalue("postgres")
-    odd = [{**row, "segment": segment} for row in NIGHT.results]
+    odd = [{**row, "segment": segment} for row in RECORD.results]
     refused = {
         "sqlite": ["\ud800"],
         "postgres": ["\ud800", "a\0b", LONG],
@@ -161,12 +161,12 @@ def test_a_value_that_cannot_be_kept_is_bad_data_of_its_model(
     with ready(url) as store:
         if segment in refused:
             with pytest.raises(DataError, match=r"refuses a value \(.*correct it"):
-                save_night(store, "credit", replace(NIGHT, results=odd))
+                save_run(store, "credit", replace(RECORD, results=odd))
             assert load_state(store, "credit") == ModelState()
         else:
-            save_night(store, "credit", replace(NIGHT, results=odd))
+            save_run(store, "credit", replace(RECORD, results=odd))
             assert load_results(store, "credit")[0]["segment"] == segment
-        save_night(store, "fraud", NIGHT)
+        save_run(store, "fraud", RECORD)
         said = {"started": "2026", "ended": "2026", "exit_code": 65}
         log_run(store, "credit", summary=f"got {segment!r} {segment}", **said)
 
@@ -176,7 +176,7 @@ def test_a_number_that_cannot_be_kept(url):
         ready(url) as store,
         pytest.raises(DataError, match="refuses a value"),
     ):
-        save_night(store, "credit", replace(NIGHT, as_of=2**70))
+        save_run(store, "credit", replace(RECORD, as_of=2**70))
 
 
 def test_only_a_night_blames_the_data_of_its_model(url):
@@ -198,12 +198,12 @@ def test_only_a_night_blames_the_data_of_its_model(url):
 def test_a_store_that_cannot_be_written_is_as_it_was(url, monkeypatch):
     monkeypatch.setattr(connecting, "BUSY_SECONDS", 0.1)
     with ready(url) as store, open_store(url) as other:
-        save_night(store, "credit", NIGHT)
+        save_run(store, "credit", RECORD)
         before = load_state(store, "credit")
         with other.engine.connect() as connection:
             connection.execute(sa.update(schema.model).values(until=7))  # not committed
             with pytest.raises(StoreUnavailable, match=r"What it held is as it was\. "):
-                save_night(store, "credit", replace(NIGHT, as_of=20))
+                save_run(store, "credit", replace(RECORD, as_of=20))
         assert load_state(store, "credit") == before
 
 
@@ -230,7 +230,7 @@ def test_a_lock_whose_server_has_ended_the_session_hides_no_error(postgres, endi
 
 def test_messages_are_told_once(url):
     with ready(url) as store:
-        save_night(store, "credit", NIGHT)
+        save_run(store, "credit", RECORD)
         assert unsent_messages(store, ["debit"]) == []
         ((number, content),) = unsent_messages(store, ["credit", "debit"])
         assert content == {"kind": "sudden"}
@@ -241,13 +241,13 @@ def test_messages_are_told_once(url):
 def test_what_is_gone_is_gone_from_then_on(url):
     last = {**dict.fromkeys(schema.NUMBERS), **RESULT, "value": None}
     with ready(url) as store:
-        save_night(store, "credit", NIGHT)
+        save_run(store, "credit", RECORD)
         key = ("", "2026-01-05", "roc_auc")
         gone = {**last, "as_of": 20, "revision": 2, "gone": True}
-        save_night(
+        save_run(
             store,
             "credit",
-            replace(NIGHT, as_of=20, results=[], history=[gone], gone=[key]),
+            replace(RECORD, as_of=20, results=[], history=[gone], gone=[key]),
         )
         assert load_results(store, "credit") == []
         assert load_results(store, "credit", 20) == []
@@ -304,7 +304,7 @@ def test_every_earlier_version_is_brought_up_to_date(tmp_path):
             assert state.chunks == {"2026-01-05": COUNTED}
             assert load_results(store, "credit")[0]["value"] == 0.5
             assert load_verdicts(store, "credit")["", "roc_auc"]["kind"] == "stable"
-            save_night(store, "credit", NIGHT)
+            save_run(store, "credit", RECORD)
 
 
 def test_version_of_the_future(url):
@@ -333,7 +333,7 @@ def test_same_tables_in_postgres(postgres, url):
     with ready(postgres) as ours, ready(url) as theirs:
         names = set(tables_of(theirs.engine))
         assert set(tables_of(ours.engine)) == names
-        save_night(ours, "credit", NIGHT)
-        save_night(ours, "credit", NIGHT)  # an upsert
+        save_run(ours, "credit", RECORD)
+        save_run(ours, "credit", RECORD)  # an upsert
         (row,) = load_results(ours, "credit")
         assert RESULT.items() <= row.items()

@@ -7,7 +7,7 @@ import pytest
 
 from estimator.operations.config.settings import FileLocation
 from estimator.operations.sources.files import file_versions
-from estimator.operations.sources.files.file_search import find_pieces
+from estimator.operations.sources.files.file_search import find_files
 from estimator.operations.sources.files.file_versions import is_same_content, version_of
 from estimator.operations.sources.row_source import open_engine
 
@@ -85,7 +85,7 @@ def test_a_file_behind_a_url_rewritten_on_the_same_day(file):
 
     def version():
         with open_engine("100MB", 1) as engine:
-            (found,) = find_pieces(engine, location, "labels").values()
+            (found,) = find_files(engine, location, "labels").values()
         return found
 
     os.utime(file, (1_800_000_000, 1_800_000_000))
