@@ -138,8 +138,8 @@ def _check_clock(newest: Any, what: str, source: RowSource) -> None:
         msg = (
             f"{what} ({source.where}): times must not lie in the future, but the "
             f"newest is {pd.Timestamp(newest):%Y-%m-%d %H:%M} and this machine's "
-            f"clock says {clock_now():%Y-%m-%d %H:%M} UTC. Nothing was stored. Mend the clock or "
-            "the data, or say --as-of."
+            f"clock says {clock_now():%Y-%m-%d %H:%M} UTC. Nothing was stored. Mend "
+            "the clock or the data, or say --as-of."
         )
         raise DataError(msg)
 
