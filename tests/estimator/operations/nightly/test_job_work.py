@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from estimator.delayed_labels.counts.count_table import LOSSES, count_rows
-from estimator.monitoring import evaluation as monitoring
+from estimator.monitoring import label_arrival
 from estimator.operations.exit_codes import RAN
 from estimator.operations.nightly import changed_chunks as changed
 from estimator.operations.nightly import estimators, model_run
@@ -117,7 +117,7 @@ def test_what_is_new_is_hashed_and_what_it_touches_is_counted(world, monkeypatch
     monkeypatch.setattr(model_run, "table_from_bytes", reading)
     monkeypatch.setattr(estimators, "_fit", None)
     # Labels are counted by chunk only where some are overdue.
-    monkeypatch.setattr(monitoring, "_arrivals_by_chunk", None)
+    monkeypatch.setattr(label_arrival, "_arrivals_by_chunk", None)
     assert world.run() == RAN
     new = {f"{kind}/{N_DAYS - 1:03d}.parquet" for kind in ("predictions", "labels")}
     assert {"/".join(str(name).split("/")[-2:]) for name in hashed} == new
