@@ -1,6 +1,7 @@
-"""What a calibrator is: the two protocols everything else is written against."""
+"""What a calibrator is: the protocols everything else is written against."""
 
-from typing import Protocol, Self, runtime_checkable
+from collections.abc import Mapping
+from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -71,5 +72,36 @@ class UncertainCalibrator(Calibrator, Protocol):
         -------
         ndarray of float64, shape (n_rows, n_parameters)
             L, in units of probability.
+        """
+        ...
+
+
+@runtime_checkable
+class SavableCalibrator(Calibrator, Protocol):
+    """A calibrator that can be saved as plain arrays: every one in ``CALIBRATORS``."""
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """Take the fitted calibrator apart.
+
+        Returns
+        -------
+        dict of str to ndarray
+            Parameters and what was learned, by name.
+        """
+        ...
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
+        """Put together what ``to_arrays`` took apart.
+
+        Parameters
+        ----------
+        arrays : mapping of str to ndarray
+            Arrays that ``to_arrays`` returned.
+
+        Returns
+        -------
+        SavableCalibrator
+            A calibrator that predicts as the saved one did.
         """
         ...

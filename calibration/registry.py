@@ -7,7 +7,7 @@ from typing import Final
 from sklearn.base import clone
 
 from calibration._validation import nearest_name
-from calibration.base import Calibrator
+from calibration.base import Calibrator, SavableCalibrator
 from calibration.maps.isotonic import IsotonicCalibrator
 from calibration.maps.parametric import (
     BetaCalibrator,
@@ -17,7 +17,7 @@ from calibration.maps.parametric import (
 )
 from calibration.maps.spline import SplineCalibrator
 
-CALIBRATORS: dict[str, type[Calibrator]] = {
+CALIBRATORS: dict[str, type[SavableCalibrator]] = {
     "spline": SplineCalibrator,
     "isotonic": IsotonicCalibrator,
     "platt": PlattCalibrator,

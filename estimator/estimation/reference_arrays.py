@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from calibration import CALIBRATORS
+from calibration.base import SavableCalibrator
 from calibration.shifts.segment_shifts import SegmentShifts
 from estimator.delayed_labels.arrivals import N_AGES, N_BANDS, Arrivals
 from estimator.delayed_labels.reference_delays import ReferenceDelays
@@ -42,10 +43,11 @@ def reference_to_arrays(fitted: Reference) -> tuple[dict[str, Any], Arrays]:
     TypeError
         If the calibrator is the caller's own object.
     """
-    if not fitted.calibrator_name:
+    calibrator = fitted.calibrator
+    if not (fitted.calibrator_name and isinstance(calibrator, SavableCalibrator)):
         msg = (
             f"`calibrator` must be one of {', '.join(CALIBRATORS)} to be saved, "
-            f"got {fitted.calibrator!r}: only pickle could write it, and reading "
+            f"got {calibrator!r}: only pickle could write it, and reading "
             "a pickle runs code. Name a calibrator, or fit again after loading."
         )
         raise TypeError(msg)
@@ -71,7 +73,7 @@ def reference_to_arrays(fitted: Reference) -> tuple[dict[str, Any], Arrays]:
     arrays: Arrays = {
         "drift": np.stack([fitted.drift[segment] for segment in fitted.thresholds]),
     }
-    for name, values in fitted.calibrator.to_arrays().items():  # type: ignore[attr-defined]
+    for name, values in calibrator.to_arrays().items():
         arrays[f"calibrator/{name}"] = values
     for name in _CELLS:
         arrays[f"cells/{name}"] = getattr(fitted.error_cells, name)
@@ -144,7 +146,7 @@ def reference_from_arrays(
     metrics = resolve_metrics(parameters["metrics"], parameters["business_costs"])
     reference = Reference(
         metrics=metrics,
-        calibrator=calibrator.from_arrays(under(arrays, "calibrator/")),  # type: ignore[attr-defined]
+        calibrator=calibrator.from_arrays(under(arrays, "calibrator/")),
         calibrator_name=header["calibrator"],
         error_cells=ErrorCells(
             has_factor=header["has_factor"],

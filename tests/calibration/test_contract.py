@@ -9,6 +9,7 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 from calibration import CALIBRATORS, Calibrator, UncertainCalibrator
+from calibration.base import SavableCalibrator
 
 GRID = np.linspace(0.0, 1.0, 1001)
 
@@ -33,6 +34,7 @@ def rows(n_rows=2000, seed=0):
 
 def test_is_a_calibrator(calibrator):
     assert isinstance(calibrator, Calibrator)
+    assert isinstance(calibrator, SavableCalibrator)
 
 
 def test_predicts_one_probability_per_score(calibrator):
