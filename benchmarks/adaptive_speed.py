@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from benchmarks.reporting import Bars, make_parser, print_table
+from benchmarks.reporting import Targets, make_parser, print_table
 from benchmarks.shifting_tasks import read_census
 from benchmarks.timing import median_seconds
 from estimator import PerformanceEstimator
@@ -28,7 +28,7 @@ def main() -> int:
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--repeats", type=int, default=5)
     options = parser.parse_args()
-    bars = Bars(source="speed of estimates that read features")
+    targets = Targets(source="speed of estimates that read features")
     task = read_census(options.data, parser, CHUNK)
     names = ["y_pred_proba", *task.features]
     copies = -(-options.rows // len(task.production))
@@ -66,9 +66,9 @@ def main() -> int:
         [(name, f"{s.wall:.2f}", f"{s.cpu:.2f}") for name, s in seconds.items()],
     )
     alone = seconds["LightGBM's prediction"].wall + seconds["cbpe"].wall
-    bars.at_most("feature_aware", seconds["feature_aware"].wall / alone, RATIO, " ×")
-    bars.at_most("pape, a chunk", seconds["pape"].wall / N_CHUNKS, SECONDS, " s")
-    return bars.finish(check=options.check)
+    targets.at_most("feature_aware", seconds["feature_aware"].wall / alone, RATIO, " ×")
+    targets.at_most("pape, a chunk", seconds["pape"].wall / N_CHUNKS, SECONDS, " s")
+    return targets.finish(check=options.check)
 
 
 if __name__ == "__main__":

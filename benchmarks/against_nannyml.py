@@ -12,13 +12,13 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.nannyml_process import NannyML
-from benchmarks.reporting import Bars, make_parser, print_table
+from benchmarks.reporting import Targets, make_parser, print_table
 from benchmarks.worlds import ALL_METRICS, COSTS, SIX_METRICS, draw_frame
 from estimator import PerformanceEstimator
 
 # By number of chunks: how many times faster.
-ESTIMATE_BAR = {10: 6.0, 1_000: 50.0}
-FIT_AND_ESTIMATE_BAR = {10: 2.5, 1_000: 40.0}
+ESTIMATE_TARGET = {10: 6.0, 1_000: 50.0}
+FIT_AND_ESTIMATE_TARGET = {10: 2.5, 1_000: 40.0}
 
 
 def main() -> int:
@@ -32,7 +32,7 @@ def main() -> int:
     parser.add_argument("--repeats", type=int, default=3, help="of each, interleaved")
     options = parser.parse_args()
     rng = np.random.default_rng(options.seed)
-    bars = Bars(source="speed beside NannyML")
+    targets = Targets(source="speed beside NannyML")
     reference = draw_frame(options.reference, rng)
     table = []
     with NannyML(options.nannyml_python) as nannyml:
@@ -57,14 +57,14 @@ def main() -> int:
                         f"{both:.1f}×",
                     )
                 )
-                if n_chunks in ESTIMATE_BAR:
-                    bars.at_least(
-                        f"estimate: {where}", faster[1], ESTIMATE_BAR[n_chunks], "×"
+                if n_chunks in ESTIMATE_TARGET:
+                    targets.at_least(
+                        f"estimate: {where}", faster[1], ESTIMATE_TARGET[n_chunks], "×"
                     )
-                    bars.at_least(
+                    targets.at_least(
                         f"fit + estimate: {where}",
                         both,
-                        FIT_AND_ESTIMATE_BAR[n_chunks],
+                        FIT_AND_ESTIMATE_TARGET[n_chunks],
                         "×",
                     )
         versions = ", ".join(f"{k} {v}" for k, v in nannyml.versions.items())
@@ -78,7 +78,7 @@ def main() -> int:
         ),
         table,
     )
-    return bars.finish(check=options.check)
+    return targets.finish(check=options.check)
 
 
 def _compare(

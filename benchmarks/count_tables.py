@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 from sklearn import metrics as sklearn_metrics
 
-from benchmarks.reporting import Bars, make_parser, print_table
+from benchmarks.reporting import Targets, make_parser, print_table
 from estimator.chunking.chunks import check_chunk, make_chunks
 from estimator.chunking.groups import group_rows
 from estimator.delayed_labels.counts.count_table import count_rows
@@ -95,7 +95,7 @@ def main() -> int:
     parser = make_parser(__doc__)
     parser.add_argument("--rows", type=int, default=10_000_000, help="of the largest")
     options = parser.parse_args()
-    bars = Bars(source="how exact tables of counts are")
+    targets = Targets(source="how exact tables of counts are")
     trials: dict[str, Trial] = {}
     for size, kinds in (
         (2_000, list(KINDS)),
@@ -123,7 +123,7 @@ def main() -> int:
     largest = {
         name: max(trial.errors[name] for trial in trials.values()) for name in TRUTH
     }
-    for name, bar in (
+    for name, target in (
         ("roc_auc", 2e-5),
         ("average_precision", 1e-4),
         ("accuracy", 1e-9),
@@ -131,13 +131,13 @@ def main() -> int:
         ("log_loss", 1e-9),
         ("brier_score", 1e-9),
     ):
-        bars.at_most(f"{name}, largest error", largest[name], bar)
+        targets.at_most(f"{name}, largest error", largest[name], target)
     for name in ("roc_auc", "average_precision"):
         overrun = max(trial.overrun[name] for trial in trials.values())
-        bars.at_most(f"{name}, beyond its bound", overrun, 1e-12)
+        targets.at_most(f"{name}, beyond its bound", overrun, 1e-12)
         error = max(trial.segment_errors[name] for trial in trials.values())
-        bars.at_most(f"{name}, segments, in standard errors", error, 0.1)
-    return bars.finish(check=options.check)
+        targets.at_most(f"{name}, segments, in standard errors", error, 0.1)
+    return targets.finish(check=options.check)
 
 
 def run(kind: str, n_rows: int, seed: int) -> Trial:

@@ -22,7 +22,7 @@ from scipy.special import ndtri
 
 from benchmarks.coverage import measure_chunks
 from benchmarks.nannyml_process import NannyML
-from benchmarks.reporting import Bars, make_parser, print_table
+from benchmarks.reporting import Targets, make_parser, print_table
 from benchmarks.rivals import RIVALS, metrics_of
 from benchmarks.shifting_tasks import Task, chunks_of, mix_up, read_census, read_tasks
 from estimator import PerformanceEstimator
@@ -33,7 +33,7 @@ METRICS = ("roc_auc", "accuracy")
 METHODS = ("cbpe", "feature_aware", "pape", "auto")
 LEVEL = 0.95
 Z = float(ndtri(0.5 + LEVEL / 2.0))
-CENSUS_BAR = {"roc_auc": 66.0, "accuracy": 83.0}  # e-4
+CENSUS_TARGET = {"roc_auc": 66.0, "accuracy": 83.0}  # e-4
 SET_RATIO, MEAN_RATIO = 1.03, 0.88  # of normalized RMSE, auto over cbpe
 APART, MOST_APART = 4.0, 10.0  # standard errors; % of the chunks
 TILT, N_MIXED = 1.0, 20  # chunks of each kind without drift
@@ -74,21 +74,21 @@ def main() -> int:
     parser.add_argument("--nannyml-python", help="interpreter that has nannyml")
     parser.add_argument("--sets", nargs="+", help="only these data sets")
     options = parser.parse_args()
-    bars = Bars(source="estimates that adapt to covariate shift")
+    targets = Targets(source="estimates that adapt to covariate shift")
     chunk, rng = options.chunk, np.random.default_rng(options.seed)
 
     if not options.sets:
         census = evaluate(
             read_census(options.data, parser, chunk), chunk, options.nannyml_python
         )
-        report_census(census, bars)
+        report_census(census, targets)
     tasks = read_tasks(options.data, parser, chunk, options.seed)
     tasks = {name: tasks[name] for name in options.sets or tasks}
     real = {
         name: [evaluate(task, chunk, options.nannyml_python) for task in own]
         for name, own in tasks.items()
     }
-    report_sets("In the order of time", real, bars, mean_bar=MEAN_RATIO)
+    report_sets("In the order of time", real, targets, mean_target=MEAN_RATIO)
     mixed = {
         name: [
             evaluate(mix_up(task, chunk, N_MIXED, rng, tilt=TILT), chunk, rivals=False)
@@ -99,8 +99,8 @@ def main() -> int:
     halves = slice(None, N_MIXED), slice(N_MIXED, None)
     for what, half in zip(("Shuffled", "Reweighted by score"), halves, strict=True):
         part = {name: [one.part(half) for one in own] for name, own in mixed.items()}
-        report_sets(what, part, bars, mean_bar=None)
-    return bars.finish(check=options.check)
+        report_sets(what, part, targets, mean_target=None)
+    return targets.finish(check=options.check)
 
 
 def evaluate(
@@ -156,7 +156,7 @@ def evaluate(
     )
 
 
-def report_census(found: Outcome, bars: Bars) -> None:
+def report_census(found: Outcome, targets: Targets) -> None:
     """Print errors in units of the metric, and what lies above the floor."""
     for k, metric in enumerate(METRICS):
         floor = np.sqrt(np.mean(found.noise[:, k] ** 2))
@@ -178,16 +178,18 @@ def report_census(found: Outcome, bars: Bars) -> None:
             rows,
         )
         rmse = np.sqrt(np.mean((found.estimated["auto"] - found.realized)[:, k] ** 2))
-        bars.at_most(f"census, {metric}: RMSE", 1e4 * rmse, CENSUS_BAR[metric], "e-4")
-    report_coverage("census", [found], bars)
+        targets.at_most(
+            f"census, {metric}: RMSE", 1e4 * rmse, CENSUS_TARGET[metric], "e-4"
+        )
+    report_coverage("census", [found], targets)
 
 
 def report_sets(
     what: str,
     found: dict[str, list[Outcome]],
-    bars: Bars,
+    targets: Targets,
     *,
-    mean_bar: float | None,
+    mean_target: float | None,
 ) -> None:
     """Print normalized RMSE by data set, mean over client models."""
     methods = list(next(iter(found.values()))[0].estimated)
@@ -213,19 +215,21 @@ def report_sets(
         )
         for name, of in table.items():
             told = f"{what}, {name}, {metric}: auto / cbpe"
-            bars.at_most(told, of["auto"] / of["cbpe"], SET_RATIO)
-        if mean_bar is not None and metric == "roc_auc":
-            bars.at_most(f"{what}, {metric}: mean auto / cbpe", ratio["auto"], mean_bar)
+            targets.at_most(told, of["auto"] / of["cbpe"], SET_RATIO)
+        if mean_target is not None and metric == "roc_auc":
+            targets.at_most(
+                f"{what}, {metric}: mean auto / cbpe", ratio["auto"], mean_target
+            )
     weights = ", ".join(
         f"{name} {' '.join(f'{one.weight:.2f}' for one in own)}"
         for name, own in found.items()
     )
     print(f"Weights of auto: {weights}.")
     for name, own in found.items():
-        report_coverage(f"{what}, {name}", own, bars if mean_bar else None)
+        report_coverage(f"{what}, {name}", own, targets if mean_target else None)
 
 
-def report_coverage(what: str, found: list[Outcome], bars: Bars | None) -> None:
+def report_coverage(what: str, found: list[Outcome], targets: Targets | None) -> None:
     """Print how often intervals cover, with and without chunks set apart."""
     rows = []
     for method in METHODS:
@@ -259,10 +263,10 @@ def report_coverage(what: str, found: list[Outcome], bars: Bars | None) -> None:
                     f"{width:.2f}",
                 )
             )
-            if method == "auto" and bars is not None:
-                bars.within(f"{what}, {metric}: covered", covered, 90.0, 98.0, " %")
-                bars.at_most(f"{what}, {metric}: half-width", width, 1.5, " × noise")
-                bars.at_most(f"{what}, {metric}: apart", apart, MOST_APART, " %")
+            if method == "auto" and targets is not None:
+                targets.within(f"{what}, {metric}: covered", covered, 90.0, 98.0, " %")
+                targets.at_most(f"{what}, {metric}: half-width", width, 1.5, " × noise")
+                targets.at_most(f"{what}, {metric}: apart", apart, MOST_APART, " %")
     print_table(
         f"{what}: 95 % prediction intervals",
         ("", "covered", "set apart", "covered of the others", "half-width / noise"),

@@ -21,7 +21,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from benchmarks.reporting import Bars, make_parser, print_table
+from benchmarks.reporting import Targets, make_parser, print_table
 from benchmarks.worlds import draw_frame, draw_scores, read_employment, true_probability
 from estimator import PerformanceEstimator
 from estimator.chunking.groups import Groups
@@ -67,7 +67,7 @@ def main() -> int:
     parser.add_argument("--per-replicate", type=int, default=5, help="chunks")
     parser.add_argument("--calibrator", default="spline")
     options = parser.parse_args()
-    bars = Bars(source="coverage of the 95 % prediction interval")
+    targets = Targets(source="coverage of the 95 % prediction interval")
     real = None
     if options.data is not None:
         real = pd.concat(read_employment(options.data, parser), ignore_index=True)
@@ -114,11 +114,11 @@ def main() -> int:
             for k, metric in enumerate(METRICS if judged else ()):
                 where = f"{name}: {metric}, m = {m:,}, n = {n:,}"
                 covered = 100.0 * float(cell.covered[..., k].mean())
-                bars.within(where, covered, low, HIGH, " %")
+                targets.within(where, covered, low, HIGH, " %")
         print_table(f"{name} (nominal {LEVEL:.0%})", HEADER, rows)
     if real is None:
         print("No --data: coverage on real rows was not measured.")
-    return bars.finish(check=options.check)
+    return targets.finish(check=options.check)
 
 
 HEADER = (

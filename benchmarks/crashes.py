@@ -11,7 +11,7 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
-from benchmarks.reporting import Bars, make_parser, print_table
+from benchmarks.reporting import Targets, make_parser, print_table
 from trials.crashes import run_trials
 
 
@@ -21,7 +21,7 @@ def main() -> int:
     parser.add_argument("--postgres", type=int, default=50, help="kills")
     parser.add_argument("--signals", type=int, default=200, help="half of each")
     options = parser.parse_args()
-    bars = Bars(source="a run may be stopped at any moment")
+    targets = Targets(source="a run may be stopped at any moment")
     url = os.environ.get("DEADRECKON_POSTGRES")
     if not url:
         print("PostgreSQL left out: DEADRECKON_POSTGRES is not set.")
@@ -55,15 +55,15 @@ def main() -> int:
         ]
         rows.append((name, *counts))
         n_stopped, _, _, disobeyed, unsound = counts
-        bars.at_least(f"{name}: stopped at work", n_stopped, n_stops)
-        bars.at_most(f"{name}: other results, pages or files", unsound, 0)
-        bars.at_most(f"{name}: swallowed, hung or with more words", disobeyed, 0)
+        targets.at_least(f"{name}: stopped at work", n_stopped, n_stops)
+        targets.at_most(f"{name}: other results, pages or files", unsound, 0)
+        targets.at_most(f"{name}: swallowed, hung or with more words", disobeyed, 0)
     print_table(
         "Runs stopped at random moments",
         ("", "stopped", "before storing", "had ended", "disobeyed", "unsound"),
         rows,
     )
-    return bars.finish(check=options.check)
+    return targets.finish(check=options.check)
 
 
 if __name__ == "__main__":

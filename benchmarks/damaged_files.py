@@ -10,7 +10,7 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
-from benchmarks.reporting import Bars, make_parser, print_table
+from benchmarks.reporting import Targets, make_parser, print_table
 from trials.damage import run_trials
 
 
@@ -18,7 +18,7 @@ def main() -> int:
     parser = make_parser(__doc__)
     parser.add_argument("--files", type=int, default=2_000, help="files to load")
     options = parser.parse_args()
-    bars = Bars(source="a damaged file is refused or says the same as before")
+    targets = Targets(source="a damaged file is refused or says the same as before")
     with tempfile.TemporaryDirectory() as folder:
         trials = []
         for i, outcome in enumerate(
@@ -37,8 +37,8 @@ def main() -> int:
         if not outcome.sound:
             print(outcome)
     unsound = sum(not outcome.sound for outcome in trials)
-    bars.at_most("files that fail otherwise, or say something else", unsound, 0)
-    return bars.finish(check=options.check)
+    targets.at_most("files that fail otherwise, or say something else", unsound, 0)
+    return targets.finish(check=options.check)
 
 
 if __name__ == "__main__":

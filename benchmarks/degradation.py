@@ -16,7 +16,7 @@ from time import perf_counter
 import numpy as np
 from sklearn.metrics import confusion_matrix, f1_score
 
-from benchmarks.reporting import Bars, make_parser, print_table
+from benchmarks.reporting import Targets, make_parser, print_table
 from estimator import classify_degradation, follow_degradation
 from trials.series import (
     KINDS,
@@ -50,15 +50,15 @@ def main() -> int:
     if find_spec("ruptures") is None:
         msg = "The rival needs ruptures, which is not installed: pip install ruptures"
         raise SystemExit(msg)
-    bars = Bars(source="kinds of decline in simulated series")
+    targets = Targets(source="kinds of decline in simulated series")
     with ProcessPoolExecutor(2) as pool:
-        judged = _kinds(pool, bars, args)
-        _false_alarms(pool, bars, args)
-        _places(judged, bars)
-        _calibration(judged, bars)
-        _online(pool, bars, args)
-    _speed(bars, args.seed)
-    return bars.finish(check=args.check)
+        judged = _kinds(pool, targets, args)
+        _false_alarms(pool, targets, args)
+        _places(judged, targets)
+        _calibration(judged, targets)
+        _online(pool, targets, args)
+    _speed(targets, args.seed)
+    return targets.finish(check=args.check)
 
 
 def _arguments() -> argparse.Namespace:
@@ -144,7 +144,7 @@ def _run(
     return [one for found in pool.map(work, tasks) for one in found]
 
 
-def _kinds(pool: ProcessPoolExecutor, bars: Bars, args) -> list[dict]:
+def _kinds(pool: ProcessPoolExecutor, targets: Targets, args) -> list[dict]:
     tasks = [
         Task(
             kind=kind,
@@ -184,12 +184,12 @@ def _kinds(pool: ProcessPoolExecutor, bars: Bars, args) -> list[dict]:
             ("", *KINDS),
             ((kind, *row) for kind, row in zip(KINDS, matrix.tolist(), strict=True)),
         )
-    bars.at_least("macro-F1, n ≥ 25, drop ≥ 3", score(long, "said"), 0.96)
-    bars.at_least("macro-F1, n = 12, drop 5", score(short, "said"), 0.90)
+    targets.at_least("macro-F1, n ≥ 25, drop ≥ 3", score(long, "said"), 0.96)
+    targets.at_least("macro-F1, n = 12, drop 5", score(short, "said"), 0.90)
     return judged
 
 
-def _false_alarms(pool: ProcessPoolExecutor, bars: Bars, args) -> None:
+def _false_alarms(pool: ProcessPoolExecutor, targets: Targets, args) -> None:
     rows = []
     for name, trouble in {"none": NO_TROUBLE, **TROUBLES}.items():
         tasks = [
@@ -219,8 +219,8 @@ def _false_alarms(pool: ProcessPoolExecutor, bars: Bars, args) -> None:
                 f"{share(None, lambda one: one['alert']):.1f}",
             )
         )
-        bar = {"none": 1.0, "autocorrelation .5": 5.0}.get(name, 2.0)
-        bars.at_most(f"false alarms, trouble: {name}", ours(None), bar, " %")
+        target = {"none": 1.0, "autocorrelation .5": 5.0}.get(name, 2.0)
+        targets.at_most(f"false alarms, trouble: {name}", ours(None), target, " %")
     print_table(
         "False alarms on stable series, %",
         ("trouble", *(f"n = {n}" for n in LENGTHS), "all", "PELT", "± 3 sd"),
@@ -228,7 +228,7 @@ def _false_alarms(pool: ProcessPoolExecutor, bars: Bars, args) -> None:
     )
 
 
-def _places(judged: list[dict], bars: Bars) -> None:
+def _places(judged: list[dict], targets: Targets) -> None:
     at_three = [
         abs(one["off"]) <= 1
         for one in judged
@@ -239,13 +239,13 @@ def _places(judged: list[dict], bars: Bars) -> None:
         for one in judged
         if one["truth"] == one["said"] == "cyclical" and one["true_period"] is not None
     ]
-    bars.at_least(
+    targets.at_least(
         "sudden, drop 3: located within ± 1 chunk", 100 * np.mean(at_three), 90, " %"
     )
-    bars.at_least("cyclical: period within 10 %", 100 * np.mean(periods), 90, " %")
+    targets.at_least("cyclical: period within 10 %", 100 * np.mean(periods), 90, " %")
 
 
-def _calibration(judged: list[dict], bars: Bars) -> None:
+def _calibration(judged: list[dict], targets: Targets) -> None:
     stated = np.array([one["probabilities"] for one in judged])
     true = np.array([[kind == one["truth"] for kind in KINDS] for one in judged])
     tenth = np.minimum((stated * 10).astype(int), 9)
@@ -265,7 +265,7 @@ def _calibration(judged: list[dict], bars: Bars) -> None:
         ("bin", "series × kinds", "stated", "true", "difference", "its noise"),
         rows,
     )
-    bars.at_most("calibration: worst of ten bins", worst, 0.05)
+    targets.at_most("calibration: worst of ten bins", worst, 0.05)
 
 
 def _follow(task: Task) -> list[dict]:
@@ -294,7 +294,7 @@ def _follow(task: Task) -> list[dict]:
     return found
 
 
-def _online(pool: ProcessPoolExecutor, bars: Bars, args) -> None:
+def _online(pool: ProcessPoolExecutor, targets: Targets, args) -> None:
     tasks = [
         Task(
             kind=kind,
@@ -324,10 +324,10 @@ def _online(pool: ProcessPoolExecutor, bars: Bars, args) -> None:
         rows,
     )
     steps = [one["right"] for one in followed if one["kind"] in _STEPS]
-    bars.at_most(
+    targets.at_most(
         "announced by its kind after (median, sudden and skew)", median(steps), 4
     )
-    bars.at_most(
+    targets.at_most(
         "some decline announced after (median, all kinds)",
         median(one["any"] for one in followed),
         4,
@@ -337,10 +337,10 @@ def _online(pool: ProcessPoolExecutor, bars: Bars, args) -> None:
 _STEPS = ("sudden", "training_serving_skew")
 
 
-def _speed(bars: Bars, seed: int) -> None:
+def _speed(targets: Targets, seed: int) -> None:
     rng = np.random.default_rng(seed)
     rows = []
-    for n, bar in TIMES.items():
+    for n, target in TIMES.items():
         spent = []
         for kind in KINDS:
             series = draw_series(rng, kind, n - 14, 4.0)
@@ -354,7 +354,7 @@ def _speed(bars: Bars, seed: int) -> None:
                 if repetition:  # the first compiles, and fills the caches
                     spent.append(1e3 * (perf_counter() - begun))
         rows.append((n, f"{median(spent):.1f}", f"{max(spent):.1f}"))
-        bars.at_most(f"{n} chunks", median(spent), bar, " ms")
+        targets.at_most(f"{n} chunks", median(spent), target, " ms")
     print_table("Time of one verdict, ms", ("chunks", "median", "longest"), rows)
 
 

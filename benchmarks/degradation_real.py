@@ -16,7 +16,7 @@ import pandas as pd
 from scipy.stats import rankdata
 from sklearn.metrics import confusion_matrix, f1_score
 
-from benchmarks.reporting import Bars, make_parser, print_table
+from benchmarks.reporting import Targets, make_parser, print_table
 from estimator import classify_degradation
 from trials.series import KINDS, draw_shape
 
@@ -48,10 +48,10 @@ def main() -> int:
     if not args.folder.is_dir():
         msg = f"There is no folder {args.folder}; see benchmarks/README.md."
         raise SystemExit(msg)
-    bars = Bars(source="kinds of decline in real series")
-    _documented(args.folder, bars)
-    _mixed(args.folder, bars, args.repetitions, args.seed)
-    return bars.finish(check=args.check)
+    targets = Targets(source="kinds of decline in real series")
+    _documented(args.folder, targets)
+    _mixed(args.folder, targets, args.repetitions, args.seed)
+    return targets.finish(check=args.check)
 
 
 def _arguments() -> argparse.Namespace:
@@ -63,7 +63,7 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _documented(folder: Path, bars: Bars) -> None:
+def _documented(folder: Path, targets: Targets) -> None:
     rows = []
     for name, n_train, n_reference, size, kind in DOCUMENTED:
         frame = _read(folder, name, ("t",), "y")
@@ -80,10 +80,10 @@ def _documented(folder: Path, bars: Bars) -> None:
                 values, errors, n_reference=n_reference // size, times=days
             )
             rows.append((name, metric, kind, verdict.kind, str(verdict)))
-            bars.at_least(f"{name}, {metric}: {kind}", verdict.kind == kind, 1)
+            targets.at_least(f"{name}, {metric}: {kind}", verdict.kind == kind, 1)
             if kind == "cyclical":
                 period = verdict.period or np.nan
-                bars.within(f"{name}, {metric}: period", period, 345, 385, " days")
+                targets.within(f"{name}, {metric}: period", period, 345, 385, " days")
     print_table(
         "Series of documented behaviour",
         ("data", "metric", "known to be", "verdict", "in words"),
@@ -91,7 +91,7 @@ def _documented(folder: Path, bars: Bars) -> None:
     )
 
 
-def _mixed(folder: Path, bars: Bars, repetitions: int, seed: int) -> None:
+def _mixed(folder: Path, targets: Targets, repetitions: int, seed: int) -> None:
     for name, y, second, left_out in MIXED:
         frame = _read(folder, name, left_out, y)
         half = second // 2
@@ -118,7 +118,7 @@ def _mixed(folder: Path, bars: Bars, repetitions: int, seed: int) -> None:
             ("", *KINDS),
             ((kind, *row) for kind, row in zip(KINDS, matrix.tolist(), strict=True)),
         )
-        bars.at_least(
+        targets.at_least(
             f"{name} mixed: macro-F1", f1_score(truth, said, average="macro"), 0.93
         )
 

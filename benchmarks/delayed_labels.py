@@ -17,7 +17,7 @@ import pandas as pd
 from lightgbm import LGBMClassifier
 from numpy.typing import NDArray
 
-from benchmarks.reporting import Bars, make_parser, print_table
+from benchmarks.reporting import Targets, make_parser, print_table
 from estimator import Monitor, PerformanceEstimator
 
 Floats = NDArray[np.float64]
@@ -25,7 +25,7 @@ Floats = NDArray[np.float64]
 N_TRAIN, N_REFERENCE, CHUNK = 35_000, 30_000, 2_000
 DAYS = (0, 30, 90, 180)
 METRICS = ("roc_auc", "accuracy")
-BARS = {"roc_auc": (240, 170, 107, 40), "accuracy": (205, 125, 85, 22)}  # e-4
+TARGETS = {"roc_auc": (240, 170, 107, 40), "accuracy": (205, 125, 85, 22)}  # e-4
 AIMS = {"roc_auc": (230, 155, 83, 32), "accuracy": (200, 120, 80, 19)}
 # Days from booking to arrival, in bands of about equal numbers of reference bookings.
 N_LEAD_BANDS = 8
@@ -61,7 +61,7 @@ def main() -> int:
     path = options.data / "hotel_bookings.parquet"
     if not path.is_file():
         parser.error(f"there is no {path}: Antonio, Almeida & Nunes (2019), CC BY 4.0.")
-    bars = Bars(source="reconciled values while labels arrive")
+    targets = Targets(source="reconciled values while labels arrive")
     bookings = read_bookings(path, options.seed)
     with_lead = evaluate(bookings, segments=("lead_band",))
     without = evaluate(bookings, segments=())
@@ -89,8 +89,8 @@ def main() -> int:
         )
         for d, day in enumerate(DAYS):
             found = 1e4 * float(np.abs(error[d]).mean())
-            bars.at_most(f"{metric}, {day} days", found, BARS[metric][d], "e-4")
-    return bars.finish(check=options.check)
+            targets.at_most(f"{metric}, {day} days", found, TARGETS[metric][d], "e-4")
+    return targets.finish(check=options.check)
 
 
 def read_bookings(path: Path, seed: int) -> pd.DataFrame:

@@ -14,7 +14,7 @@ from scipy.special import ndtri
 
 from benchmarks.coverage import measure_chunks
 from benchmarks.nannyml_process import NannyML
-from benchmarks.reporting import Bars, make_parser, print_table
+from benchmarks.reporting import Targets, make_parser, print_table
 from benchmarks.worlds import SIX_METRICS, read_employment
 from estimator import PerformanceEstimator
 
@@ -24,8 +24,8 @@ METRICS = ("roc_auc", "accuracy")
 CALIBRATORS = ("spline", "isotonic", "platt", "beta", "temperature", "identity")
 LEVEL = 0.95
 Z = float(ndtri(0.5 + LEVEL / 2.0))
-RMSE_BAR = {"roc_auc": 84.0, "accuracy": 92.0}  # e-4
-COVERAGE_BAR, WIDTH_BAR = 90.0, 1.5
+RMSE_TARGET = {"roc_auc": 84.0, "accuracy": 92.0}  # e-4
+COVERAGE_TARGET, WIDTH_TARGET = 90.0, 1.5
 HEADER = ("", "RMSE e-4", "MAE e-4", "bias e-4", "covered", "half-width / label noise")
 
 
@@ -35,7 +35,7 @@ def main() -> int:
     parser.add_argument("--chunk", type=int, default=2_000)
     parser.add_argument("--nannyml-python", help="interpreter that has nannyml")
     options = parser.parse_args()
-    bars = Bars(source="estimates on census data")
+    targets = Targets(source="estimates on census data")
     reference, analysis = read_employment(options.data, parser)
     n_chunks = len(analysis) // options.chunk
     analysis = analysis[: n_chunks * options.chunk]
@@ -68,9 +68,11 @@ def main() -> int:
                 covered = 100.0 * float(np.mean(np.abs(error) <= half))
                 width = float(np.mean(half)) / float(Z * np.mean(noise[:, k]))
                 rmse = 1e4 * float(np.sqrt(np.mean(error**2)))
-                bars.at_most(f"{metric}: RMSE", rmse, RMSE_BAR[metric], "e-4")
-                bars.at_least(f"{metric}: coverage", covered, COVERAGE_BAR, " %")
-                bars.at_most(f"{metric}: half-width", width, WIDTH_BAR, " × noise")
+                targets.at_most(f"{metric}: RMSE", rmse, RMSE_TARGET[metric], "e-4")
+                targets.at_least(f"{metric}: coverage", covered, COVERAGE_TARGET, " %")
+                targets.at_most(
+                    f"{metric}: half-width", width, WIDTH_TARGET, " × noise"
+                )
     for k, metric in enumerate(METRICS):
         constant = mean[k] - realized[:, k]
         tables[metric].append(_row("constant: the reference's", constant))
@@ -100,7 +102,7 @@ def main() -> int:
             )
         )
         print_table(f"{metric}, against the realized value", HEADER, tables[metric])
-    return bars.finish(check=options.check)
+    return targets.finish(check=options.check)
 
 
 def _row(

@@ -31,7 +31,7 @@ import sqlalchemy as sa
 from lightgbm import LGBMClassifier
 
 from benchmarks.delayed_labels import FEATURES, N_REFERENCE, N_TRAIN
-from benchmarks.reporting import Bars, make_parser, print_table
+from benchmarks.reporting import Targets, make_parser, print_table
 from estimator import PerformanceEstimator
 from estimator.operations.config.settings import load_config
 from estimator.operations.exit_codes import NOTHING_NEW, RAN
@@ -97,7 +97,7 @@ def main() -> int:
     path = options.data / "hotel_bookings.parquet"
     if not path.is_file():
         parser.error(f"there is no {path}: Antonio, Almeida & Nunes (2019), CC BY 4.0.")
-    bars = Bars(source="“every message true when it was sent, none taken back”")
+    targets = Targets(source="“every message true when it was sent, none taken back”")
     bookings = read_bookings(path, options.seed)
     final = final_series(bookings)
     n_false = n_back = 0
@@ -123,9 +123,9 @@ def main() -> int:
                 for i, (message, true) in enumerate(zip(sent, truths, strict=True))
             ],
         )
-    bars.at_most("messages that were not true", n_false, 0, "")
-    bars.at_most("messages taken back within a week", n_back, 0, "")
-    return bars.finish(check=options.check)
+    targets.at_most("messages that were not true", n_false, 0, "")
+    targets.at_most("messages taken back within a week", n_back, 0, "")
+    return targets.finish(check=options.check)
 
 
 def read_bookings(path: Path, seed: int) -> pd.DataFrame:

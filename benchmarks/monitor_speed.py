@@ -13,15 +13,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from benchmarks.reporting import Bars, make_parser, print_table
+from benchmarks.reporting import Targets, make_parser, print_table
 from benchmarks.worlds import draw_frame
 from estimator import Monitor, PerformanceEstimator
 
 METRICS = ("roc_auc", "accuracy")
 START = np.datetime64("2024-01-01", "us")
-SECONDS_BAR, BYTES_BAR = 3.0, 64.0
+SECONDS_TARGET, BYTES_TARGET = 3.0, 64.0
 # Milliseconds of CPU time of a call, at the longest history.
-CALL_BAR = 20.0
+CALL_TARGET = 20.0
 N_CALLS, CALL_ROWS = 20, 1_000
 
 
@@ -36,14 +36,14 @@ def main() -> int:
     )
     parser.add_argument("--only-history", action="store_true")
     options = parser.parse_args()
-    bars = Bars(source="speed and memory of a monitor")
-    time_calls(options.history, np.random.default_rng(options.seed), bars)
+    targets = Targets(source="speed and memory of a monitor")
+    time_calls(options.history, np.random.default_rng(options.seed), targets)
     if not options.only_history:
-        time_one_batch(options, bars)
-    return bars.finish(check=options.check)
+        time_one_batch(options, targets)
+    return targets.finish(check=options.check)
 
 
-def time_calls(history: list[int], rng: np.random.Generator, bars: Bars) -> None:
+def time_calls(history: list[int], rng: np.random.Generator, targets: Targets) -> None:
     """Time `add_predictions` of one more chunk, on top of histories of some lengths."""
     rows = []
     fastest = np.nan
@@ -64,10 +64,10 @@ def time_calls(history: list[int], rng: np.random.Generator, bars: Bars) -> None
         rows,
     )
     # Other processes can only add to it: the fastest call is the one to compare.
-    bars.at_most(
+    targets.at_most(
         f"add_predictions at {history[-1]:,} chunks, fastest of {N_CALLS}",
         fastest,
-        CALL_BAR,
+        CALL_TARGET,
         " ms",
     )
 
@@ -106,7 +106,7 @@ def call_seconds(
     return np.array(calls[1:]), whole
 
 
-def time_one_batch(options: argparse.Namespace, bars: Bars) -> None:
+def time_one_batch(options: argparse.Namespace, targets: Targets) -> None:
     """Time a tenth of the labels of many rows that come at once."""
     rng = np.random.default_rng(options.seed)
     size = options.rows // options.chunks
@@ -154,8 +154,8 @@ def time_one_batch(options: argparse.Namespace, bars: Bars) -> None:
         f"{options.rows:,} rows, {options.chunks:,} chunks, {options.share:.0%} labels"
     )
     print_table(title, ("", "median"), rows)
-    bars.at_most("add_labels + performance", float(both), SECONDS_BAR, " s")
-    bars.at_most("memory a row", held, BYTES_BAR, " bytes")
+    targets.at_most("add_labels + performance", float(both), SECONDS_TARGET, " s")
+    targets.at_most("memory a row", held, BYTES_TARGET, " bytes")
 
 
 def draw(n: int, first: int, size: int, rng: np.random.Generator) -> pd.DataFrame:

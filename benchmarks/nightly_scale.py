@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from scipy.special import expit
 
-from benchmarks.reporting import Bars, make_parser, print_table
+from benchmarks.reporting import Targets, make_parser, print_table
 
 DAYS, SEGMENTS = 365, ("east", "north", "online", "south", "west")
 START = np.datetime64("2025-01-01", "us")
@@ -55,7 +55,7 @@ def main() -> int:
     )
     parser.add_argument("--repeats", type=int, default=3, help="of the increment")
     options = parser.parse_args()
-    bars = Bars(source="time and memory of the nightly job")
+    targets = Targets(source="time and memory of the nightly job")
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.folder or Path(temporary)
         if not (folder / "nightly.toml").exists():
@@ -85,11 +85,11 @@ def main() -> int:
         ],
     )
     print(f"The store holds {size:.0f} MB.")
-    bars.at_most("first run", first[0], FIRST_SECONDS, " s")
-    bars.at_most("first run, peak memory", first[1], GIGABYTES, " GB")
-    bars.at_most("a night", middle[0], NIGHT_SECONDS, " s")
-    bars.at_most("a night, peak memory", middle[1], GIGABYTES, " GB")
-    return bars.finish(check=options.check)
+    targets.at_most("first run", first[0], FIRST_SECONDS, " s")
+    targets.at_most("first run, peak memory", first[1], GIGABYTES, " GB")
+    targets.at_most("a night", middle[0], NIGHT_SECONDS, " s")
+    targets.at_most("a night, peak memory", middle[1], GIGABYTES, " GB")
+    return targets.finish(check=options.check)
 
 
 def row(measured: tuple[float, float]) -> tuple[str, str]:

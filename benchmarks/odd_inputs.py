@@ -9,7 +9,7 @@ be errors of ours that name an argument or a column.
 import sys
 from collections import Counter
 
-from benchmarks.reporting import Bars, make_parser, print_table
+from benchmarks.reporting import Targets, make_parser, print_table
 from trials.odd_inputs import CALLS, compile_kernels, run_case
 
 
@@ -18,7 +18,7 @@ def main() -> int:
     parser.add_argument("--cases", type=int, default=12_000, help="cases to draw")
     parser.add_argument("--first", type=int, default=0, help="first case")
     options = parser.parse_args()
-    bars = Bars(source="odd input gives an answer or a clear error")
+    targets = Targets(source="odd input gives an answer or a clear error")
     compile_kernels()
     outcomes = []
     for i in range(options.cases):
@@ -39,8 +39,8 @@ def main() -> int:
     )
     for result in results[2:]:
         found = sum(n for (_, kind), n in counts.items() if kind == result)
-        bars.at_most(f"cases that end {result}", found, 0)
-    return bars.finish(check=options.check)
+        targets.at_most(f"cases that end {result}", found, 0)
+    return targets.finish(check=options.check)
 
 
 if __name__ == "__main__":

@@ -6,20 +6,30 @@ from dataclasses import dataclass, field
 
 
 @dataclass(kw_only=True)
-class Bars:
+class Targets:
     """Collects what was asked and what was measured; the last line is the verdict."""
 
     source: str
     checked: list[tuple[str, str, str, bool]] = field(default_factory=list)
 
-    def at_most(self, what: str, measured: float, bar: float, unit: str = "") -> None:
-        self._add(what, measured, f"≤ {bar:g}{unit}", met=measured <= bar, unit=unit)
+    def at_most(
+        self, what: str, measured: float, target: float, unit: str = ""
+    ) -> None:
+        self._add(
+            what, measured, f"≤ {target:g}{unit}", met=measured <= target, unit=unit
+        )
 
-    def below(self, what: str, measured: float, bar: float, unit: str = "") -> None:
-        self._add(what, measured, f"< {bar:g}{unit}", met=measured < bar, unit=unit)
+    def below(self, what: str, measured: float, target: float, unit: str = "") -> None:
+        self._add(
+            what, measured, f"< {target:g}{unit}", met=measured < target, unit=unit
+        )
 
-    def at_least(self, what: str, measured: float, bar: float, unit: str = "") -> None:
-        self._add(what, measured, f"≥ {bar:g}{unit}", met=measured >= bar, unit=unit)
+    def at_least(
+        self, what: str, measured: float, target: float, unit: str = ""
+    ) -> None:
+        self._add(
+            what, measured, f"≥ {target:g}{unit}", met=measured >= target, unit=unit
+        )
 
     def within(
         self, what: str, measured: float, low: float, high: float, unit: str = ""
@@ -33,16 +43,16 @@ class Bars:
             f"Targets: {self.source}",
             ("", "measured", "target", ""),
             (
-                (what, measured, bar, "met" if met else "MISSED")
-                for what, measured, bar, met in self.checked
+                (what, measured, target, "met" if met else "MISSED")
+                for what, measured, target, met in self.checked
             ),
         )
         n, missed = len(self.checked), sum(not met for *_, met in self.checked)
         print(f"{missed} of {n} targets missed." if missed else f"All {n} targets met.")
         return int(check and missed > 0)
 
-    def _add(self, what: str, measured: float, bar: str, *, met: bool, unit: str):
-        self.checked.append((what, f"{measured:.3g}{unit}", bar, bool(met)))
+    def _add(self, what: str, measured: float, target: str, *, met: bool, unit: str):
+        self.checked.append((what, f"{measured:.3g}{unit}", target, bool(met)))
 
 
 def print_table(

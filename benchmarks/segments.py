@@ -25,7 +25,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from benchmarks.reporting import Bars, make_parser, print_table
+from benchmarks.reporting import Targets, make_parser, print_table
 from benchmarks.shifting_tasks import MODELS, Task, read_tasks
 from estimator import PerformanceEstimator
 
@@ -87,8 +87,8 @@ def main() -> int:
     options = parser.parse_args()
     if options.shuffles is not None and options.shuffles < 2:
         parser.error("--shuffles must be at least 2: one has no standard error.")
-    bars = Bars(source="without drift segments stay calm")
-    simulate(bars, options.seed)
+    targets = Targets(source="without drift segments stay calm")
+    simulate(targets, options.seed)
     tasks = read_tasks(options.data, parser, CHUNK, options.seed, options.models)
     rng = np.random.default_rng(options.seed)
     for name, own in tasks.items():
@@ -97,15 +97,15 @@ def main() -> int:
             for task in own
             for _ in range(options.shuffles or -(-N_ROWS // len(task.production)))
         ]
-        compare(name, shuffled, SEGMENTS[name], bars)
+        compare(name, shuffled, SEGMENTS[name], targets)
         if options.with_features:
             told = f"{name}, with features"
             few = shuffled[:N_WITH_FEATURES]
-            compare(told, few, SEGMENTS[name], bars, with_features=True)
-    return bars.finish(check=options.check)
+            compare(told, few, SEGMENTS[name], targets, with_features=True)
+    return targets.finish(check=options.check)
 
 
-def simulate(bars: Bars, seed: int) -> None:
+def simulate(targets: Targets, seed: int) -> None:
     """Report simulated worlds, without drift and with one."""
     for name, n_values, spread in (
         ("two segments", 2, 0.8),
@@ -116,7 +116,7 @@ def simulate(bars: Bars, seed: int) -> None:
             draw_world(name, n_values, spread, np.random.default_rng((seed, i)))
             for i in range(N_WORLDS)
         ]
-        compare(name, tasks, ["segment"], bars, must_gain=spread > 0.0)
+        compare(name, tasks, ["segment"], targets, must_gain=spread > 0.0)
     shares = np.zeros(2)
     for i in range(N_WORLDS):
         rng = np.random.default_rng((seed, i))
@@ -125,10 +125,10 @@ def simulate(bars: Bars, seed: int) -> None:
         for k in range(2):
             of = found[found["segment"] == f"segment={k}"]
             shares[k] += 100.0 * float(of["alert"].mean()) / N_WORLDS
-    bars.at_least(
+    targets.at_least(
         "a segment falls: its chunks that alert", shares[0], LEAST_POWER, " %"
     )
-    bars.at_most("a segment falls: the other's", shares[1], MOST_ALERTS, " %")
+    targets.at_most("a segment falls: the other's", shares[1], MOST_ALERTS, " %")
 
 
 def draw_world(
@@ -185,12 +185,12 @@ def compare(
     name: str,
     tasks: list[Task],
     segments: list[str],
-    bars: Bars,
+    targets: Targets,
     *,
     with_features: bool = False,
     must_gain: bool = True,
 ) -> None:
-    """Print both methods beside each other, over some tasks; and check the bars."""
+    """Print both methods beside each other, over some tasks; and check the targets."""
     one_map, shifted = [], []
     for task in tasks:
         with patch(
@@ -216,7 +216,7 @@ def compare(
         rows.append((method, f"{alerts:.1f} %", f"{inside:.1f} %", *cells))
         if method == "shifted":
             told = f"{name}: segment chunks that alert"
-            bars.at_most(told, float(alerts), MOST_ALERTS, " %")
+            targets.at_most(told, float(alerts), MOST_ALERTS, " %")
     columns = (f"{m}, {of}" for of in ("by segment", "overall") for m in METRICS)
     print_table(f"{name}: RMSE × √rows", ("", "alerts", "covered", *columns), rows)
     ratios = []
@@ -230,9 +230,9 @@ def compare(
             ratios.append((f"{metric}, {part}", f"{r:.4f}", f"{error:.4f}"))
             told = f"{name}, {metric}, {part}: error, of that with one map"
             if what == "by_segment" and must_gain:
-                bars.below(told, float(r), 1.0)
+                targets.below(told, float(r), 1.0)
             else:
-                bars.at_most(told, float(r), MOST_RATIO)
+                targets.at_most(told, float(r), MOST_RATIO)
     header = ("", "shifted / one map", "standard error")
     print_table(f"{name}: ratio of errors, {len(tasks)} shuffles", header, ratios)
 

@@ -18,7 +18,7 @@ import numba
 import numpy as np
 import pandas as pd
 
-from benchmarks.reporting import Bars, make_parser, print_table
+from benchmarks.reporting import Targets, make_parser, print_table
 from benchmarks.timing import median_seconds, peak_bytes
 from benchmarks.worlds import ALL_METRICS, COSTS, draw_frame
 from calibration import SplineCalibrator
@@ -26,8 +26,8 @@ from estimator import PerformanceEstimator
 from estimator.metrics.error_cells import measure_error_cells
 from estimator.metrics.soft_label_sums import sum_soft_labels
 
-KERNEL_BAR, ESTIMATE_BAR, ESTIMATE_AIM = 5.0, 10.0, 5.0
-MEMORY_BAR, CALL_BAR_MS, HELP_BAR_S = 4.0, 5.0, 0.5
+KERNEL_TARGET, ESTIMATE_TARGET, ESTIMATE_AIM = 5.0, 10.0, 5.0
+MEMORY_TARGET, CALL_TARGET_MS, HELP_TARGET_S = 4.0, 5.0, 0.5
 KERNELS = ("argsort", "argsort, no log loss", "sort + calibration")
 HELP = "from estimator.operations.commands.main import main; main()"
 
@@ -48,7 +48,7 @@ def main() -> int:
     )
     options = parser.parse_args()
     rng = np.random.default_rng(options.seed)
-    bars = Bars(source="speed and memory of the kernels and of estimate")
+    targets = Targets(source="speed and memory of the kernels and of estimate")
 
     reference = draw_frame(options.reference, rng)
     score = reference["y_pred_proba"].to_numpy()
@@ -105,12 +105,14 @@ def main() -> int:
                 f"{kept / (8 * n_rows):.2f}",
             )
         )
-        bars.at_most(f"kernels, argsort: {where}", ratio["argsort"], KERNEL_BAR, "×")
-        bars.at_most(
-            f"kernels, sort: {where}", ratio["sort + calibration"], KERNEL_BAR, "×"
+        targets.at_most(
+            f"kernels, argsort: {where}", ratio["argsort"], KERNEL_TARGET, "×"
         )
-        bars.at_most(f"estimate: {where}", ratio["estimate"], ESTIMATE_BAR, "×")
-        bars.at_most(f"extra memory: {where}", columns, MEMORY_BAR, " columns")
+        targets.at_most(
+            f"kernels, sort: {where}", ratio["sort + calibration"], KERNEL_TARGET, "×"
+        )
+        targets.at_most(f"estimate: {where}", ratio["estimate"], ESTIMATE_TARGET, "×")
+        targets.at_most(f"extra memory: {where}", columns, MEMORY_TARGET, " columns")
 
     load = os.getloadavg()[0]
     print(
@@ -136,11 +138,11 @@ def main() -> int:
     )
     one = _time_one_call(reference, rng)
     print_table("One chunk of 10,000 rows, library call, warm", ("", "median"), one[0])
-    bars.at_most("10,000 rows, 15 metrics", one[1], CALL_BAR_MS, " ms")
+    targets.at_most("10,000 rows, 15 metrics", one[1], CALL_TARGET_MS, " ms")
     help_seconds = _help_cpu_seconds()
     print_table("deadreckon --help", ("", "seconds"), [("CPU", f"{help_seconds:.2f}")])
-    bars.at_most("deadreckon --help, CPU", help_seconds, HELP_BAR_S, " s")
-    return bars.finish(check=options.check)
+    targets.at_most("deadreckon --help, CPU", help_seconds, HELP_TARGET_S, " s")
+    return targets.finish(check=options.check)
 
 
 def _sort(score: np.ndarray, offsets: np.ndarray) -> None:

@@ -17,7 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import expit, ndtri
 
-from benchmarks.reporting import Bars, make_parser, print_table
+from benchmarks.reporting import Targets, make_parser, print_table
 from estimator import Monitor, PerformanceEstimator
 from estimator.chunking.groups import Groups
 from estimator.metrics.measurement import measure
@@ -47,7 +47,7 @@ def main() -> int:
     )
     parser.add_argument("--arrivals", nargs="+", default=ARRIVALS, choices=ARRIVALS)
     options = parser.parse_args()
-    bars = Bars(source="calibration shifts that only labels show")
+    targets = Targets(source="calibration shifts that only labels show")
     cells = list(product(options.arrivals, LATE, DRIFTS))
     work = partial(replicate, asked=tuple(options.asked))
     tasks = [
@@ -70,7 +70,7 @@ def main() -> int:
                 if drift == "none":
                     still.append((name, cell.width))
                 if metric == "roc_auc":
-                    judge(bars, cell, drift, late, name)
+                    judge(targets, cell, drift, late, name)
             print_table(
                 f"{metric}, labels {arrivals}: RMSE e-4 on the newest chunk",
                 ("late", "drift", "value", "CBPE", "last realized", "oracle",
@@ -78,25 +78,25 @@ def main() -> int:
                 rows,
             )  # fmt: skip
     coverage = 100.0 * np.array([share for _, share in covered])
-    bars.within("coverage, all cells", float(coverage.mean()), 90, 98, " %")
+    targets.within("coverage, all cells", float(coverage.mean()), 90, 98, " %")
     worst = int(np.argmin(coverage))
-    bars.at_least(
+    targets.at_least(
         f"coverage, worst cell ({covered[worst][0]})", coverage[worst], 88, " %"
     )
     widest, width = max(still, key=lambda pair: pair[1])
-    bars.at_most(f"width where nothing moves ({widest})", width, 1.5, " × oracle's")
-    return bars.finish(check=options.check)
+    targets.at_most(f"width where nothing moves ({widest})", width, 1.5, " × oracle's")
+    return targets.finish(check=options.check)
 
 
-def judge(bars: Bars, cell: "Cell", drift: str, late: int, name: str) -> None:
+def judge(targets: Targets, cell: "Cell", drift: str, late: int, name: str) -> None:
     if drift == "none":
-        bars.at_most(f"{name}: RMSE", cell.value / cell.estimated, 1.03, " × CBPE's")
+        targets.at_most(f"{name}: RMSE", cell.value / cell.estimated, 1.03, " × CBPE's")
     elif drift == "gradual":
-        bars.at_most(f"{name}: excess", cell.of_estimated, 0.10, " × CBPE's")
+        targets.at_most(f"{name}: excess", cell.of_estimated, 0.10, " × CBPE's")
     elif drift == "sudden":
-        bars.at_most(f"{name}: excess", cell.of_estimated, 0.12, " × CBPE's")
+        targets.at_most(f"{name}: excess", cell.of_estimated, 0.12, " × CBPE's")
     elif drift == "cyclical 10" and late == LATE[0]:
-        bars.at_most(f"{name}: excess", cell.of_best, 0.65, " × best of the others")
+        targets.at_most(f"{name}: excess", cell.of_best, 0.65, " × best of the others")
 
 
 class Cell:
