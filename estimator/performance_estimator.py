@@ -48,7 +48,7 @@ from estimator.files.archive import (
     write_archive,
 )
 from estimator.frames.column_names import column_names
-from estimator.frames.columns import Columns, read_columns
+from estimator.frames.columns import ColumnNames, Columns, read_columns
 from estimator.frames.features import learn_features
 from estimator.label_free.shift_adaptive import ADAPTIVE, learning_steps, work_of
 from estimator.metrics.measurement import measure
@@ -574,13 +574,15 @@ class PerformanceEstimator(BaseEstimator):  # type: ignore[misc]
     ) -> Columns:
         return read_columns(
             frame,
+            ColumnNames(
+                timestamp=self.timestamp,
+                y_pred_proba=self.y_pred_proba,
+                y_pred=self.y_pred,
+                y_true=self.y_true,
+                segments=self._segment_columns(),
+                labeled_at=labeled_at,
+            ),
             name=name,
-            timestamp=self.timestamp,
-            y_pred_proba=self.y_pred_proba,
-            y_pred=self.y_pred,
-            y_true=self.y_true,
-            segments=self._segment_columns(),
-            labeled_at=labeled_at,
             label_required=name == "reference",
         )
 

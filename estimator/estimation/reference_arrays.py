@@ -15,8 +15,8 @@ from estimator.estimation.common_mistakes import RowPrint
 from estimator.estimation.reference import Reference
 from estimator.estimation.reference_array_checks import check_reference
 from estimator.files.archive import Arrays, under
+from estimator.frames.categories import MAX_VALUES
 from estimator.frames.column_names import name_from_json, name_to_json
-from estimator.frames.readers import MAX_VALUES
 from estimator.label_free.adapter_arrays import adapter_from_arrays, adapter_to_arrays
 from estimator.label_free.segment_calibration import SegmentCalibration
 from estimator.metrics.error_cells import ErrorCells

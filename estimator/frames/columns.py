@@ -1,33 +1,24 @@
 """The DataFrame boundary: a frame's named columns → checked arrays, once."""
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from typing import Any, Literal, TypeVar
 
-import narwhals as nw
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from estimator.frames.adapted_soft_labels import AdaptedSoftLabels
+from estimator.frames.categories import SegmentCodes, read_segment
 from estimator.frames.cell_contents import CellContents
 from estimator.frames.datetimes import Moments, TimeZone
-from estimator.frames.readers import (
-    Scores,
-    SegmentCodes,
-    Series,
-    read_binary,
-    read_score,
-    read_segment,
-    read_timestamp,
-)
+from estimator.frames.frame import open_frame, require_names
+from estimator.frames.numbers import Scores, read_binary, read_score
+from estimator.frames.series import Series
+from estimator.frames.timestamps import read_timestamp
 
-__all__ = ["Columns", "SegmentCodes", "read_columns"]
+__all__ = ["ColumnNames", "Columns", "SegmentCodes", "not_none", "read_columns"]
 
 Column = TypeVar("Column")
-
-_SHOWN = 10  # column names in an error message
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -109,16 +100,34 @@ class Columns:
         return f"<Columns: {n} rows{counted}, {lost} unusable>"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ColumnNames:
+    """Name of the column of a frame that holds each thing that is read.
+
+    Attributes
+    ----------
+    y_pred_proba, y_true : hashable
+        Names of the columns of scores and of labels.
+    timestamp, y_pred, labeled_at : hashable or None
+        Names of the columns of times, of decisions and of the times when labels came;
+        None: it is not read.
+    segments : sequence of hashable
+        Names of the segment columns.
+    """
+
+    timestamp: Hashable | None
+    y_pred_proba: Hashable
+    y_pred: Hashable | None
+    y_true: Hashable
+    segments: Sequence[Hashable] = ()
+    labeled_at: Hashable | None = None
+
+
 def read_columns(
     frame: Any,
+    column_names: ColumnNames,
     *,
     name: Literal["reference", "production"],
-    timestamp: Hashable | None,
-    y_pred_proba: Hashable,
-    y_pred: Hashable | None,
-    y_true: Hashable,
-    segments: Sequence[Hashable] = (),
-    labeled_at: Hashable | None = None,
     label_required: bool,
 ) -> Columns:
     """Read and check the named columns; the frame stays as it is, others unseen.
@@ -126,8 +135,13 @@ def read_columns(
     Parameters
     ----------
     frame : pandas.DataFrame, polars.DataFrame or pyarrow.Table
+        Frame with at least one row.
+    column_names : ColumnNames
+        Names of the columns to read.
     name : {"reference", "production"}
-        The argument's name in error messages.
+        Name of the argument in error messages.
+    label_required : bool
+        Whether the label's column must be there and hold a label.
 
     Raises
     ------
@@ -138,63 +152,71 @@ def read_columns(
         value breaks its rule.
     """
     names, column = open_frame(frame, name)
-    optional = not label_required and y_true not in names
-    wanted = {
-        "y_pred_proba": y_pred_proba,
-        "y_pred": y_pred,
-        "y_true": None if optional else y_true,
-        "timestamp": timestamp,
+    label_is_read = label_required or column_names.y_true in names
+    labeled_at = column_names.labeled_at
+    by_role = {
+        "y_pred_proba": column_names.y_pred_proba,
+        "y_pred": column_names.y_pred,
+        "y_true": column_names.y_true if label_is_read else None,
+        "timestamp": column_names.timestamp,
         "labeled_at": labeled_at if labeled_at in names else None,
     }
-    roles = {role: key for role, key in wanted.items() if key is not None}
+    roles = {role: key for role, key in by_role.items() if key is not None}
+    segments = column_names.segments
     require_names([*roles.values(), *segments], names, name, frame)
 
     def what(role: str, key: Hashable) -> str:
         return f"`{name}[{key!r}]` ({role})"
 
-    read = {role: (column(key), what(role, key)) for role, key in roles.items()}
-    score = read_score(*read["y_pred_proba"])
-    n_rows = score.size
+    series = {role: (column(key), what(role, key)) for role, key in roles.items()}
+    score = read_score(*series["y_pred_proba"])
     missing_score = _count_nan(score)
     decision, missing_decision = None, 0
-    if "y_pred" in read:
-        raw = read_binary(*read["y_pred"])
+    if "y_pred" in series:
+        raw = read_binary(*series["y_pred"])
         decision = raw if raw.dtype == np.bool_ else raw == 1
         if _count_nan(raw):
             score = np.where(np.isnan(raw), score.dtype.type(np.nan), score)
             missing_decision = _count_nan(score) - missing_score
-    if missing_score + missing_decision == n_rows:
+    if missing_score + missing_decision == score.size:
         msg = f"`{name}` must have a row with both a score and a decision, got none."
         raise ValueError(msg)
     label = None
-    if "y_true" in read:
-        raw = read_binary(*read["y_true"], may_be_empty=not label_required)
+    if "y_true" in series:
+        raw = read_binary(*series["y_true"], may_be_empty=not label_required)
         label = raw.astype(np.float64, copy=False)
-    moment, zone = (
-        read_timestamp(*read["timestamp"]) if "timestamp" in read else (None, None)
-    )
-    labeled = None
-    if "labeled_at" in read:
-        labeled, other = read_timestamp(*read["labeled_at"], may_be_missing=True)
-        if moment is not None and (zone is None) != (other is None):
-            msg = (
-                f"{read['labeled_at'][1]} and {read['timestamp'][1]} must both have a "
-                "time zone, or neither. Localize one: "
-                'frame[column].dt.tz_localize("UTC").'
-            )
-            raise ValueError(msg)
+    timestamp, timezone, labeled = _read_times(series)
     return Columns(
-        n_rows=n_rows,
+        n_rows=score.size,
         score=score,
         decision=decision,
         label=label,
-        timestamp=moment,
-        timezone=zone,
+        timestamp=timestamp,
+        timezone=timezone,
         segments={s: read_segment(column(s), what("segments", s)) for s in segments},
         missing_score=missing_score,
         missing_decision=missing_decision,
         labeled_at=labeled,
     )
+
+
+def _read_times(
+    series: Mapping[str, tuple[Series, str]],
+) -> tuple[Moments | None, TimeZone, Moments | None]:
+    """Return the rows' moments, their time zone, and when the labels came."""
+    timestamp, timezone, labeled = None, None, None
+    if "timestamp" in series:
+        timestamp, timezone = read_timestamp(*series["timestamp"])
+    if "labeled_at" in series:
+        labeled, other = read_timestamp(*series["labeled_at"], may_be_missing=True)
+        if timestamp is not None and (timezone is None) != (other is None):
+            msg = (
+                f"{series['labeled_at'][1]} and {series['timestamp'][1]} must both "
+                "have a time zone, or neither. Localize one: "
+                'frame[column].dt.tz_localize("UTC").'
+            )
+            raise ValueError(msg)
+    return timestamp, timezone, labeled
 
 
 def not_none(column: Column | None) -> Column:
@@ -203,93 +225,6 @@ def not_none(column: Column | None) -> Column:
         msg = "A column is absent that should have been read."
         raise AssertionError(msg)
     return column
-
-
-def open_frame(
-    frame: Any, name: str, *, may_be_empty: bool = False
-) -> tuple[list[Any], Callable[[Hashable], Series]]:
-    """Return the column names and a way to reach one column without the others."""
-    native = nw.to_native(frame, pass_through=True)
-    # By hand: narwhals refuses a frame for a duplicate that nobody asked for.
-    if isinstance(native, pd.DataFrame):
-        names = list(native.columns)
-    elif nw.dependencies.is_pyarrow_table(native):
-        names = native.column_names
-    elif nw.dependencies.is_polars_dataframe(native):
-        names = native.columns
-    else:
-        lazy = nw.dependencies.is_polars_lazyframe(native)
-        remedy = (
-            "Call .collect() on it first."
-            if lazy
-            else "Wrap arrays in pandas.DataFrame({...}), read files with pandas first."
-        )
-        msg = (
-            f"`{name}` must be a pandas or polars DataFrame or a pyarrow Table, got "
-            f"{type(native).__name__}. {remedy}"
-        )
-        raise TypeError(msg)
-    if len(native) == 0 and not may_be_empty:
-        msg = f"`{name}` must have at least one row, got an empty frame."
-        raise ValueError(msg)
-    return names, lambda key: nw.from_native(native[key], series_only=True)
-
-
-def require_names(wanted: list[Any], names: list[Any], name: str, frame: Any) -> None:
-    """Refuse a frame that lacks a wanted column, or has it twice.
-
-    Parameters
-    ----------
-    wanted, names : list
-        Names of the columns that are needed, and of those that are there.
-    name : str
-        Name of the argument, for the message.
-    frame : DataFrame or Table
-        Frame that has the names; the message says if its index is what is wanted.
-
-    Raises
-    ------
-    ValueError
-        If a wanted column is absent, or there twice.
-    """
-    texts = [str(n) for n in names]
-    absent = [w for w in dict.fromkeys(wanted) if w not in names]
-    if absent:
-        near = {w: get_close_matches(str(w), texts, n=3) for w in absent}
-        hints = [f" Nearest to {w!r}: {', '.join(c)}." for w, c in near.items() if c]
-        shown = ", ".join(repr(n) for n in names[:_SHOWN])
-        more = f", … ({len(names)} in all)" if len(names) > _SHOWN else ""
-        msg = (
-            f"`{name}` must have the columns named in the estimator, but lacks "
-            f"{', '.join(map(repr, absent))}.{''.join(hints)}"
-            f"{_index_hint(frame, absent)} It has {shown}{more}. "
-            "Rename the columns, or name yours in PerformanceEstimator(...)."
-        )
-        raise ValueError(msg)
-    double = [w for w in dict.fromkeys(wanted) if names.count(w) > 1]
-    if double:
-        at = [i for i, n in enumerate(names) if n == double[0]]
-        msg = (
-            f"`{name}` must have column {double[0]!r} once, but it is there {len(at)} "
-            f"times (positions {', '.join(map(str, at))}). Drop or rename the others."
-        )
-        raise ValueError(msg)
-
-
-def _index_hint(frame: Any, absent: Sequence[Any]) -> str:
-    """Say which absent column is the index of a pandas frame, "" if none is."""
-    index = getattr(nw.to_native(frame, pass_through=True), "index", None)
-    if not isinstance(index, pd.Index):
-        return ""
-    name = next((w for w in absent if w in index.names), None)
-    if name is not None:
-        return f" {name!r} is the frame's index: frame.reset_index()."
-    if isinstance(index, pd.DatetimeIndex) and index.name is None:
-        return (
-            " The frame's index holds times: if it is "
-            f"{absent[0]!r}, frame.rename_axis({absent[0]!r}).reset_index()."
-        )
-    return ""
 
 
 def _count_nan(array: NDArray[Any]) -> int:

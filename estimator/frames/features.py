@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from estimator.frames.columns import open_frame, require_names
-from estimator.frames.readers import Series, read_category, read_number
+from estimator.frames.categories import read_category
+from estimator.frames.frame import open_frame, require_names
+from estimator.frames.numbers import read_number
+from estimator.frames.series import Series
 
 Floats = NDArray[np.float64]
 
@@ -98,10 +100,10 @@ def learn_features(
             continue
         feature = _learn(series, key, what)
         values = _read(series, feature, what)
-        known = values[~np.isnan(values)]
-        if known.size == 0:
+        present = values[~np.isnan(values)]
+        if present.size == 0:
             left_out[key] = "no value"
-        elif known.min() == known.max() and known.size == values.size:
+        elif present.min() == present.max() and present.size == values.size:
             left_out[key] = "one value only"
         else:
             features.append(feature)
@@ -177,9 +179,9 @@ def _read(series: Series, feature: Feature, what: str) -> Floats:
     if feature.categories is None:
         # Trees only ask what is larger: infinity is the largest number there is.
         return np.nan_to_num(read_number(series, what), nan=np.nan)
-    place = {text: float(i) for i, text in enumerate(feature.categories)}
-    unknown = float(len(place)) if feature.has_rare else np.nan
+    code_by_text = {text: float(i) for i, text in enumerate(feature.categories)}
+    unknown = float(len(code_by_text)) if feature.has_rare else np.nan
     codes, texts = read_category(series, what)
-    table = np.array([*(place.get(text, unknown) for text in texts), np.nan])
+    table = np.array([*(code_by_text.get(text, unknown) for text in texts), np.nan])
     values: Floats = table[codes]
     return values

@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from estimator.frames.columns import open_frame, require_names
 from estimator.frames.datetimes import TimeZone
-from estimator.frames.readers import read_binary, read_timestamp
+from estimator.frames.frame import open_frame, require_names
+from estimator.frames.numbers import read_binary
+from estimator.frames.timestamps import read_timestamp
 from estimator.ledger.row_ids import Keys, read_ids
 
 NO_TIME = np.iinfo(np.int64).min  # NumPy's NaT

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from estimator.frames.readers import check_writable
+from estimator.frames.series import check_writable
 
 Keys = NDArray[np.int64] | NDArray[np.bytes_]
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from estimator.frames.readers import read_binary
+from estimator.frames.numbers import read_binary
 from estimator.operations.errors import DataError
 from estimator.operations.sources.files.file_rows import literal, quoted, source_errors
 from estimator.operations.sources.row_source import AT, ID, LABEL, TIME, RowSource, scan

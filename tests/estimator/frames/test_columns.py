@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
 from estimator.chunking.chunks import make_chunks
-from estimator.frames.columns import read_columns
+from estimator.frames.columns import ColumnNames, read_columns
 
 BERLIN = ZoneInfo("Europe/Berlin")
 NAN = float("nan")
@@ -23,9 +23,8 @@ NAMES = {"timestamp": None, "y_pred_proba": "score", "y_pred": None, "y_true": "
 
 
 def read(frame, *, name="production", label_required=False, **names):
-    return read_columns(
-        frame, name=name, label_required=label_required, **(NAMES | names)
-    )
+    column_names = ColumnNames(**(NAMES | names))
+    return read_columns(frame, column_names, name=name, label_required=label_required)
 
 
 def arrow(data):

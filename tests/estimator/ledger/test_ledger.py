@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
 from estimator.chunking.chunks import check_chunk
-from estimator.frames.columns import read_columns
+from estimator.frames.columns import ColumnNames, read_columns
 from estimator.ledger.adding_labels import add_labels
 from estimator.ledger.adding_rows import add_rows
 from estimator.ledger.label_events import LabelEvents
@@ -42,12 +42,14 @@ def frame_of(ids, days, scores=None):
 def add(ledger, frame, chunk="D", timestamp="time", segments=("region",)):
     columns = read_columns(
         frame,
+        ColumnNames(
+            timestamp=timestamp,
+            y_pred_proba="y_pred_proba",
+            y_pred=None,
+            y_true="y_true",
+            segments=segments,
+        ),
         name="production",
-        timestamp=timestamp,
-        y_pred_proba="y_pred_proba",
-        y_pred=None,
-        y_true="y_true",
-        segments=segments,
         label_required=False,
     )
     spec = check_chunk(chunk, has_timestamp=timestamp is not None)
