@@ -24,10 +24,10 @@ from estimator.degradation.per_metric import judge_series
 from estimator.degradation.series import plain
 from estimator.degradation.verdict import Degradation
 from estimator.delayed_labels.completed_chunks import (
-    SettledChunks,
+    CompletedChunks,
+    complete_chunks,
     no_evidence,
-    settle,
-    unsettle,
+    reopen_chunks,
 )
 from estimator.delayed_labels.overdue import LabelCalendar
 from estimator.estimation.estimates import (
@@ -162,12 +162,12 @@ class Monitor:
         self._deployments: tuple[Deployment, ...] = (Deployment(estimator=estimator),)
         self._ledger = Ledger()
         # What need not be read again; only ever a shortcut, never a source.
-        self._settled: dict[int, SettledChunks] = {}  # by number of the estimator
+        self._completed: dict[int, CompletedChunks] = {}  # by number of the estimator
         self._announcements: dict[tuple[str, str], Announcements] = {}
 
     def __repr__(self) -> str:
         ledger = self._ledger  # one state, whatever other threads add meanwhile
-        held = ledger.held_keys.size
+        held = ledger.unmatched_keys.size
         waiting = f", labels of {held:,} rows held" if held else ""
         return (
             f"<Monitor of {', '.join(self._metrics())}: {ledger.n_rows:,} rows "
@@ -179,7 +179,7 @@ class Monitor:
         with self._lock:
             state = self.__dict__.copy()
             state["_announcements"] = dict(self._announcements)
-            state["_settled"] = dict(self._settled)
+            state["_completed"] = dict(self._completed)
         del state["_lock"]
         return state
 
@@ -506,7 +506,7 @@ class Monitor:
             self._check_rebase(estimator, from_chunk)
             later = Deployment(estimator=estimator, from_chunk=from_chunk)
             self._deployments = (*self._deployments, later)
-            self._settled = {}  # chunks may have gone to another estimator
+            self._completed = {}  # chunks may have gone to another estimator
 
     def save(self, path: str | Path) -> None:
         """Write the monitor to one file, atomically and without pickle.
@@ -635,16 +635,16 @@ class Monitor:
 
     def _adopt(self, ledger: Ledger, touched: Collection[int]) -> None:
         """Take a new state; complete chunks that are touched are read again."""
-        for i, settled in self._settled.items():
+        for i, completed in self._completed.items():
             again = [
                 serial
                 for serial in touched
-                if serial < settled.serials.size and settled.serials[serial]
+                if serial < completed.serials.size and completed.serials[serial]
             ]
             if again:
                 before = take_snapshot(self._ledger, self._spec(), None, again)
                 bands = self._deployments[i].estimator.reference_.delays.bands
-                self._settled[i] = unsettle(settled, before, again, bands)
+                self._completed[i] = reopen_chunks(completed, before, again, bands)
         self._ledger = ledger
 
     def _metrics(self) -> tuple[str, ...]:
@@ -729,12 +729,12 @@ class Monitor:
         """Evaluate all chunks (or the touched ones), each with its own estimator."""
         if touched is not None and not touched:
             return []
-        use_settled = as_of is None and touched is not None
-        settled = dict(self._settled) if use_settled else {}
+        use_completed = as_of is None and touched is not None
+        completed = dict(self._completed) if use_completed else {}
         only = None
-        if settled:
+        if completed:
             left_alone = np.zeros(len(self._ledger.chunks), dtype=np.bool_)
-            for known in settled.values():
+            for known in completed.values():
                 left_alone[: known.serials.size] |= known.serials
             only = {*np.flatnonzero(~left_alone).tolist(), *(touched or ())}
         snapshot = take_snapshot(self._ledger, self._spec(), as_of, only)
@@ -753,8 +753,8 @@ class Monitor:
                     snapshot,
                     chunks,
                     places,
-                    settled.get(i),
-                    is_whole=not settled,
+                    completed.get(i),
+                    is_whole=not completed,
                 )
                 by_deployment.append((i, deployment, chunks, rows))
         every = [rows for *_, rows in by_deployment]
@@ -779,8 +779,8 @@ class Monitor:
             )
             found.append((deployment, stock))
             if as_of is None:
-                after = settle(
-                    self._settled.get(i),
+                after = complete_chunks(
+                    self._completed.get(i),
                     self._ledger,
                     snapshot,
                     chunks,
@@ -788,7 +788,7 @@ class Monitor:
                     deployment.estimator.reference_.delays.bands,
                 )
                 if after is not None:
-                    self._settled[i] = after
+                    self._completed[i] = after
         return found
 
     def _by_deployment(
@@ -824,7 +824,7 @@ def _scored_rows(
     snapshot: Snapshot,
     which: slice,
     places: slice,
-    settled: SettledChunks | None,
+    completed: CompletedChunks | None,
     *,
     is_whole: bool,
 ) -> ScoredRows:
@@ -836,15 +836,15 @@ def _scored_rows(
     snapshot : Snapshot
     which, places : slice
         The estimator's chunks: in the snapshot, and among all.
-    settled : SettledChunks or None
+    completed : CompletedChunks or None
         Those of its chunks that may be left out.
     is_whole : bool
         Whether the snapshot has all chunks of all estimators.
     """
     columns, chunks = _part(snapshot, which)
     others = None
-    if settled is not None:
-        others = settled.evidence(snapshot, places)
+    if completed is not None:
+        others = completed.evidence(snapshot, places)
     elif not is_whole and not np.isnan(not_none(columns.label)).all():
         # None of its chunks is left out, but empty periods may be.
         others = no_evidence(places.stop - places.start)
@@ -854,7 +854,7 @@ def _scored_rows(
         chunks=chunks,
         others=others,
         position=None if others is None else snapshot.position[which] - places.start,
-        filtered=None if settled is None else settled.filtered,
+        filtered=None if completed is None else completed.filtered,
     )
 
 

@@ -23,17 +23,17 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class SettledChunks:
-    """What is kept of settled chunks, by their serial number in the ledger.
+class CompletedChunks:
+    """What is kept of completed chunks, by their serial number in the ledger.
 
     Attributes
     ----------
     serials : ndarray of bool, shape (n_serials,)
-        Which chunks are settled.
+        Which chunks are completed.
     information, vector : ndarray of shape (n_serials, 2, 2) and (n_serials, 2)
         As in `Evidence`.
     arrivals : dict of Arrivals
-        Of all settled chunks together.
+        Of all completed chunks together.
     filtered : FilteredChunks
         Of the chunks before the first that waits, as of the last call.
     """
@@ -55,25 +55,25 @@ class SettledChunks:
 
 
 def no_evidence(n: int) -> Evidence:
-    """Return the evidence of ``n`` chunks of which none is settled."""
+    """Return the evidence of ``n`` chunks of which none is completed."""
     return Evidence(
         information=np.zeros((n, 2, 2)), vector=np.zeros((n, 2)), arrivals={}
     )
 
 
-def settle(
-    before: SettledChunks | None,
+def complete_chunks(
+    before: CompletedChunks | None,
     ledger: Ledger,
     snapshot: Snapshot,
     which: slice,
     found: Reconciliation | None,
     bands: Floats,
-) -> SettledChunks | None:
+) -> CompletedChunks | None:
     """Keep what chunks of the snapshot teach whose labels have all come since.
 
     Parameters
     ----------
-    before : SettledChunks or None
+    before : CompletedChunks or None
         Of the same estimator.
     ledger, snapshot
         Of the rows.
@@ -101,7 +101,7 @@ def settle(
     done = [
         c
         for c, serial in enumerate(snapshot.serial[which].tolist(), which.start)
-        if serial >= 0 and ledger.chunks[serial].is_settled and not serials[serial]
+        if serial >= 0 and ledger.chunks[serial].is_completed and not serials[serial]
     ]
     if not done:
         if before is None:
@@ -116,7 +116,7 @@ def settle(
     counted = arrivals_of_chunks(snapshot.columns, offsets, bands, chunks)
     for column, counts in counted.items():
         arrivals[column] = merge_arrivals(counts, arrivals.get(column))
-    return SettledChunks(
+    return CompletedChunks(
         serials=serials,
         information=information,
         vector=vector,
@@ -125,29 +125,32 @@ def settle(
     )
 
 
-def unsettle(
-    settled: SettledChunks, snapshot: Snapshot, serials: Sequence[int], bands: Floats
-) -> SettledChunks:
+def reopen_chunks(
+    completed: CompletedChunks,
+    snapshot: Snapshot,
+    serials: Sequence[int],
+    bands: Floats,
+) -> CompletedChunks:
     """Forget what some chunks taught, since they have got further rows or labels.
 
     Parameters
     ----------
-    settled : SettledChunks
+    completed : CompletedChunks
     snapshot : Snapshot
-        With these chunks, as they were when they were settled.
+        With these chunks, as they were when they were completed.
     serials : sequence of int
         Their numbers in the ledger.
     bands : ndarray of shape (N_BANDS - 1,)
-        As of `settle`.
+        As of `complete_chunks`.
     """
-    kept = settled.serials.copy()
+    kept = completed.serials.copy()
     kept[list(serials)] = False
     chunks = np.flatnonzero(np.isin(snapshot.serial, serials))
     offsets = snapshot.chunks.offsets
-    arrivals = dict(settled.arrivals)
+    arrivals = dict(completed.arrivals)
     counted = arrivals_of_chunks(snapshot.columns, offsets, bands, chunks)
     for column, counts in counted.items():
         # Counts are whole numbers: what remains is exact.
         less = replace(counts, count=-counts.count)
         arrivals[column] = merge_arrivals(less, arrivals[column])
-    return replace(settled, serials=kept, arrivals=arrivals)
+    return replace(completed, serials=kept, arrivals=arrivals)

@@ -77,44 +77,46 @@ def add_labels(
     ValueError
         If a label arrives later than ``now``, or time zones are mixed with none.
     """
-    timed = labels.at != NO_TIME
+    timed = labels.arrived_at != NO_TIME
     if labels.has_times and ledger.chunks and ledger.chunks[0].time is not None:
         check_zone(ledger.timezone, labels.timezone, "labels")
     late = np.empty(0, dtype=np.int64)
     if now is not None:
-        late = np.flatnonzero(timed & (labels.at > now))
+        late = np.flatnonzero(timed & (labels.arrived_at > now))
     if now is not None and late.size:
         first = int(late[0])
         msg = (
             f"`labels` must not arrive after `now` ({iso_time(now)}), but {late.size} "
             f"of {labels.keys.size} do (first: id {labels.show(first)} at "
-            f"{iso_time(int(labels.at[first]))}). Pass a later `now`, or correct the "
-            "times."
+            f"{iso_time(int(labels.arrived_at[first]))}). Pass a later `now`, or "
+            "correct the times."
         )
         raise ValueError(msg)
     untimed = not timed.all()
     n_untimed = ledger.n_untimed + untimed
-    at = labels.at
+    arrived_at = labels.arrived_at
     if untimed:
         then = now if now is not None else ledger.latest
-        at = np.where(timed, at, ALWAYS if then is None else then)
+        arrived_at = np.where(timed, arrived_at, ALWAYS if then is None else then)
     location = ledger.index.find(labels.keys)
     events = LabelEvents(
         location=location,
-        at=at,
+        arrived_at=arrived_at,
         call=np.where(timed, 0, n_untimed).astype(np.int32),
         value=labels.value,
     )
     known = location >= 0
     extended = replace(
         ledger,
-        latest=latest_of(ledger.latest, labels.at[timed], now),
+        latest=latest_of(ledger.latest, labels.arrived_at[timed], now),
         checked=ledger.checked
         if now is None
         else tuple(sorted({*ledger.checked, now})),
         n_untimed=n_untimed,
     )
-    extended = _hold(extended, labels.keys[~known], select_events(events, ~known))
+    extended = _keep_unmatched(
+        extended, labels.keys[~known], select_events(events, ~known)
+    )
     extended, counts = _enter(extended, select_events(events, known))
     n_known = int(known.sum())
     return extended, AddedLabels(
@@ -171,42 +173,55 @@ def _enter(ledger: Ledger, events: LabelEvents) -> tuple[Ledger, _Entered]:
     return replace(ledger, chunks=tuple(chunks), hours=hours), entered
 
 
-def _hold(ledger: Ledger, keys: Keys, events: LabelEvents) -> Ledger:
+def _keep_unmatched(ledger: Ledger, keys: Keys, events: LabelEvents) -> Ledger:
     """Keep labels of ids that have not been predicted."""
     if not keys.size:
         return ledger
-    if ledger.held_keys.size and ledger.held_keys.dtype.kind != keys.dtype.kind:
+    if (
+        ledger.unmatched_keys.size
+        and ledger.unmatched_keys.dtype.kind != keys.dtype.kind
+    ):
         msg = (
             "`row_id` must be of one kind, whole numbers or texts, but these labels' "
             "are of another kind than those held. Convert: column.astype(str)."
         )
         raise TypeError(msg)
-    both = np.concatenate([ledger.held_keys, keys]) if ledger.held_keys.size else keys
+    both = (
+        np.concatenate([ledger.unmatched_keys, keys])
+        if ledger.unmatched_keys.size
+        else keys
+    )
     unique, place = np.unique(both, return_inverse=True)
-    n = ledger.held_keys.size
-    old = replace(ledger.held, location=place[:n][ledger.held.location])
+    n = ledger.unmatched_keys.size
+    old = replace(
+        ledger.unmatched_labels, location=place[:n][ledger.unmatched_labels.location]
+    )
     more = replace(events, location=place[n:])
     more = without_repeats(more, current_values(old, unique.size))
-    return replace(ledger, held_keys=unique, held=merge_events(old, more))
+    return replace(
+        ledger, unmatched_keys=unique, unmatched_labels=merge_events(old, more)
+    )
 
 
-def apply_held(ledger: Ledger, keys: Keys, places: Integers) -> tuple[Ledger, int]:
+def match_labels(ledger: Ledger, keys: Keys, places: Integers) -> tuple[Ledger, int]:
     """Move labels that were waiting for these rows into their chunks."""
-    if not ledger.held_keys.size or not keys.size:
+    if not ledger.unmatched_keys.size or not keys.size:
         return ledger, 0
-    found = IdIndex().add(keys, places).find(ledger.held_keys)
+    found = IdIndex().add(keys, places).find(ledger.unmatched_keys)
     if not (found >= 0).any():
         return ledger, 0
-    location = found[ledger.held.location]
+    location = found[ledger.unmatched_labels.location]
     here = location >= 0
-    ready = replace(select_events(ledger.held, here), location=location[here])
+    ready = replace(
+        select_events(ledger.unmatched_labels, here), location=location[here]
+    )
     stay = found < 0
     renumber = np.cumsum(stay) - 1
-    rest = select_events(ledger.held, ~here)
+    rest = select_events(ledger.unmatched_labels, ~here)
     ledger = replace(
         ledger,
-        held_keys=ledger.held_keys[stay],
-        held=replace(rest, location=renumber[rest.location]),
+        unmatched_keys=ledger.unmatched_keys[stay],
+        unmatched_labels=replace(rest, location=renumber[rest.location]),
     )
     entered, _ = _enter(ledger, ready)
     return entered, ready.location.size

@@ -15,7 +15,7 @@ from estimator.frames.adapted_soft_labels import (
 )
 from estimator.frames.columns import Columns, not_none
 from estimator.label_free.shift_adaptive import FAR, AdaptedRows
-from estimator.ledger.adding_labels import apply_held
+from estimator.ledger.adding_labels import match_labels
 from estimator.ledger.label_events import no_events
 from estimator.ledger.label_frame import microseconds
 from estimator.ledger.ledger import (
@@ -133,7 +133,7 @@ def add_rows(
         timezone=columns.timezone if ledger.timezone is None else ledger.timezone,
         unit=finer_unit(ledger.unit, columns.timestamp),
     )
-    extended, n_applied = apply_held(extended, keys[new], places)
+    extended, n_applied = match_labels(extended, keys[new], places)
     return extended, AddedRows(
         n_new=new.size,
         n_identical=keys.size - new.size,

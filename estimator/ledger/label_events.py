@@ -15,7 +15,7 @@ class LabelEvents:
     ----------
     location : ndarray of int64
         Which row, in a numbering that the owner knows.
-    at : ndarray of int64
+    arrived_at : ndarray of int64
         Arrival in microseconds since 1970.
     call : ndarray of int32
         0, or the number of the call that brought a label without a time.
@@ -24,7 +24,7 @@ class LabelEvents:
     """
 
     location: NDArray[np.int64]
-    at: NDArray[np.int64]
+    arrived_at: NDArray[np.int64]
     call: NDArray[np.int32]
     value: NDArray[np.int8]
 
@@ -41,7 +41,7 @@ def no_events() -> LabelEvents:
     """Return the empty list of events."""
     return LabelEvents(
         location=np.empty(0, dtype=np.int64),
-        at=np.empty(0, dtype=np.int64),
+        arrived_at=np.empty(0, dtype=np.int64),
         call=np.empty(0, dtype=np.int32),
         value=np.empty(0, dtype=np.int8),
     )
@@ -63,7 +63,7 @@ def merge_events(first: LabelEvents, second: LabelEvents) -> LabelEvents:
     order = np.argsort(both.location, kind="stable")
     location = both.location[order]
     if (location[1:] == location[:-1]).any():
-        order = np.lexsort((both.value, both.call, both.at, both.location))
+        order = np.lexsort((both.value, both.call, both.arrived_at, both.location))
     both = select_events(both, order)
     columns = [getattr(both, name) for name in NAMES]
     same = np.logical_and.reduce([column[1:] == column[:-1] for column in columns])
@@ -72,10 +72,10 @@ def merge_events(first: LabelEvents, second: LabelEvents) -> LabelEvents:
     return select_events(both, np.concatenate([[True], ~same]))
 
 
-def winners(events: LabelEvents, as_of: int | None = None) -> LabelEvents:
+def latest_labels(events: LabelEvents, as_of: int | None = None) -> LabelEvents:
     """Return the last event of each row, up to a time."""
     if as_of is not None:
-        events = select_events(events, events.at <= as_of)
+        events = select_events(events, events.arrived_at <= as_of)
     last = np.ones(events.location.size, dtype=np.bool_)
     last[:-1] = events.location[1:] != events.location[:-1]
     return events if last.all() else select_events(events, last)
@@ -93,6 +93,6 @@ def without_repeats(events: LabelEvents, current: NDArray[np.int8]) -> LabelEven
 def current_values(events: LabelEvents, n: int) -> NDArray[np.int8]:
     """Return the label that counts at each of ``n`` locations, -1 for none."""
     values = np.full(n, -1, dtype=np.int8)
-    last = winners(events)
+    last = latest_labels(events)
     values[last.location] = last.value
     return values

@@ -26,7 +26,7 @@ class LabelColumns:
     ----------
     keys : ndarray of shape (n_labels,)
     value : ndarray of int8, shape (n_labels,)
-    at : ndarray of int64, shape (n_labels,)
+    arrived_at : ndarray of int64, shape (n_labels,)
         Arrival in microseconds since 1970; ``NO_TIME`` where it is not told.
     timezone : str, tzinfo or None
     has_times : bool
@@ -39,7 +39,7 @@ class LabelColumns:
 
     keys: Keys
     value: NDArray[np.int8]
-    at: NDArray[np.int64]
+    arrived_at: NDArray[np.int64]
     timezone: TimeZone
     has_times: bool
     n_missing: int
@@ -73,7 +73,7 @@ def read_labels(
         return LabelColumns(
             keys=np.empty(0, dtype=np.int64),
             value=np.empty(0, dtype=np.int8),
-            at=np.empty(0, dtype=np.int64),
+            arrived_at=np.empty(0, dtype=np.int64),
             timezone=None,
             has_times=with_times,
             n_missing=0,
@@ -92,7 +92,7 @@ def read_labels(
     return LabelColumns(
         keys=keys if whole else keys[known],
         value=(label if whole else label[known]).astype(np.int8),
-        at=at if whole else at[known],
+        arrived_at=at if whole else at[known],
         timezone=zone,
         has_times=with_times,
         n_missing=label.size - known.size,

@@ -69,7 +69,7 @@ class ChunkRows:
     remark: str = ""
 
     @property
-    def is_settled(self) -> bool:
+    def is_completed(self) -> bool:
         """Whether every row has its label."""
         return self.n_labeled == self.score.size
 
@@ -97,9 +97,10 @@ class Ledger:
         In order of creation: the place is the serial number.
     index : IdIndex
         From id to location.
-    held : LabelEvents
-        Labels of ids not yet predicted, ``location`` being the place in ``held_keys``.
-    held_keys : ndarray
+    unmatched_labels : LabelEvents
+        Labels of ids not yet predicted, ``location`` being the position in
+        ``unmatched_keys``.
+    unmatched_keys : ndarray
         Their ids, sorted, each once.
     values : dict of tuple of str
         By segment column.
@@ -119,8 +120,8 @@ class Ledger:
 
     chunks: tuple[ChunkRows, ...] = ()
     index: IdIndex = field(default_factory=IdIndex)
-    held: LabelEvents = field(default_factory=no_events)
-    held_keys: Keys = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    unmatched_labels: LabelEvents = field(default_factory=no_events)
+    unmatched_keys: Keys = field(default_factory=lambda: np.empty(0, dtype=np.int64))
     values: Mapping[Hashable, tuple[str, ...]] = field(default_factory=dict)
     latest: int | None = None
     checked: tuple[int, ...] = ()
@@ -166,17 +167,19 @@ class Ledger:
     def nbytes(self) -> int:
         """Memory of all columns and of the index."""
         runs = sum(keys.nbytes + at.nbytes for keys, at in self.index.runs)
-        held = self.held.nbytes + self.held_keys.nbytes
-        return runs + held + sum(chunk.nbytes for chunk in self.chunks)
+        n_bytes_unmatched = self.unmatched_labels.nbytes + self.unmatched_keys.nbytes
+        return runs + n_bytes_unmatched + sum(chunk.nbytes for chunk in self.chunks)
 
 
 def hours_of(chunks: Sequence[ChunkRows], as_of: int | None = None) -> LabelHours:
     """Count the labels of some chunks by the hour in which they came."""
-    at = np.concatenate([np.empty(0, dtype=np.int64), *(c.events.at for c in chunks)])
-    known = at > ALWAYS
+    arrived_at = np.concatenate(
+        [np.empty(0, dtype=np.int64), *(c.events.arrived_at for c in chunks)]
+    )
+    is_counted = arrived_at > ALWAYS
     if as_of is not None:
-        known &= at <= as_of
-    return count_by_hour(at[known])
+        is_counted &= arrived_at <= as_of
+    return count_by_hour(arrived_at[is_counted])
 
 
 def check_zone(ours: TimeZone, theirs: TimeZone, name: str) -> None:

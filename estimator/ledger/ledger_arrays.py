@@ -1,6 +1,7 @@
 """A ledger as plain arrays, and back."""
 
 from collections.abc import Hashable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -16,13 +17,20 @@ from estimator.frames.adapted_soft_labels import (
 )
 from estimator.frames.columns import not_none
 from estimator.frames.datetimes import check_years
-from estimator.ledger.label_events import NAMES, LabelEvents, current_values
+from estimator.ledger.label_events import LabelEvents, current_values
 from estimator.ledger.ledger import ROW_BITS, ChunkRows, Ledger, hours_of
 from estimator.ledger.row_ids import IdIndex
 
 Arrays = dict[str, NDArray[Any]]
 # The letters of NumPy's types, of what is no float.
 _KINDS = {"decision": "b", "time": "i"}
+# By the name in the file, the field of `LabelEvents`.
+_EVENT_FIELDS = {
+    "location": "location",
+    "at": "arrived_at",
+    "call": "call",
+    "value": "value",
+}
 
 
 def ledger_to_arrays(ledger: Ledger) -> tuple[dict[str, Any], Arrays]:
@@ -30,7 +38,7 @@ def ledger_to_arrays(ledger: Ledger) -> tuple[dict[str, Any], Arrays]:
     chunks = ledger.chunks
     header = {
         "labels": [chunk.label for chunk in chunks],
-        "values": [[column, list(of)] for column, of in ledger.values.items()],
+        "values": [[column, list(names)] for column, names in ledger.values.items()],
         "latest": ledger.latest,
         "checked": list(ledger.checked),
         "n_untimed": ledger.n_untimed,
@@ -45,10 +53,10 @@ def ledger_to_arrays(ledger: Ledger) -> tuple[dict[str, Any], Arrays]:
         "n_events": np.array(
             [chunk.events.location.size for chunk in chunks], dtype=np.int64
         ),
-        "held_keys": ledger.held_keys,
+        "held_keys": ledger.unmatched_keys,
     }
-    for name in NAMES:
-        arrays[f"held/{name}"] = getattr(ledger.held, name)
+    for name, field in _EVENT_FIELDS.items():
+        arrays[f"held/{name}"] = getattr(ledger.unmatched_labels, field)
     for i, (keys, locations) in enumerate(ledger.index.runs):
         arrays[f"index/{i}/keys"], arrays[f"index/{i}/locations"] = keys, locations
     if chunks:
@@ -62,8 +70,8 @@ def ledger_to_arrays(ledger: Ledger) -> tuple[dict[str, Any], Arrays]:
         for i, column in enumerate(ledger.values):
             codes = [chunk.codes[column] for chunk in chunks]
             arrays[f"codes/{i}"] = np.concatenate(codes)
-        for name in NAMES:
-            events = [getattr(chunk.events, name) for chunk in chunks]
+        for name, field in _EVENT_FIELDS.items():
+            events = [getattr(chunk.events, field) for chunk in chunks]
             arrays[f"events/{name}"] = np.concatenate(events)
     return header, arrays
 
@@ -76,52 +84,9 @@ def ledger_from_arrays(header: Mapping[str, Any], arrays: Arrays) -> Ledger:
     KeyError, TypeError, ValueError
         If a part is missing or does not fit the others.
     """
-    values = {column: tuple(of) for column, of in header["values"]}
+    values = {column: tuple(names) for column, names in header["values"]}
     _check_arrays(header, arrays, values)
-    ends = np.cumsum(arrays["sizes"])
-    last_events = np.cumsum(arrays["n_events"])
-    chunks = []
-    adapted_sizes = arrays["sizes"] * np.array(header["adapted"], dtype=np.int64)
-    adapted_ends = np.cumsum(adapted_sizes)
-    for c, label in enumerate(header["labels"]):
-        own = slice(int(ends[c] - arrays["sizes"][c]), int(ends[c]))
-        labeled = slice(
-            int(last_events[c] - arrays["n_events"][c]), int(last_events[c])
-        )
-        events = LabelEvents(
-            **{name: arrays[f"events/{name}"][labeled] for name in NAMES}
-        )
-        score = arrays["score"][own]
-        time = arrays["time"][own] if "time" in arrays else None
-        codes = {column: arrays[f"codes/{i}"][own] for i, column in enumerate(values)}
-        adapted = None
-        if header["adapted"][c]:
-            by_features = slice(
-                int(adapted_ends[c] - adapted_sizes[c]), int(adapted_ends[c])
-            )
-            adapted = AdaptedSoftLabels(
-                **{name: arrays[name][by_features] for name in ADAPTED_NAMES}
-            )
-        columns = [score, time, *codes.values()]
-        columns += [] if adapted is None else adapted.by_name().values()
-        if any(x is not None and x.size != arrays["sizes"][c] for x in columns):
-            msg = f"chunk {label!r} has columns of unequal length"
-            raise ValueError(msg)
-        chunks.append(
-            ChunkRows(
-                label=label,
-                score=score,
-                decision=arrays["decision"][own] if "decision" in arrays else None,
-                time=time,
-                codes=codes,
-                events=events,
-                first=None if time is None else int(time.min()),
-                last=None if time is None else int(time.max()),
-                n_labeled=int((current_values(events, score.size) >= 0).sum()),
-                remark=header["remarks"][c],
-                adapted=adapted,
-            )
-        )
+    chunks = _read_chunks(header, arrays, values)
     index = IdIndex(
         tuple(
             (arrays[f"index/{i}/keys"], arrays[f"index/{i}/locations"])
@@ -135,14 +100,74 @@ def ledger_from_arrays(header: Mapping[str, Any], arrays: Arrays) -> Ledger:
         chunks=tuple(chunks),
         hours=hours_of(chunks),
         index=index,
-        held=LabelEvents(**{name: arrays[f"held/{name}"] for name in NAMES}),
-        held_keys=arrays["held_keys"],
+        unmatched_labels=_read_events(arrays, "held", slice(None)),
+        unmatched_keys=arrays["held_keys"],
         values=values,
         latest=header["latest"],
         checked=tuple(header["checked"]),
         n_untimed=header["n_untimed"],
         timezone=header["timezone"],
         unit=header["unit"],
+    )
+
+
+def _read_chunks(
+    header: Mapping[str, Any],
+    arrays: Arrays,
+    values: Mapping[Hashable, tuple[str, ...]],
+) -> list[ChunkRows]:
+    """Cut the columns of all chunks into those of each."""
+    sizes = arrays["sizes"]
+    rows_of = _parts(sizes)
+    events_of = _parts(arrays["n_events"])
+    adapted_of = _parts(sizes * np.array(header["adapted"], dtype=np.int64))
+    chunks = []
+    for c, label in enumerate(header["labels"]):
+        rows = rows_of[c]
+        events = _read_events(arrays, "events", events_of[c])
+        score = arrays["score"][rows]
+        time = arrays["time"][rows] if "time" in arrays else None
+        codes = {column: arrays[f"codes/{i}"][rows] for i, column in enumerate(values)}
+        adapted = None
+        if header["adapted"][c]:
+            adapted = AdaptedSoftLabels(
+                **{name: arrays[name][adapted_of[c]] for name in ADAPTED_NAMES}
+            )
+        columns = [score, time, *codes.values()]
+        columns += [] if adapted is None else adapted.by_name().values()
+        if any(x is not None and x.size != sizes[c] for x in columns):
+            msg = f"chunk {label!r} has columns of unequal length"
+            raise ValueError(msg)
+        chunks.append(
+            ChunkRows(
+                label=label,
+                score=score,
+                decision=arrays["decision"][rows] if "decision" in arrays else None,
+                time=time,
+                codes=codes,
+                events=events,
+                first=None if time is None else int(time.min()),
+                last=None if time is None else int(time.max()),
+                n_labeled=int((current_values(events, score.size) >= 0).sum()),
+                remark=header["remarks"][c],
+                adapted=adapted,
+            )
+        )
+    return chunks
+
+
+def _parts(sizes: NDArray[np.integer[Any]]) -> list[slice]:
+    """Return where each of several parts lies that follow one another."""
+    edges = [0, *np.cumsum(sizes).tolist()]
+    return [slice(start, stop) for start, stop in pairwise(edges)]
+
+
+def _read_events(arrays: Arrays, prefix: str, part: slice) -> LabelEvents:
+    return LabelEvents(
+        **{
+            field: arrays[f"{prefix}/{name}"][part]
+            for name, field in _EVENT_FIELDS.items()
+        }
     )
 
 
@@ -169,30 +194,38 @@ def _check_arrays(
     if not all(isinstance(remark, str) for remark in header["remarks"]):
         msg = "a remark is no text"
         raise ValueError(msg)
-    n_rows, n_events = int(arrays["sizes"].sum()), int(arrays["n_events"].sum())
+    n_rows = int(arrays["sizes"].sum())
     adapted = np.array(header["adapted"], dtype=np.bool_)
     sizes = {"decision": n_rows, "time": n_rows, "score": n_rows}
     sizes |= dict.fromkeys(ADAPTED_NAMES, int(arrays["sizes"][adapted].sum()))
     for name, size in sizes.items():
         if name in arrays:
             check_array(arrays[name], name, _KINDS.get(name, "f"), (size,))
-    for i, of in enumerate(values.values()):
+    for i, names in enumerate(values.values()):
         codes = arrays[f"codes/{i}"] if n_chunks else np.empty(0, dtype=np.int16)
         check_array(codes, f"codes/{i}", "i", (n_rows,))
-        _check_range(codes, len(of), f"codes/{i}")
-    held = arrays["held_keys"]
-    for prefix, size, n in (("events", n_events, None), ("held", -1, held.size)):
-        for name in NAMES if n_chunks or prefix == "held" else ():
-            if size == -1:
-                size = arrays["held/location"].size
-            check_array(arrays[f"{prefix}/{name}"], f"{prefix}/{name}", "i", (size,))
-        if n is not None:
-            _check_range(arrays[f"{prefix}/location"], n, f"{prefix}/location")
-        if n_chunks or prefix == "held":
-            _check_range(arrays[f"{prefix}/value"], 2, f"{prefix}/value")
+        _check_range(codes, len(names), f"codes/{i}")
     if n_chunks:
         rows = np.repeat(arrays["sizes"], arrays["n_events"])
-        _check_range(arrays["events/location"], rows, "events/location")
+        _check_events(arrays, "events", int(arrays["n_events"].sum()), rows)
+    n_unmatched = arrays["held/location"].size
+    _check_events(arrays, "held", n_unmatched, arrays["held_keys"].size)
+    _check_index(header, arrays)
+
+
+def _check_events(
+    arrays: Arrays, prefix: str, size: int, stop: int | NDArray[np.int64]
+) -> None:
+    """Refuse labels that do not fit together, or are of rows that are nowhere."""
+    for name in _EVENT_FIELDS:
+        check_array(arrays[f"{prefix}/{name}"], f"{prefix}/{name}", "i", (size,))
+    _check_range(arrays[f"{prefix}/location"], stop, f"{prefix}/location")
+    _check_range(arrays[f"{prefix}/value"], 2, f"{prefix}/value")
+
+
+def _check_index(header: Mapping[str, Any], arrays: Arrays) -> None:
+    """Refuse ids out of order, and ids of rows that are nowhere."""
+    n_chunks = len(header["labels"])
     for i in range(header["runs"]):
         keys, locations = arrays[f"index/{i}/keys"], arrays[f"index/{i}/locations"]
         check_array(locations, f"index/{i}/locations", "i", (keys.size,))

@@ -17,7 +17,7 @@ from estimator.frames.adapted_soft_labels import (
     no_soft_labels,
 )
 from estimator.frames.columns import Columns, SegmentCodes, not_none
-from estimator.ledger.label_events import winners
+from estimator.ledger.label_events import latest_labels
 from estimator.ledger.label_frame import NO_TIME
 from estimator.ledger.ledger import ChunkRows, Ledger
 
@@ -168,16 +168,16 @@ def _flatten(
         for column, code in codes.items():
             code[own] = chunk.codes[column][rows]
         if chunk.events.location.size:
-            last = winners(chunk.events, as_of)
+            last = latest_labels(chunk.events, as_of)
             if isinstance(rows, slice):
                 place = offsets[i] + last.location
-                label[place], at[place] = last.value, last.at
+                label[place], at[place] = last.value, last.arrived_at
             else:
                 whole = np.full(chunk.score.size, np.nan)
                 whole[last.location] = last.value
                 label[own] = whole[rows]
                 came = np.full(chunk.score.size, NO_TIME)
-                came[last.location] = last.at
+                came[last.location] = last.arrived_at
                 at[own] = came[rows]
     at[at == NO_TIME + 1] = NO_TIME  # always known: nobody knows since when
     missing = int(np.isnan(score).sum())

@@ -192,7 +192,7 @@ def test_order_and_split_of_labels_change_nothing(monitor, estimator):
 
 @pytest.mark.parametrize("chunk", ["D", 450])
 def test_a_call_says_of_its_chunks_what_performance_says(chunk):
-    """Settled chunks are not read again, and nobody can tell."""
+    """Completed chunks are not read again, and nobody can tell."""
     monitor = Monitor(fit(ALL, chunk=chunk, segments="region"), "id")
     for day in range(15):
         begin, end = START + day * DAY, START + (day + 1) * DAY
@@ -209,7 +209,7 @@ def test_a_call_says_of_its_chunks_what_performance_says(chunk):
         pd.testing.assert_frame_equal(own, whole, rtol=1e-11, atol=1e-11)
         came = PRODUCTION["known"].between(begin, end, inclusive="left")
         monitor.add_labels(PRODUCTION[came][LABELS])
-    assert monitor._settled[0].serials.sum() >= 5
+    assert monitor._completed[0].serials.sum() >= 5
 
 
 def test_labels_correct_the_newest_chunk_for_which_none_has_come():
@@ -459,7 +459,7 @@ def test_a_night_without_anything_new_changes_nothing(monitor, estimator):
     other.add_predictions(PRODUCTION)
     again = other.add_predictions(UNLABELLED)
     assert_same(again, estimator.reference_.performance)
-    other.performance()  # all is settled now
+    other.performance()  # all is completed now
     assert_same(other.add_predictions(UNLABELLED), again)
     report = other.add_labels(PRODUCTION[LABELS][:0])
     assert (report.n_new, report.n_held) == (0, 0)

@@ -85,9 +85,9 @@ def run(monitor, rows, *, days, each=None):
 def test_a_long_history_changes_nothing(options):
     monitor = Monitor(fit(**options), "id")
     run(monitor, ROWS, days=range(N_DAYS))
-    settled = monitor._settled[0]
-    assert settled.serials.sum() > N_DAYS - 8
-    assert len(settled.filtered) > N_DAYS - 8
+    completed = monitor._completed[0]
+    assert completed.serials.sum() > N_DAYS - 8
+    assert len(completed.filtered) > N_DAYS - 8
 
 
 def test_late_rows_and_corrected_labels_of_old_chunks_count():
@@ -101,10 +101,10 @@ def test_late_rows_and_corrected_labels_of_old_chunks_count():
             some = old[:7][LABELS].assign(
                 y_true=lambda f: 1 - f["y_true"], known=START + (day + 0.5) * DAY
             )
-            before = monitor._settled[0].serials.sum()
+            before = monitor._completed[0].serials.sum()
             assert monitor.add_labels(some).n_restated == 7
             # Only that chunk is read again.
-            assert monitor._settled[0].serials.sum() == before - 1
+            assert monitor._completed[0].serials.sum() == before - 1
         if day in (28, 38):  # a row of a chunk that was complete
             one = rows.loc[late[day % 3 : day % 3 + 1]].assign(id=9_000_000_000 + day)
             check(monitor.add_predictions(one.drop(columns=LABELS[1:])), monitor)
@@ -135,10 +135,10 @@ def test_each_estimator_has_its_own_history():
     again = fit(world(30, 5, first=-20, drift=-0.02))
     monitor.rebase(again, (START + 18 * DAY).strftime("%Y-%m-%d"))
     run(monitor, ROWS, days=range(20, 36))
-    assert monitor._settled[0].serials[:18].all()
-    assert not monitor._settled[0].serials[18:].any()
-    assert monitor._settled[1].serials[18:].sum() >= 10
-    assert not monitor._settled[1].serials[:18].any()
+    assert monitor._completed[0].serials[:18].all()
+    assert not monitor._completed[0].serials[18:].any()
+    assert monitor._completed[1].serials[18:].sum() >= 10
+    assert not monitor._completed[1].serials[:18].any()
     old = ROWS[(ROWS["time"] >= START + 3 * DAY) & (ROWS["time"] < START + 4 * DAY)]
     one = old[:1].assign(id=9_000_000_001).drop(columns=LABELS[1:])
     check(monitor.add_predictions(one), monitor)
@@ -149,7 +149,7 @@ def test_chunks_of_a_row_count_keep_what_they_taught():
     estimator = fit().set_params(**options).fit(REFERENCE)
     monitor = Monitor(estimator, "id")
     run(monitor, ROWS.sort_values("time"), days=range(30))
-    assert len(monitor._settled[0].filtered) >= 10
+    assert len(monitor._completed[0].filtered) >= 10
 
 
 def batch(day, values, seed=0):

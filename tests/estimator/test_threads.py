@@ -91,7 +91,7 @@ def test_32_threads_lose_no_row_and_no_label(estimator):
             *(lambda b=batch: together.add_labels(LABELS[b]) for batch in BATCHES[::2]),
         )
     assert together.ledger.n_rows == len(ROWS)
-    assert together.ledger.held_keys.size == 0
+    assert together.ledger.unmatched_keys.size == 0
     for as_of in (None, pd.Timestamp("2026-01-12")):
         pd.testing.assert_frame_equal(
             together.performance(as_of).to_frame(),

@@ -29,7 +29,7 @@ def test_rows_without_a_label_are_left_out_and_counted(frame):
     found = read(frame)
     assert_array_equal(found.keys, [3, 2])
     assert_array_equal(found.value, [1, 0])
-    assert_array_equal(found.at, [1_767_571_200_000_000, NO_TIME])
+    assert_array_equal(found.arrived_at, [1_767_571_200_000_000, NO_TIME])
     assert (found.n_missing, found.show(1)) == (1, "2")
 
 
@@ -37,7 +37,7 @@ def test_rows_without_a_label_are_left_out_and_counted(frame):
 def test_times_may_be_absent(labeled_at):
     found = read(FRAME, labeled_at)
     assert not found.has_times
-    assert (found.at == NO_TIME).all()
+    assert (found.arrived_at == NO_TIME).all()
 
 
 def test_no_labels_are_not_an_error():
