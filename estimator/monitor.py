@@ -2,96 +2,50 @@
 
 import threading
 import warnings
-from collections.abc import Callable, Collection, Hashable, Sequence
-from dataclasses import replace
-from functools import reduce
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
-from estimator.chunking.chunks import Chunks, ChunkSpec, check_chunk
-from estimator.degradation.announcements import (
-    Announcement,
-    Announcements,
-    from_json,
-    to_json,
-)
+from estimator.degradation.announcements import Announcement, Announcements
 from estimator.degradation.per_metric import judge_series
 from estimator.degradation.series import plain
 from estimator.degradation.verdict import Degradation
-from estimator.delayed_labels.completed_chunks import (
-    CompletedChunks,
-    complete_chunks,
-    no_evidence,
-    reopen_chunks,
-)
-from estimator.delayed_labels.overdue import LabelCalendar
-from estimator.estimation.estimates import (
-    ScoreMap,
-    adapt_scores,
-    features_of,
-    score_map,
-)
-from estimator.estimation.parameters import same_value
-from estimator.estimation.reference import Reference
-from estimator.files.archive import (
-    Arrays,
-    corrupt_archive_errors,
-    read_archive,
-    under,
-    write_archive,
-)
-from estimator.frames.column_names import is_column_name, name_from_json, name_to_json
-from estimator.frames.columns import Columns, not_none
-from estimator.label_free.shift_adaptive import AdaptedRows
+from estimator.delayed_labels.completed_chunks import CompletedChunks
+from estimator.files.archive import corrupt_archive_errors, read_archive, write_archive
+from estimator.frames.column_names import is_column_name
+from estimator.frames.datetimes import read_moment
 from estimator.ledger.adding_labels import AddedLabels, add_labels
 from estimator.ledger.adding_rows import add_rows
-from estimator.ledger.label_frame import LabelColumns, ids_of, microseconds, read_labels
+from estimator.ledger.label_frame import LabelColumns, ids_of, read_labels
 from estimator.ledger.ledger import Ledger
-from estimator.ledger.ledger_arrays import (
-    check_labels,
-    ledger_from_arrays,
-    ledger_to_arrays,
-)
-from estimator.ledger.snapshot import Snapshot, take_snapshot
-from estimator.monitoring.attribution import attribution_of
+from estimator.monitoring.arriving_rows import soft_labels_on_arrival
 from estimator.monitoring.deployments import (
     Deployment,
-    check_deployments,
-    comes_after,
-    deployment_of,
-    slices_of,
-)
-from estimator.monitoring.evaluation import (
-    ChunkEvaluation,
-    evaluate_chunks,
-    performance_of,
+    check_rebase,
+    chunk_spec_of,
 )
 from estimator.monitoring.label_arrival import arrivals_of
-from estimator.monitoring.scored_rows import ScoredRows, end_of_usual_labels
+from estimator.monitoring.ledger_evaluation import (
+    Evaluations,
+    evaluate_ledger,
+    join_attribution,
+    join_performance,
+    reopen_touched,
+)
+from estimator.monitoring.saved_monitor import (
+    MONITOR_FORMAT,
+    MONITOR_VERSION,
+    MonitorParts,
+    parts_from_arrays,
+    parts_to_arrays,
+)
 from estimator.performance_estimator import PerformanceEstimator
-from estimator.results.assembly import concatenate_periods
 from estimator.results.names import check_names
 from estimator.results.performance import Performance
-
-MONITOR_FORMAT = "deadreckon monitor"
-MONITOR_VERSION = 4
-# Parameters that say what a row and a result are: a retrained model keeps them.
-_LASTING = (
-    "metrics",
-    "chunk",
-    "timestamp",
-    "y_pred_proba",
-    "y_pred",
-    "y_true",
-    "labeled_at",
-    "segments",
-    "level",
-)
 
 
 class Monitor:
@@ -162,13 +116,13 @@ class Monitor:
         self._deployments: tuple[Deployment, ...] = (Deployment(estimator=estimator),)
         self._ledger = Ledger()
         # What need not be read again; only ever a shortcut, never a source.
-        self._completed: dict[int, CompletedChunks] = {}  # by number of the estimator
+        self._completed: Mapping[int, CompletedChunks] = {}  # by deployment
         self._announcements: dict[tuple[str, str], Announcements] = {}
 
     def __repr__(self) -> str:
         ledger = self._ledger  # one state, whatever other threads add meanwhile
-        held = ledger.unmatched_keys.size
-        waiting = f", labels of {held:,} rows held" if held else ""
+        n_unmatched = ledger.unmatched_keys.size
+        waiting = f", labels of {n_unmatched:,} rows held" if n_unmatched else ""
         return (
             f"<Monitor of {', '.join(self._metrics())}: {ledger.n_rows:,} rows "
             f"in {len(ledger.chunks)} chunks{waiting}>"
@@ -189,34 +143,11 @@ class Monitor:
         self._lock = threading.RLock()
 
     @classmethod
-    def from_parts(
-        cls,
-        deployments: tuple[Deployment, ...],
-        row_id: Hashable,
-        ledger: Ledger,
-        announcements: dict[tuple[str, str], Announcements],
-    ) -> "Monitor":
-        """Put a monitor together from what it was saved as.
-
-        Parameters
-        ----------
-        deployments : tuple of Deployment
-            Estimators, each with its first chunk, oldest first.
-        row_id : hashable
-            Name of the column that identifies a row.
-        ledger : Ledger
-            All rows and labels.
-        announcements : dict of (str, str) to Announcements
-            What has been announced, by segment and metric.
-
-        Returns
-        -------
-        Monitor
-            A monitor that goes on where the saved one was.
-        """
-        monitor = cls(deployments[0].estimator, row_id)
-        monitor._deployments, monitor._ledger = deployments, ledger
-        monitor._announcements = announcements
+    def from_parts(cls, parts: MonitorParts) -> "Monitor":
+        """Put a monitor together from what it was saved as."""
+        monitor = cls(parts.deployments[0].estimator, parts.row_id)
+        monitor._deployments, monitor._ledger = parts.deployments, parts.ledger
+        monitor._announcements = parts.announcements
         return monitor
 
     @property
@@ -270,16 +201,17 @@ class Monitor:
         with self._lock:
             columns = self.estimator.read_production(frame)
             keys, show = ids_of(frame, self.row_id)
-            adapt = self._adapt(frame, columns)
+            adapt = soft_labels_on_arrival(self._deployments, frame, columns)
             ledger, added = add_rows(
-                self._ledger, columns, keys, self._spec(), show, adapt
+                self._ledger, columns, keys, chunk_spec_of(self.estimator), show, adapt
             )
             touched = set(added.touched)
             if columns.label is not None and not np.isnan(columns.label).all():
                 ledger, labeled = add_labels(ledger, self._read_labels(frame))
                 touched |= set(labeled.touched)
             self._adopt(ledger, touched)
-            return self._performance(None, sorted(touched))
+            evaluations = self._evaluate(None, sorted(touched))
+            return join_performance(evaluations, self._deployments)
 
     def add_labels(self, labels: Any, now: Any = None) -> AddedLabels:
         """Add a batch of labels.
@@ -343,7 +275,8 @@ class Monitor:
             If ``as_of`` is no time, or neither rows nor labels have any.
         """
         with self._lock:
-            return self._performance(self._moment(as_of, "as_of"), None)
+            evaluations = self._evaluate(self._as_of(as_of))
+            return join_performance(evaluations, self._deployments)
 
     def attribution(self, as_of: Any = None) -> pd.DataFrame:
         """Split each chunk's change into covariate shift and concept drift.
@@ -365,8 +298,7 @@ class Monitor:
             not drifted, whichever labels came first; NaN without labels.
         """
         with self._lock:
-            known = self._take_stock(self._moment(as_of, "as_of"), None)
-        return _attribution(known)
+            return join_attribution(self._evaluate(self._as_of(as_of)))
 
     def degradation(
         self,
@@ -402,15 +334,15 @@ class Monitor:
             If ``as_of`` is no time, or a metric or the segment is not in the result.
         """
         with self._lock:
-            known = self._take_stock(self._moment(as_of, "as_of"), None)
-            performance = self._performance_of(known)
+            evaluations = self._evaluate(self._as_of(as_of))
+            performance = join_performance(evaluations, self._deployments)
             check_names(performance, metrics, segment)
             verdicts = judge_series(
                 performance.metric_series(segment=segment)[segment],
                 since=self._deployments[-1].from_chunk,
-                attribution=_attribution(known) if known else None,
+                attribution=join_attribution(evaluations) if evaluations else None,
             )
-            if as_of is None and known:
+            if as_of is None and evaluations:
                 self._announce(segment, verdicts)
         if metrics is None:
             return verdicts
@@ -437,9 +369,9 @@ class Monitor:
             Announcements by metric, oldest first.
         """
         return {
-            metric: found.history
-            for (of, metric), found in self.announced.items()
-            if of == segment
+            metric: announced.history
+            for (name, metric), announced in self.announced.items()
+            if name == segment
         }
 
     def _announce(self, segment: str, verdicts: dict[str, Degradation]) -> None:
@@ -478,9 +410,12 @@ class Monitor:
         wait in vain: values stay where they were.
         """
         with self._lock:
-            known = self._take_stock(self._moment(as_of, "as_of"), None)
+            evaluations = self._evaluate(self._as_of(as_of))
         return arrivals_of(
-            [(deployment.estimator, own) for deployment, own in known]
+            [
+                (deployment.estimator, evaluation)
+                for deployment, evaluation in evaluations
+            ]
         ).by_chunk
 
     def rebase(self, estimator: PerformanceEstimator, from_chunk: str | int) -> None:
@@ -503,7 +438,7 @@ class Monitor:
         check_is_fitted(estimator, "reference_")
         estimator.check_as_fitted()
         with self._lock:
-            self._check_rebase(estimator, from_chunk)
+            check_rebase(self._deployments[-1], estimator, from_chunk)
             later = Deployment(estimator=estimator, from_chunk=from_chunk)
             self._deployments = (*self._deployments, later)
             self._completed = {}  # chunks may have gone to another estimator
@@ -528,7 +463,13 @@ class Monitor:
             If a calibrator is the caller's own object, which only pickle could save.
         """
         with self._lock:
-            header, arrays = self._to_arrays()
+            parts = MonitorParts(
+                deployments=self._deployments,
+                row_id=self.row_id,
+                ledger=self._ledger,
+                announcements=self._announcements,
+            )
+            header, arrays = parts_to_arrays(parts)
             write_archive(Path(path), header, arrays)
 
     @staticmethod
@@ -557,133 +498,17 @@ class Monitor:
             Path(path), MONITOR_FORMAT, MONITOR_VERSION, remedy
         )
         with corrupt_archive_errors(Path(path), remedy):
-            deployments = tuple(
-                Deployment(
-                    estimator=PerformanceEstimator.from_arrays(
-                        deployment["estimator"], under(arrays, f"epoch/{i}/")
-                    ),
-                    from_chunk=deployment["from_chunk"],
-                )
-                for i, deployment in enumerate(header["epochs"])
-            )
-            saved = header["ledger"]
-            saved["values"] = [
-                [name_from_json(name), of] for name, of in saved["values"]
-            ]
-            ledger = ledger_from_arrays(saved, under(arrays, "ledger/"))
-            announcements = {
-                (saved["segment"], saved["metric"]): from_json(saved)
-                for saved in header["announcements"]
-            }
-            row_id = name_from_json(header["row_id"])
-            estimator = deployments[0].estimator
-            check_labels(
-                ledger, estimator.chunk, has_time=estimator.timestamp is not None
-            )
-            check_deployments(deployments)
-            return Monitor.from_parts(deployments, row_id, ledger, announcements)
-
-    def _to_arrays(self) -> tuple[dict[str, Any], Arrays]:
-        """Take the monitor apart: what JSON can hold, and arrays."""
-        header, arrays = ledger_to_arrays(self._ledger)
-        content = {f"ledger/{name}": values for name, values in arrays.items()}
-        deployments = []
-        for i, deployment in enumerate(self._deployments):
-            own, arrays = deployment.estimator.to_arrays()
-            deployments.append({"from_chunk": deployment.from_chunk, "estimator": own})
-            content |= {f"epoch/{i}/{name}": values for name, values in arrays.items()}
-        top = {
-            "format": MONITOR_FORMAT,
-            "version": MONITOR_VERSION,
-            "row_id": name_to_json(self.row_id),
-            "ledger": {
-                **header,
-                "values": [[name_to_json(name), of] for name, of in header["values"]],
-            },
-            "epochs": deployments,
-            "announcements": [
-                {"segment": segment, "metric": metric, **to_json(found)}
-                for (segment, metric), found in self._announcements.items()
-            ],
-        }
-        return top, content
-
-    def _check_rebase(
-        self, estimator: PerformanceEstimator, from_chunk: str | int
-    ) -> None:
-        ours, theirs = self.estimator.get_params(), estimator.get_params()
-        for name in _LASTING:
-            if not same_value(ours[name], theirs[name]):
-                msg = (
-                    f"`estimator` must have the same `{name}` as before, "
-                    f"{ours[name]!r}, got {theirs[name]!r}. Fit it with that, or start "
-                    "a new Monitor."
-                )
-                raise ValueError(msg)
-        by_count = self._spec() is None or isinstance(self._spec(), int)
-        if isinstance(from_chunk, str) == by_count:
-            kind = "a number" if by_count else "the ISO start of a period"
-            msg = f"`from_chunk` must be {kind}, as in the result, got {from_chunk!r}."
-            raise ValueError(msg)
-        earlier = self._deployments[-1].from_chunk
-        if earlier is not None and not comes_after(from_chunk, earlier):
-            msg = (
-                f"`from_chunk` must come after the last rebase at {earlier!r}, got "
-                f"{from_chunk!r}."
-            )
-            raise ValueError(msg)
+            return Monitor.from_parts(parts_from_arrays(header, arrays))
 
     def _adopt(self, ledger: Ledger, touched: Collection[int]) -> None:
-        """Take a new state; complete chunks that are touched are read again."""
-        for i, completed in self._completed.items():
-            again = [
-                serial
-                for serial in touched
-                if serial < completed.serials.size and completed.serials[serial]
-            ]
-            if again:
-                before = take_snapshot(self._ledger, self._spec(), None, again)
-                bands = self._deployments[i].estimator.reference_.delays.bands
-                self._completed[i] = reopen_chunks(completed, before, again, bands)
+        """Take a new state; completed chunks that are touched are read again."""
+        self._completed = reopen_touched(
+            self._ledger, self._deployments, self._completed, touched
+        )
         self._ledger = ledger
 
     def _metrics(self) -> tuple[str, ...]:
         return tuple(metric.name for metric in self.estimator.reference_.metrics)
-
-    def _spec(self) -> ChunkSpec:
-        has_time = self.estimator.timestamp is not None
-        return check_chunk(self.estimator.chunk, has_timestamp=has_time)
-
-    def _adapt(
-        self, frame: Any, columns: Columns
-    ) -> Callable[[NDArray[np.int64], str | int], AdaptedRows | None]:
-        """Return what gives rows their soft labels by features, where any are read.
-
-        A chunk's rows are read as its own estimator wants them, as late rows of a time
-        before the last rebase.
-        """
-        read: dict[int, tuple[NDArray[np.float64], ScoreMap]] = {}
-
-        def adapt(rows: NDArray[np.int64], label: str | int) -> AdaptedRows | None:
-            i = deployment_of(self._deployments, label)
-            fitted: Reference = self._deployments[i].estimator.reference_
-            if fitted.adapter is None:
-                return None
-            if i not in read:
-                read[i] = (
-                    features_of(fitted, frame, name="production"),
-                    score_map(fitted, columns.segments),
-                )
-            features, plain = read[i]
-            return adapt_scores(
-                fitted,
-                columns.score[rows],
-                plain.take(rows),
-                features[rows],
-                [slice(None)],
-            )
-
-        return adapt
 
     def _read_labels(self, frame: Any) -> LabelColumns:
         return read_labels(
@@ -695,193 +520,31 @@ class Monitor:
 
     def _moment(self, value: Any, name: str) -> int | None:
         """Return a time argument in microseconds, in UTC if the data have a zone."""
-        if value is None:
-            return None
-        try:
-            moment = pd.Timestamp(value)
-        except (ValueError, TypeError) as error:
-            msg = f"`{name}` must be a timestamp, got {value!r}."
-            raise ValueError(msg) from error
-        if pd.isna(moment):
-            msg = f"`{name}` must be a timestamp, got {value!r}."
-            raise ValueError(msg)
-        if name == "as_of" and self._ledger.chunks and self._ledger.latest is None:
+        return read_moment(
+            value,
+            name,
+            self.estimator.reference_.performance.timezone,
+            has_times=self.estimator.timestamp is not None,
+        )
+
+    def _as_of(self, value: Any) -> int | None:
+        """Return the moment up to which rows and labels count."""
+        as_of = self._moment(value, "as_of")
+        if as_of is not None and self._ledger.chunks and self._ledger.latest is None:
             msg = (
                 "`as_of` needs times, but neither the predictions nor the labels have "
                 "any. Name their columns: PerformanceEstimator(timestamp=…, "
                 "labeled_at=…)."
             )
             raise ValueError(msg)
-        performance = self.estimator.reference_.performance
-        if moment.tzinfo is not None:
-            if self.estimator.timestamp is not None and performance.timezone is None:
-                msg = f"`{name}` must have no time zone, as the data, got {value!r}."
-                raise ValueError(msg)
-            moment = moment.tz_convert("UTC").tz_localize(None)
-        elif performance.timezone is not None:
-            moment = moment.tz_localize(performance.timezone)
-            moment = moment.tz_convert("UTC").tz_localize(None)
-        return int(microseconds(np.array([moment.to_datetime64()]))[0])
+        return as_of
 
-    def _take_stock(
-        self, as_of: int | None, touched: Sequence[int] | None
-    ) -> list[tuple[Deployment, ChunkEvaluation]]:
+    def _evaluate(
+        self, as_of: int | None, touched: Sequence[int] | None = None
+    ) -> Evaluations:
         """Evaluate all chunks (or the touched ones), each with its own estimator."""
-        if touched is not None and not touched:
-            return []
-        use_completed = as_of is None and touched is not None
-        completed = dict(self._completed) if use_completed else {}
-        only = None
-        if completed:
-            left_alone = np.zeros(len(self._ledger.chunks), dtype=np.bool_)
-            for known in completed.values():
-                left_alone[: known.serials.size] |= known.serials
-            only = {*np.flatnonzero(~left_alone).tolist(), *(touched or ())}
-        snapshot = take_snapshot(self._ledger, self._spec(), as_of, only)
-        hours = self._ledger.hours_until(as_of)
-        horizon = self._ledger.horizon(hours, as_of)
-        now = None if horizon is None else np.datetime64(horizon, "us")
-        calendar = None
-        latest = self._ledger.latest if as_of is None else as_of
-        if latest is not None and self.estimator.timestamp is not None:
-            calendar = LabelCalendar(as_of=latest, hours=hours)
-        by_deployment = []
-        for i, (deployment, chunks, places) in enumerate(self._by_deployment(snapshot)):
-            if chunks.start < chunks.stop:
-                rows = _scored_rows(
-                    deployment,
-                    snapshot,
-                    chunks,
-                    places,
-                    completed.get(i),
-                    is_whole=not completed,
-                )
-                by_deployment.append((i, deployment, chunks, rows))
-        every = [rows for *_, rows in by_deployment]
-        until, reconciled = end_of_usual_labels(every, now, calendar)
-        found = []
-        for (i, deployment, chunks, rows), made in zip(
-            by_deployment, reconciled, strict=True
-        ):
-            wanted = None
-            if touched is not None:
-                serial = snapshot.serial[chunks]
-                wanted = np.flatnonzero(np.isin(serial, touched)).tolist()
-                if not wanted:
-                    continue
-            stock = evaluate_chunks(
-                rows,
-                until,
-                wanted,
-                remarks=snapshot.remarks[chunks],
-                calendar=calendar,
-                reconciliation=made,
-            )
-            found.append((deployment, stock))
-            if as_of is None:
-                after = complete_chunks(
-                    self._completed.get(i),
-                    self._ledger,
-                    snapshot,
-                    chunks,
-                    stock.reconciliation,
-                    deployment.estimator.reference_.delays.bands,
-                )
-                if after is not None:
-                    self._completed[i] = after
-        return found
-
-    def _by_deployment(
-        self, snapshot: Snapshot
-    ) -> list[tuple[Deployment, slice, slice]]:
-        """Return each estimator with its chunks: in the snapshot, and among all."""
-        shown = slices_of(self._deployments, snapshot.chunks.label.tolist())
-        among_all = slices_of(self._deployments, snapshot.labels)
-        return list(zip(self._deployments, shown, among_all, strict=True))
-
-    def _performance(
-        self, as_of: int | None, touched: Sequence[int] | None
-    ) -> Performance:
-        return self._performance_of(self._take_stock(as_of, touched))
-
-    def _performance_of(
-        self, known: list[tuple[Deployment, ChunkEvaluation]]
-    ) -> Performance:
-        reference = self.estimator.reference_.performance
-        parts = [
-            performance_of(
-                deployment.estimator,
-                own,
-                earlier=deployment is not self._deployments[-1],
-            )
-            for deployment, own in known
-        ]
-        return reduce(concatenate_periods, [reference, *parts])
-
-
-def _scored_rows(
-    deployment: Deployment,
-    snapshot: Snapshot,
-    which: slice,
-    places: slice,
-    completed: CompletedChunks | None,
-    *,
-    is_whole: bool,
-) -> ScoredRows:
-    """Return an estimator's rows, with what is kept of those that are left out.
-
-    Parameters
-    ----------
-    deployment : Deployment
-    snapshot : Snapshot
-    which, places : slice
-        The estimator's chunks: in the snapshot, and among all.
-    completed : CompletedChunks or None
-        Those of its chunks that may be left out.
-    is_whole : bool
-        Whether the snapshot has all chunks of all estimators.
-    """
-    columns, chunks = _part(snapshot, which)
-    others = None
-    if completed is not None:
-        others = completed.evidence(snapshot, places)
-    elif not is_whole and not np.isnan(not_none(columns.label)).all():
-        # None of its chunks is left out, but empty periods may be.
-        others = no_evidence(places.stop - places.start)
-    return ScoredRows(
-        estimator=deployment.estimator,
-        columns=columns,
-        chunks=chunks,
-        others=others,
-        position=None if others is None else snapshot.position[which] - places.start,
-        filtered=None if completed is None else completed.filtered,
-    )
-
-
-def _part(snapshot: Snapshot, which: slice) -> tuple[Columns, Chunks]:
-    """Return some of a snapshot's chunks, with their rows."""
-    columns, chunks = snapshot.columns, snapshot.chunks
-    if which == slice(0, len(chunks)):
-        return columns, chunks
-    offsets = chunks.offsets[which.start : which.stop + 1]
-    rows = slice(offsets[0], offsets[-1])
-
-    own = columns.take(rows)
-    missing, weight = np.isnan(own.score), own.weight
-    n_missing = missing.sum() if weight is None else weight[missing].sum()
-    own = replace(own, missing_score=int(n_missing), missing_decision=0)
-    return own, Chunks(
-        rows=None,
-        offsets=offsets - offsets[0],
-        label=chunks.label[which],
-        start=chunks.start[which],
-        end=chunks.end[which],
-        complete=chunks.complete[which],
-        asked=chunks.asked,
-        timezone=chunks.timezone,
-    )
-
-
-def _attribution(known: list[tuple[Deployment, ChunkEvaluation]]) -> pd.DataFrame:
-    parts = [attribution_of(deployment.estimator, own) for deployment, own in known]
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+        result = evaluate_ledger(
+            self._ledger, self._deployments, self._completed, as_of, touched
+        )
+        self._completed = result.completed
+        return result.evaluations

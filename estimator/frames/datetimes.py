@@ -86,6 +86,48 @@ def parse_datetimes(values: NDArray[Any], what: str) -> tuple[Moments, TimeZone]
     return moments(parsed)
 
 
+def read_moment(
+    value: Any, name: str, timezone: TimeZone, *, has_times: bool
+) -> int | None:
+    """Return a time argument in microseconds since 1970, in UTC where data have a zone.
+
+    Parameters
+    ----------
+    value : timestamp or None
+        None stays None.
+    name : str
+        Name of the argument; it opens every message.
+    timezone : str, tzinfo or None
+        Time zone of the data; a time without one is read as in it.
+    has_times : bool
+        Whether the data have times: if so, and without a zone, the argument must have
+        none either.
+
+    Raises
+    ------
+    ValueError
+        If the value is no time, or has a zone and the data have none.
+    """
+    if value is None:
+        return None
+    try:
+        moment = pd.Timestamp(value)
+    except (ValueError, TypeError) as error:
+        msg = f"`{name}` must be a timestamp, got {value!r}."
+        raise ValueError(msg) from error
+    if pd.isna(moment):
+        msg = f"`{name}` must be a timestamp, got {value!r}."
+        raise ValueError(msg)
+    if moment.tzinfo is not None:
+        if has_times and timezone is None:
+            msg = f"`{name}` must have no time zone, as the data, got {value!r}."
+            raise ValueError(msg)
+        moment = moment.tz_convert("UTC").tz_localize(None)
+    elif timezone is not None:
+        moment = moment.tz_localize(timezone).tz_convert("UTC").tz_localize(None)
+    return int(moment.to_datetime64().astype("M8[us]").astype(np.int64))
+
+
 def moments(index: pd.DatetimeIndex) -> tuple[Moments, TimeZone]:
     """Split an index into its UTC moments and its time zone, without copying."""
     return index.asi8.view(f"M8[{index.unit}]"), index.tz

@@ -1,7 +1,7 @@
 """The rows and labels known at one moment, as columns and chunks."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import attrgetter
 from typing import Any
 
@@ -107,6 +107,30 @@ def take_snapshot(
         remarks=tuple(
             ledger.chunks[s].remark if s >= 0 else "" for s in serial.tolist()
         ),
+    )
+
+
+def part_of_snapshot(snapshot: Snapshot, which: slice) -> tuple[Columns, Chunks]:
+    """Return some of a snapshot's chunks, with their rows."""
+    columns, chunks = snapshot.columns, snapshot.chunks
+    if which == slice(0, len(chunks)):
+        return columns, chunks
+    offsets = chunks.offsets[which.start : which.stop + 1]
+    rows = slice(offsets[0], offsets[-1])
+
+    taken = columns.take(rows)
+    missing, weight = np.isnan(taken.score), taken.weight
+    n_missing = missing.sum() if weight is None else weight[missing].sum()
+    taken = replace(taken, missing_score=int(n_missing), missing_decision=0)
+    return taken, Chunks(
+        rows=None,
+        offsets=offsets - offsets[0],
+        label=chunks.label[which],
+        start=chunks.start[which],
+        end=chunks.end[which],
+        complete=chunks.complete[which],
+        asked=chunks.asked,
+        timezone=chunks.timezone,
     )
 
 

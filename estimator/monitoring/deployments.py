@@ -5,7 +5,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from estimator.chunking.chunks import ChunkSpec, check_chunk
+from estimator.estimation.parameters import same_value
 from estimator.performance_estimator import PerformanceEstimator
+
+# Parameters that say what a row and a result are: a retrained model keeps them.
+_LASTING_PARAMETERS = (
+    "metrics",
+    "chunk",
+    "timestamp",
+    "y_pred_proba",
+    "y_pred",
+    "y_true",
+    "labeled_at",
+    "segments",
+    "level",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,9 +80,45 @@ def check_deployments(deployments: Sequence[Deployment]) -> None:
         raise ValueError(msg)
 
 
-def comes_after(label: str | int, earlier: str | int) -> bool:
-    """Whether one chunk label lies after another of the same kind."""
-    return _order(label) > _order(earlier)
+def check_rebase(
+    newest: Deployment, estimator: PerformanceEstimator, from_chunk: str | int
+) -> None:
+    """Refuse an estimator that cannot follow on the newest deployment.
+
+    Raises
+    ------
+    ValueError
+        If the estimator differs in what must stay, or the chunk lies before an
+        earlier rebase.
+    """
+    ours, theirs = newest.estimator.get_params(), estimator.get_params()
+    for name in _LASTING_PARAMETERS:
+        if not same_value(ours[name], theirs[name]):
+            msg = (
+                f"`estimator` must have the same `{name}` as before, "
+                f"{ours[name]!r}, got {theirs[name]!r}. Fit it with that, or start "
+                "a new Monitor."
+            )
+            raise ValueError(msg)
+    spec = chunk_spec_of(newest.estimator)
+    by_count = spec is None or isinstance(spec, int)
+    if isinstance(from_chunk, str) == by_count:
+        kind = "a number" if by_count else "the ISO start of a period"
+        msg = f"`from_chunk` must be {kind}, as in the result, got {from_chunk!r}."
+        raise ValueError(msg)
+    earlier = newest.from_chunk
+    if earlier is not None and not _order(from_chunk) > _order(earlier):
+        msg = (
+            f"`from_chunk` must come after the last rebase at {earlier!r}, got "
+            f"{from_chunk!r}."
+        )
+        raise ValueError(msg)
+
+
+def chunk_spec_of(estimator: PerformanceEstimator) -> ChunkSpec:
+    """Return how an estimator cuts rows into chunks."""
+    has_time = estimator.timestamp is not None
+    return check_chunk(estimator.chunk, has_timestamp=has_time)
 
 
 def _order(label: str | int) -> tuple[int, str]:

@@ -21,7 +21,7 @@ from sklearn.metrics import (
 
 from estimator import Monitor, PerformanceEstimator
 from estimator.metrics.registry import METRIC_NAMES
-from estimator.monitor import MONITOR_VERSION
+from estimator.monitoring.saved_monitor import MONITOR_VERSION
 
 DAY = pd.Timedelta(days=1)
 START = pd.Timestamp("2026-01-05")

@@ -15,9 +15,8 @@ from estimator.delayed_labels.arrivals import arrivals_by_column
 from estimator.delayed_labels.reconciliation import Evidence
 from estimator.frames.adapted_soft_labels import AdaptedSoftLabels
 from estimator.frames.columns import Columns, SegmentCodes
-from estimator.ledger.snapshot import Snapshot
+from estimator.ledger.snapshot import Snapshot, part_of_snapshot
 from estimator.metrics.registry import METRIC_NAMES
-from estimator.monitor import _part
 from estimator.monitoring.attribution import attribution_of
 from estimator.monitoring.evaluation import evaluate_chunks, performance_of
 from estimator.monitoring.label_arrival import arrivals_of
@@ -296,7 +295,7 @@ def test_some_chunks_of_a_snapshot(fitted):
     columns, chunks = draw(6)
     places = np.arange(len(SIZES))
     cuts = [
-        _part(
+        part_of_snapshot(
             Snapshot(
                 columns=each[0],
                 chunks=each[1],

@@ -8,7 +8,6 @@ from estimator import PerformanceEstimator
 from estimator.monitoring.deployments import (
     Deployment,
     check_deployments,
-    comes_after,
     deployment_of,
     slices_of,
 )
@@ -43,14 +42,6 @@ def test_the_owner_is_the_last_that_begins_no_later(case):
         assert labels[part] == [
             label for label, owner in zip(labels, owners, strict=True) if owner == i
         ]
-
-
-@given(LABELS)
-def test_labels_are_ordered_as_numbers_or_as_texts(case):
-    _, labels = case
-    for label in labels:
-        for earlier in labels:
-            assert comes_after(label, earlier) == (label > earlier)
 
 
 @pytest.mark.parametrize("starts", [[], [3], [3, 20], ["2024-03", "2024-10"]])
