@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from calibration import IdentityCalibrator
 from calibration.base import Calibrator
 from calibration.cross_fitting import CrossFit
+from calibration.shifts.segment_fit import fit_segment_shifts
 from calibration.shifts.segment_shifts import (
     SegmentShifts,
     ShiftTables,
     apply_segment_shifts,
-    fit_segment_shifts,
     tabulate_shifts,
 )
 from estimator.frames.columns import SegmentCodes

@@ -3,6 +3,7 @@
 import tracemalloc
 import warnings
 from copy import deepcopy
+from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 
@@ -14,6 +15,7 @@ from scipy.special import expit, logit
 from sklearn.exceptions import ConvergenceWarning
 
 from calibration import SplineCalibrator
+from calibration.shifts import segment_fit
 from estimator import Monitor, PerformanceEstimator
 from estimator.chunking.groups import Groups
 from estimator.frames.columns import SegmentCodes
@@ -391,7 +393,8 @@ def test_a_monitor_says_the_same_and_ends_at_the_realized_value(options, tmp_pat
 
 def test_segments_that_do_not_settle_are_said_once_a_fit(monkeypatch):
     """The whole reference and each of its folds are fitted: one warning is enough."""
-    monkeypatch.setattr("calibration.shifts.segment_shifts._MOST_PASSES", 1)
+    settings = replace(segment_fit.SETTINGS, max_passes=1)
+    monkeypatch.setattr(segment_fit, "SETTINGS", settings)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("default")
         fit()

@@ -1,5 +1,7 @@
 """Random effects of segments, against likelihoods maximized by brute force."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
@@ -9,8 +11,9 @@ from sklearn.exceptions import ConvergenceWarning
 
 from calibration import SplineCalibrator
 from calibration.maps.spline import SLOPE_SHARE
-from calibration.shifts import segment_shifts
-from calibration.shifts.segment_shifts import apply_segment_shifts, fit_segment_shifts
+from calibration.shifts import segment_fit, variance_choice
+from calibration.shifts.segment_fit import fit_segment_shifts
+from calibration.shifts.segment_shifts import apply_segment_shifts
 
 
 def draw(n, shifts, seed=0, *, slopes=None, share=None):
@@ -24,23 +27,23 @@ def draw(n, shifts, seed=0, *, slopes=None, share=None):
     return p, label, value[:, None]
 
 
-def design_of(found, p, slots):
-    """Return what each coefficient multiplies, densely, and the penalties."""
-    u = found.standardize(logit(p))
-    columns = list(found.common_basis(u).T)
-    for k in range(len(found.shifts)):
+def dense_design(fit, p, slots):
+    """Return what each coefficient multiplies in each row."""
+    u = fit.standardize(logit(p))
+    columns = list(fit.common_basis(u).T)
+    for k in range(len(fit.shifts)):
         has = (slots == k).any(axis=1) * 1.0
         columns += [has, has * u]
     return np.column_stack(columns)
 
 
-def penalties_of(found, n_values):
+def precisions(fit, n_values):
     """Return the inverse variance of each coefficient, infinite where it is 0."""
     with np.errstate(divide="ignore"):
-        of_shifts = 1.0 / np.repeat(found.variance, n_values, axis=0).ravel()
-    n_bends = found.n_common - 2
-    bends = np.full(n_bends, 1.0 / found.bend_variance)
-    return np.concatenate([[0.0, SLOPE_SHARE], bends, of_shifts])
+        shift_precisions = 1.0 / np.repeat(fit.variance, n_values, axis=0).ravel()
+    n_bends = fit.n_common - 2
+    bends = np.full(n_bends, 1.0 / fit.bend_variance)
+    return np.concatenate([[0.0, SLOPE_SHARE], bends, shift_precisions])
 
 
 def penalized_fit(design, penalty, offset, label):
@@ -71,20 +74,20 @@ def penalized_fit(design, penalty, offset, label):
 )
 def test_coefficients_minimize_the_penalized_loss(shifts, slopes):
     p, label, slots = draw(3_000, shifts, slopes=slopes)
-    found = fit_segment_shifts(p, label, slots, [3])
+    fit = fit_segment_shifts(p, label, slots, [3])
     expected, hessian, _, active = penalized_fit(
-        design_of(found, p, slots), penalties_of(found, [3]), logit(p), label
+        dense_design(fit, p, slots), precisions(fit, [3]), logit(p), label
     )
-    assert_allclose(found.coefficients, expected, atol=2e-4)
+    assert_allclose(fit.coefficients, expected, atol=2e-4)
     assert_allclose(
-        found.covariance[np.ix_(active, active)],
+        fit.covariance[np.ix_(active, active)],
         np.linalg.inv(hessian),
         rtol=2e-3,
         atol=1e-6,
     )
     assert_allclose(
-        apply_segment_shifts(found, p, slots),
-        expit(logit(p) + design_of(found, p, slots) @ expected),
+        apply_segment_shifts(fit, p, slots),
+        expit(logit(p) + dense_design(fit, p, slots) @ expected),
         atol=1e-4,
     )
 
@@ -98,14 +101,14 @@ def test_two_columns_are_fitted_together():
     label = (rng.random(n) < expit(x + first[a] + second[b])) * 1.0
     p = SplineCalibrator().fit(expit(x), label).predict(expit(x))
     slots = np.stack([a, 2 + b], axis=1)
-    found = fit_segment_shifts(p, label, slots, [2, 3])
+    fit = fit_segment_shifts(p, label, slots, [2, 3])
     expected, *_ = penalized_fit(
-        design_of(found, p, slots), penalties_of(found, [2, 3]), logit(p), label
+        dense_design(fit, p, slots), precisions(fit, [2, 3]), logit(p), label
     )
-    assert_allclose(found.coefficients, expected, atol=2e-4)
-    told = found.shifts[:, 0]
-    assert abs(told[1] - told[0] - 1.1) < 0.25
-    assert abs(told[2] - told[3] - 1.0) < 0.25
+    assert_allclose(fit.coefficients, expected, atol=2e-4)
+    levels = fit.shifts[:, 0]
+    assert abs(levels[1] - levels[0] - 1.1) < 0.25
+    assert abs(levels[2] - levels[3] - 1.0) < 0.25
 
 
 def test_the_variance_maximizes_the_restricted_likelihood():
@@ -113,67 +116,67 @@ def test_the_variance_maximizes_the_restricted_likelihood():
     rng = np.random.default_rng(1)
     shifts = rng.normal(0.0, 0.5, 12)
     p, label, slots = draw(4_000, shifts, seed=2)
-    found = fit_segment_shifts(p, label, slots, [12])
-    assert not found.variance[0, 1]
-    design = design_of(found, p, slots)
+    fit = fit_segment_shifts(p, label, slots, [12])
+    assert not fit.variance[0, 1]
+    design = dense_design(fit, p, slots)
 
     def minus_likelihood(log_variance):
-        penalty = penalties_of(found, [12])
-        places = found.n_common + 2 * np.arange(12)
-        penalty[places] = np.exp(-log_variance)
+        penalty = precisions(fit, [12])
+        levels = fit.n_common + 2 * np.arange(12)
+        penalty[levels] = np.exp(-log_variance)
         *_, hessian, loss, _ = penalized_fit(design, penalty, logit(p), label)
         return loss + 0.5 * (12 * log_variance + np.linalg.slogdet(hessian)[1])
 
     best = minimize_scalar(minus_likelihood, bounds=(-4.0, 1.0), method="bounded")
-    assert_allclose(found.variance[0, 0], np.exp(best.x), rtol=0.03)
+    assert_allclose(fit.variance[0, 0], np.exp(best.x), rtol=0.03)
 
 
 def test_little_evidence_is_shrunk_and_much_is_believed():
     share = np.array([0.495, 0.494, 0.01, 0.001])
     p, label, slots = draw(20_000, [-0.5, 0.5, 0.5, 0.5], share=share, seed=4)
-    found = fit_segment_shifts(p, label, slots, [4])
-    shifts = found.shifts[:, 0]
+    fit = fit_segment_shifts(p, label, slots, [4])
+    shifts = fit.shifts[:, 0]
     assert abs(shifts[1] - shifts[0] - 1.0) < 0.1
-    errors = np.sqrt(np.diag(found.covariance))[found.n_common :: 2]
+    errors = np.sqrt(np.diag(fit.covariance))[fit.n_common :: 2]
     assert errors[3] > errors[2] > errors[1]
     # Twenty rows of one label: alone they would tell an infinite shift.
     last = slots[:, 0] == 3
     certain = np.where(last, 1.0, label)
-    found = fit_segment_shifts(p, certain, slots, [4])
-    assert 0.0 < found.shifts[3, 0] < 3.0 * np.sqrt(found.variance[0, 0])
+    fit = fit_segment_shifts(p, certain, slots, [4])
+    assert 0.0 < fit.shifts[3, 0] < 3.0 * np.sqrt(fit.variance[0, 0])
 
 
 @pytest.mark.parametrize("n_values", [1, 2, 10])
 def test_segments_that_do_not_differ_have_no_shift(n_values):
-    shifted = [
+    fits = [
         fit_segment_shifts(*draw(3_000, np.zeros(n_values), seed), [n_values])
         for seed in range(20)
     ]
-    n_found = sum(found is not None for found in shifted)
+    n_shifted = sum(fit is not None for fit in fits)
     # By chance, each of two variances gains enough in about one of twelve.
-    assert n_found == 0 if n_values == 1 else n_found <= 8
+    assert n_shifted == 0 if n_values == 1 else n_shifted <= 8
 
 
 def test_names_and_order_do_not_matter():
     p, label, slots = draw(5_000, [-0.5, 0.0, 0.8])
-    found = fit_segment_shifts(p, label, slots, [3])
+    fit = fit_segment_shifts(p, label, slots, [3])
     swapped = fit_segment_shifts(p, label, 2 - slots, [3])
-    assert_allclose(swapped.shifts, found.shifts[::-1], atol=1e-6)
+    assert_allclose(swapped.shifts, fit.shifts[::-1], atol=1e-6)
     order = np.random.default_rng(0).permutation(label.size)
     mixed = fit_segment_shifts(p[order], label[order], slots[order], [3])
-    assert_allclose(mixed.coefficients, found.coefficients, atol=1e-6)
+    assert_allclose(mixed.coefficients, fit.coefficients, atol=1e-6)
     # What is moved is moved for these rows, whatever the others.
-    alone = apply_segment_shifts(found, p[:7], slots[:7])
-    assert_array_equal(alone, apply_segment_shifts(found, p, slots)[:7])
+    alone = apply_segment_shifts(fit, p[:7], slots[:7])
+    assert_array_equal(alone, apply_segment_shifts(fit, p, slots)[:7])
 
 
 def test_a_value_without_a_shift_gets_what_all_have_in_common():
     p, label, slots = draw(5_000, [-0.5, 0.5])
-    found = fit_segment_shifts(p, label, slots, [2])
-    u = found.standardize(logit(p))
-    common = found.common_basis(u) @ found.coefficients[: found.n_common]
+    fit = fit_segment_shifts(p, label, slots, [2])
+    u = fit.standardize(logit(p))
+    common = fit.common_basis(u) @ fit.coefficients[: fit.n_common]
     for unknown in (2, 9):
-        moved = apply_segment_shifts(found, p, np.full_like(slots, unknown))
+        moved = apply_segment_shifts(fit, p, np.full_like(slots, unknown))
         assert_allclose(logit(moved), logit(p) + common, atol=1e-8)
 
 
@@ -186,8 +189,8 @@ def test_segments_and_scores_that_go_together_bend_the_map_of_all():
     truth = expit(x + np.where(value == 1, 1.0, -1.0))
     label = (rng.random(n) < truth) * 1.0
     p = SplineCalibrator().fit(expit(x), label).predict(expit(x))
-    found = fit_segment_shifts(p, label, value[:, None], [2])
-    moved = apply_segment_shifts(found, p, value[:, None])
+    fit = fit_segment_shifts(p, label, value[:, None], [2])
+    moved = apply_segment_shifts(fit, p, value[:, None])
     assert np.sqrt(np.mean((moved - truth) ** 2)) < 0.01
     assert np.sqrt(np.mean((p - truth) ** 2)) > 0.05
 
@@ -217,12 +220,12 @@ def test_a_variance_that_gains_as_much_as_it_costs_comes_and_goes_once(
     data = draw_columns(seed, 300, n_values, 0.4)
     sizes = []
 
-    def choose(*arguments, choose=segment_shifts._choose_variances):
+    def choose(*arguments, choose=variance_choice.choose_variances):
         variance = choose(*arguments)
         sizes.append(np.count_nonzero(variance[:-1]))
         return variance
 
-    monkeypatch.setattr(segment_shifts, "_choose_variances", choose)
+    monkeypatch.setattr(segment_fit, "choose_variances", choose)
     assert fit_segment_shifts(*data, n_values) is not None
     assert np.count_nonzero(np.diff(sizes)) <= 4
     assert len(sizes) < 25
@@ -231,15 +234,17 @@ def test_a_variance_that_gains_as_much_as_it_costs_comes_and_goes_once(
 def test_of_many_columns_none_is_kept_that_gains_too_little(monkeypatch):
     n_values = [3] * 14
     data = draw_columns(0, 3_000, n_values, 0.5)
-    found = fit_segment_shifts(*data, n_values)
-    assert np.count_nonzero(found.variance) >= 10
-    monkeypatch.setattr(segment_shifts, "_LEAST_GAIN", np.inf)
+    fit = fit_segment_shifts(*data, n_values)
+    assert np.count_nonzero(fit.variance) >= 10
+    settings = replace(variance_choice.SETTINGS, least_gain=np.inf)
+    monkeypatch.setattr(variance_choice, "SETTINGS", settings)
     assert fit_segment_shifts(*data, n_values) is None
 
 
 def test_a_fit_that_does_not_settle_says_so(monkeypatch):
     p, label, slots = draw(3_000, [-0.6, 0.1, 0.7])
-    monkeypatch.setattr(segment_shifts, "_MOST_PASSES", 1)
+    settings = replace(segment_fit.SETTINGS, max_passes=1)
+    monkeypatch.setattr(segment_fit, "SETTINGS", settings)
     with pytest.warns(ConvergenceWarning, match="still changes after 1 steps.*Take a"):
         fit_segment_shifts(p, label, slots, [3])
 
