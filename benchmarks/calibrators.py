@@ -139,18 +139,18 @@ def _compare(
     """Print bias and RMSE of each candidate for each model and reference size."""
     keys = list(product(pools, options.references))
     error = {name: np.empty((len(keys), options.replicates, 2)) for name in candidates}
-    for at, (model, m) in enumerate(keys):
+    for i, (model, m) in enumerate(keys):
         pool = pools[model]
-        rng = np.random.default_rng([options.seed, at])
+        rng = np.random.default_rng([options.seed, i])
         for r in range(options.replicates):
             rows = rng.choice(pool.score.size, m, replace=False)
             label = (rng.random(m) < pool.probability[rows]).astype(np.float64)
             for name, calibrator in candidates.items():
                 fitted = calibrator.fit(pool.score[rows], label)
-                said = evaluate(
+                estimates = evaluate(
                     pool.cell_score, pool.cell_weight, fitted.predict(pool.cell_score)
                 )
-                error[name][at, r] = said - pool.truth
+                error[name][i, r] = estimates - pool.truth
     for k, metric in enumerate(METRICS):
         rmse = {
             name: np.sqrt((each[..., k] ** 2).mean(axis=1))
@@ -161,8 +161,8 @@ def _compare(
             (
                 name,
                 *(
-                    f"{1e4 * each[at, :, k].mean():+.0f} / {1e4 * rmse[name][at]:.0f}"
-                    for at in range(len(keys))
+                    f"{1e4 * each[i, :, k].mean():+.0f} / {1e4 * rmse[name][i]:.0f}"
+                    for i in range(len(keys))
                 ),
                 f"{np.exp(np.mean(np.log(rmse[name] / first))):.3f}",
             )

@@ -85,20 +85,22 @@ def main() -> int:
     tasks = read_tasks(options.data, parser, chunk, options.seed)
     tasks = {name: tasks[name] for name in options.sets or tasks}
     real = {
-        name: [evaluate(task, chunk, options.nannyml_python) for task in own]
-        for name, own in tasks.items()
+        name: [evaluate(task, chunk, options.nannyml_python) for task in of_set]
+        for name, of_set in tasks.items()
     }
     report_sets("In the order of time", real, targets, mean_target=MEAN_RATIO)
     mixed = {
         name: [
             evaluate(mix_up(task, chunk, N_MIXED, rng, tilt=TILT), chunk, rivals=False)
-            for task in own
+            for task in of_set
         ]
-        for name, own in tasks.items()
+        for name, of_set in tasks.items()
     }
     halves = slice(None, N_MIXED), slice(N_MIXED, None)
     for what, half in zip(("Shuffled", "Reweighted by score"), halves, strict=True):
-        part = {name: [one.part(half) for one in own] for name, own in mixed.items()}
+        part = {
+            name: [one.part(half) for one in of_set] for name, of_set in mixed.items()
+        }
         report_sets(what, part, targets, mean_target=None)
     return targets.finish(check=options.check)
 
@@ -120,32 +122,36 @@ def evaluate(
         estimator = PerformanceEstimator(
             METRICS, method, chunk, features=task.features, level=LEVEL
         ).fit(task.reference)
-        found = estimator.estimate(task.production[["y_pred_proba", *task.features]])
-        of = found.period == "analysis"
-        estimated[method] = found.estimated[of]
-        half[method] = (found.upper - found.lower)[of] / 2.0
-        calibration[method] = found.calibration_error[of]
+        performance = estimator.estimate(
+            task.production[["y_pred_proba", *task.features]]
+        )
+        is_analysis = performance.period == "analysis"
+        estimated[method] = performance.estimated[is_analysis]
+        half[method] = (performance.upper - performance.lower)[is_analysis] / 2.0
+        calibration[method] = performance.calibration_error[is_analysis]
         if method == "cbpe":
             soft = estimator.reference_.calibrator.predict
             noise = np.sqrt(measure_chunks(METRICS, score, soft, chunk).label_variance)
         elif method == "auto":
             weight = estimator.reference_.adapter.weight
     raw = PerformanceEstimator(METRICS, "cbpe", chunk, calibrator="identity")
-    found = raw.fit(task.reference).estimate(task.production[["y_pred_proba"]])
-    estimated["raw scores"] = found.estimated[found.period == "analysis"]
+    performance = raw.fit(task.reference).estimate(task.production[["y_pred_proba"]])
+    estimated["raw scores"] = performance.estimated[performance.period == "analysis"]
     for name, rival in (RIVALS if rivals else {}).items():
         estimated[name] = rival(task, chunk)
     if nannyml_python:
-        own = ["y_pred_proba", "y_pred", "y_true"]
+        columns = ["y_pred_proba", "y_pred", "y_true"]
         with NannyML(nannyml_python) as nannyml:
-            nannyml.load(task.reference[own], task.production[own[:2]])
+            nannyml.load(task.reference[columns], task.production[columns[:2]])
             nannyml.run(METRICS, chunk)
             estimated["NannyML CBPE"] = np.stack(
                 [nannyml.estimates(metric)["value"] for metric in METRICS], axis=1
             )
     seconds = time.perf_counter() - begin
-    told = f"{task.name}: {len(pieces)} chunks, weight {weight:.2f}, {seconds:.0f} s"
-    print(told, file=sys.stderr, flush=True)
+    progress = (
+        f"{task.name}: {len(pieces)} chunks, weight {weight:.2f}, {seconds:.0f} s"
+    )
+    print(progress, file=sys.stderr, flush=True)
     return Outcome(
         realized=realized,
         noise=noise,
@@ -156,19 +162,19 @@ def evaluate(
     )
 
 
-def report_census(found: Outcome, targets: Targets) -> None:
+def report_census(outcome: Outcome, targets: Targets) -> None:
     """Print errors in units of the metric, and what lies above the floor."""
     for k, metric in enumerate(METRICS):
-        floor = np.sqrt(np.mean(found.noise[:, k] ** 2))
+        floor = np.sqrt(np.mean(outcome.noise[:, k] ** 2))
         rows = []
-        for method, values in found.estimated.items():
-            error = values[:, k] - found.realized[:, k]
+        for method, values in outcome.estimated.items():
+            error = values[:, k] - outcome.realized[:, k]
             rmse = np.sqrt(np.mean(error**2))
             excess = np.sqrt(max(0.0, rmse**2 - floor**2))
             mae = np.mean(np.abs(error))
             cells = [f"{1e4 * v:.1f}" for v in (rmse, excess, mae, np.mean(error))]
             rows.append((method, *cells))
-        mae_floor = np.mean(found.noise[:, k]) * np.sqrt(2.0 / np.pi)
+        mae_floor = np.mean(outcome.noise[:, k]) * np.sqrt(2.0 / np.pi)
         rows.append(
             ("label noise", f"{1e4 * floor:.1f}", "", f"{1e4 * mae_floor:.1f}", "")
         )
@@ -177,59 +183,69 @@ def report_census(found: Outcome, targets: Targets) -> None:
             ("", "RMSE", "√(RMSE² − floor²)", "MAE", "bias"),
             rows,
         )
-        rmse = np.sqrt(np.mean((found.estimated["auto"] - found.realized)[:, k] ** 2))
+        rmse = np.sqrt(
+            np.mean((outcome.estimated["auto"] - outcome.realized)[:, k] ** 2)
+        )
         targets.at_most(
             f"census, {metric}: RMSE", 1e4 * rmse, CENSUS_TARGET[metric], "e-4"
         )
-    report_coverage("census", [found], targets)
+    report_coverage("census", [outcome], targets)
 
 
 def report_sets(
     what: str,
-    found: dict[str, list[Outcome]],
+    outcomes: dict[str, list[Outcome]],
     targets: Targets,
     *,
     mean_target: float | None,
 ) -> None:
     """Print normalized RMSE by data set, mean over client models."""
-    methods = list(next(iter(found.values()))[0].estimated)
+    methods = list(next(iter(outcomes.values()))[0].estimated)
     for k, metric in enumerate(METRICS):
         table = {
             name: {
-                method: np.mean([one.normalized(method)[k] for one in own])
+                method: np.mean([one.normalized(method)[k] for one in of_set])
                 for method in methods
             }
-            for name, own in found.items()
+            for name, of_set in outcomes.items()
         }
         ratio = {
-            method: np.mean([of[method] / of["cbpe"] for of in table.values()])
+            method: np.mean(
+                [errors[method] / errors["cbpe"] for errors in table.values()]
+            )
             for method in methods
         }
         print_table(
             f"{what}, {metric}: RMSE / √V_lab, mean over client models",
             ("", *table, "mean of ratios to cbpe"),
             [
-                (m, *(f"{of[m]:.2f}" for of in table.values()), f"{ratio[m]:.3f}")
+                (
+                    m,
+                    *(f"{errors[m]:.2f}" for errors in table.values()),
+                    f"{ratio[m]:.3f}",
+                )
                 for m in methods
             ],
         )
-        for name, of in table.items():
-            told = f"{what}, {name}, {metric}: auto / cbpe"
-            targets.at_most(told, of["auto"] / of["cbpe"], SET_RATIO)
+        for name, errors in table.items():
+            what_is_held = f"{what}, {name}, {metric}: auto / cbpe"
+            targets.at_most(what_is_held, errors["auto"] / errors["cbpe"], SET_RATIO)
         if mean_target is not None and metric == "roc_auc":
             targets.at_most(
                 f"{what}, {metric}: mean auto / cbpe", ratio["auto"], mean_target
             )
     weights = ", ".join(
-        f"{name} {' '.join(f'{one.weight:.2f}' for one in own)}"
-        for name, own in found.items()
+        f"{name} {' '.join(f'{one.weight:.2f}' for one in of_set)}"
+        for name, of_set in outcomes.items()
     )
     print(f"Weights of auto: {weights}.")
-    for name, own in found.items():
-        report_coverage(f"{what}, {name}", own, targets if mean_target else None)
+    for name, of_set in outcomes.items():
+        report_coverage(f"{what}, {name}", of_set, targets if mean_target else None)
 
 
-def report_coverage(what: str, found: list[Outcome], targets: Targets | None) -> None:
+def report_coverage(
+    what: str, outcomes: list[Outcome], targets: Targets | None
+) -> None:
     """Print how often intervals cover, with and without chunks set apart."""
     rows = []
     for method in METHODS:
@@ -244,7 +260,7 @@ def report_coverage(what: str, found: list[Outcome], targets: Targets | None) ->
                             one.noise[:, k],
                             one.calibration[method][:, k],
                         )
-                        for one in found
+                        for one in outcomes
                     ),
                     strict=True,
                 )

@@ -144,33 +144,51 @@ def _replicate(
     population: Floats | None,
 ) -> dict[str, Floats]:
     """Fit, estimate, and hold the estimates against what the labels say."""
-    found = estimator.fit(reference).estimate(analysis)
-    of = found.period == "analysis"
+    performance = estimator.fit(reference).estimate(analysis)
+    is_analysis = performance.period == "analysis"
     fitted = estimator.reference_
     label_variance = measure_chunks(
         METRICS, analysis["y_pred_proba"].to_numpy(), fitted.calibrator.predict, n
     ).label_variance
     tau2 = fitted.drift[""]
-    hidden = found.calibration_error[of] ** 2 + tau2
+    hidden = performance.calibration_error[is_analysis] ** 2 + tau2
     truth = np.full(len(METRICS), np.nan) if population is None else population
     return {
-        "error": found.estimated[of] - found.realized[of],
+        "error": performance.estimated[is_analysis] - performance.realized[is_analysis],
         "predicted": np.sqrt(label_variance + hidden),
-        "covered": _inside(found, of, found.realized[of], "lower", "upper"),
-        "half_width": (found.upper - found.lower)[of] / (2 * Z) / label_variance**0.5,
-        "expected": _inside(found, of, truth, "expected_lower", "expected_upper"),
-        "population_error": found.estimated[of] - truth,
-        "population_predicted": np.sqrt(found.standard_error[of] ** 2 + hidden),
-        "calibration_variance": found.calibration_error[of] ** 2,
+        "covered": _inside(
+            performance,
+            is_analysis,
+            performance.realized[is_analysis],
+            "lower",
+            "upper",
+        ),
+        "half_width": (performance.upper - performance.lower)[is_analysis]
+        / (2 * Z)
+        / label_variance**0.5,
+        "expected": _inside(
+            performance, is_analysis, truth, "expected_lower", "expected_upper"
+        ),
+        "population_error": performance.estimated[is_analysis] - truth,
+        "population_predicted": np.sqrt(
+            performance.standard_error[is_analysis] ** 2 + hidden
+        ),
+        "calibration_variance": performance.calibration_error[is_analysis] ** 2,
         "label_variance": label_variance,
         "drift": tau2,
     }
 
 
 def _inside(
-    found: Performance, of: NDArray[np.bool_], value: Floats, lower: str, upper: str
+    performance: Performance,
+    rows: NDArray[np.bool_],
+    value: Floats,
+    lower: str,
+    upper: str,
 ) -> NDArray[np.bool_]:
-    return (getattr(found, lower)[of] <= value) & (value <= getattr(found, upper)[of])
+    return (getattr(performance, lower)[rows] <= value) & (
+        value <= getattr(performance, upper)[rows]
+    )
 
 
 def _collect(replicates: list[dict[str, Floats]]) -> Cell:
@@ -190,7 +208,7 @@ def _describe(m: int, n: int, cell: Cell) -> list[tuple[str, ...]]:
         bare = np.sqrt(label + cell.calibration_variance[..., k])
         without = np.abs(cell.error[..., k]) <= Z * bare
         population = cell.population_error[..., k] / cell.population_predicted[..., k]
-        known = np.isfinite(population).all()
+        has_population = np.isfinite(population).all()
         rows.append(
             (
                 f"{m:,}, {n:,}: {metric}",
@@ -202,8 +220,8 @@ def _describe(m: int, n: int, cell: Cell) -> list[tuple[str, ...]]:
                 f"{(tau / np.sqrt(label.mean(axis=1))).mean():.2f}",
                 f"{(tau > 0).mean():.0%}",
                 f"{without.mean():.1%}",
-                f"{cell.expected[..., k].mean():.1%}" if known else "",
-                f"{population.std():.2f}" if known else "",
+                f"{cell.expected[..., k].mean():.1%}" if has_population else "",
+                f"{population.std():.2f}" if has_population else "",
             )
         )
     return rows
@@ -213,8 +231,8 @@ def _population(shift: float) -> Floats:
     """Return the metrics of the population: the true P(y = 1 | score) of many rows."""
     rng = np.random.default_rng(20_240_601)
     score = draw_scores(POPULATION_ROWS, rng, shift=shift)
-    found = measure_chunks(METRICS, score, true_probability, POPULATION_ROWS)
-    return found.value[0]
+    measured = measure_chunks(METRICS, score, true_probability, POPULATION_ROWS)
+    return measured.value[0]
 
 
 def measure_chunks(

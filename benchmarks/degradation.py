@@ -77,7 +77,7 @@ def _arguments() -> argparse.Namespace:
 
 def _judge(task: Task) -> list[dict]:
     rng = np.random.default_rng([task.seed, task.n, KINDS.index(task.kind)])
-    found = []
+    judged = []
     for _ in range(task.repetitions):
         series = draw_series(rng, task.kind, task.n, task.drop, task.trouble)
         verdict = classify_degradation(
@@ -90,11 +90,11 @@ def _judge(task: Task) -> list[dict]:
         off = None
         if series.onset is not None and verdict.onset is not None:
             off = int(np.searchsorted(times, verdict.onset)) - series.onset
-        found.append(
+        judged.append(
             {
                 "cell": (task.n, task.drop),
                 "truth": task.kind,
-                "said": verdict.kind,
+                "verdict": verdict.kind,
                 "probabilities": tuple(verdict.probabilities.values()),
                 "off": off,
                 "true_period": series.period,
@@ -103,16 +103,16 @@ def _judge(task: Task) -> list[dict]:
                 "alert": _alert(series),
             }
         )
-    return found
+    return judged
 
 
 def _pelt(series: Series) -> str:
     """Read the kind off PELT's change points, in units of the standard error."""
     import ruptures
 
-    known = np.isfinite(series.values)
-    n_reference = int(known[: series.n_reference].sum())
-    y = series.values[known] / np.median(series.standard_errors)
+    present = np.isfinite(series.values)
+    n_reference = int(present[: series.n_reference].sum())
+    y = series.values[present] / np.median(series.standard_errors)
     pelt = ruptures.Pelt(model="l2", min_size=2, jump=1).fit(y)
     ends = pelt.predict(pen=3.0 * np.log(y.size))
     edges = [0, *ends]
@@ -141,7 +141,7 @@ def _alert(series: Series) -> bool:
 def _run(
     pool: ProcessPoolExecutor, work: Callable, tasks: Sequence[Task]
 ) -> list[dict]:
-    return [one for found in pool.map(work, tasks) for one in found]
+    return [one for batch in pool.map(work, tasks) for one in batch]
 
 
 def _kinds(pool: ProcessPoolExecutor, targets: Targets, args) -> list[dict]:
@@ -159,33 +159,42 @@ def _kinds(pool: ProcessPoolExecutor, targets: Targets, args) -> list[dict]:
     ]
     judged = _run(pool, _judge, tasks)
 
-    def score(of: list[dict], name: str) -> float:
-        truth = [one["truth"] for one in of]
-        return f1_score(truth, [one[name] for one in of], average="macro")
+    def score(series: list[dict], name: str) -> float:
+        truth = [one["truth"] for one in series]
+        return f1_score(truth, [one[name] for one in series], average="macro")
 
     rows = []
     for cell in [*CELLS, SHORT]:
-        of = [one for one in judged if one["cell"] == cell]
-        rows.append((*cell, f"{score(of, 'said'):.3f}", f"{score(of, 'pelt'):.3f}"))
+        in_cell = [one for one in judged if one["cell"] == cell]
+        rows.append(
+            (*cell, f"{score(in_cell, 'verdict'):.3f}", f"{score(in_cell, 'pelt'):.3f}")
+        )
     long = [one for one in judged if one["cell"] != SHORT]
     short = [one for one in judged if one["cell"] == SHORT]
     rows.append(
-        ("all ≥ 25", "≥ 3", f"{score(long, 'said'):.3f}", f"{score(long, 'pelt'):.3f}")
+        (
+            "all ≥ 25",
+            "≥ 3",
+            f"{score(long, 'verdict'):.3f}",
+            f"{score(long, 'pelt'):.3f}",
+        )
     )
     print_table(
         "Macro-F1 over six kinds", ("chunks", "drop", "verdict", "PELT + rules"), rows
     )
-    for title, of in (("n ≥ 25, drop ≥ 3", long), ("n = 12, drop 5", short)):
+    for title, in_cell in (("n ≥ 25, drop ≥ 3", long), ("n = 12, drop 5", short)):
         matrix = confusion_matrix(
-            [one["truth"] for one in of], [one["said"] for one in of], labels=KINDS
+            [one["truth"] for one in in_cell],
+            [one["verdict"] for one in in_cell],
+            labels=KINDS,
         )
         print_table(
             f"Confusion, {title} (rows: truth)",
             ("", *KINDS),
             ((kind, *row) for kind, row in zip(KINDS, matrix.tolist(), strict=True)),
         )
-    targets.at_least("macro-F1, n ≥ 25, drop ≥ 3", score(long, "said"), 0.96)
-    targets.at_least("macro-F1, n = 12, drop 5", score(short, "said"), 0.90)
+    targets.at_least("macro-F1, n ≥ 25, drop ≥ 3", score(long, "verdict"), 0.96)
+    targets.at_least("macro-F1, n = 12, drop 5", score(short, "verdict"), 0.90)
     return judged
 
 
@@ -205,11 +214,13 @@ def _false_alarms(pool: ProcessPoolExecutor, targets: Targets, args) -> None:
         ]
         judged = _run(pool, _judge, tasks)
 
-        def share(n: int | None, said: Callable[[dict], bool], judged=judged) -> float:
-            of = [said(one) for one in judged if n in (None, one["cell"][0])]
-            return 100.0 * float(np.mean(of))
+        def share(
+            n: int | None, is_counted: Callable[[dict], bool], judged=judged
+        ) -> float:
+            counted = [is_counted(one) for one in judged if n in (None, one["cell"][0])]
+            return 100.0 * float(np.mean(counted))
 
-        ours = partial(share, said=lambda one: one["said"] != "stable")
+        ours = partial(share, is_counted=lambda one: one["verdict"] != "stable")
         rows.append(
             (
                 name,
@@ -232,12 +243,13 @@ def _places(judged: list[dict], targets: Targets) -> None:
     at_three = [
         abs(one["off"]) <= 1
         for one in judged
-        if one["truth"] == one["said"] == "sudden" and one["cell"][1] == 3.0
+        if one["truth"] == one["verdict"] == "sudden" and one["cell"][1] == 3.0
     ]
     periods = [
         one["period"] is not None and abs(one["period"] / one["true_period"] - 1) <= 0.1
         for one in judged
-        if one["truth"] == one["said"] == "cyclical" and one["true_period"] is not None
+        if one["truth"] == one["verdict"] == "cyclical"
+        and one["true_period"] is not None
     ]
     targets.at_least(
         "sudden, drop 3: located within ± 1 chunk", 100 * np.mean(at_three), 90, " %"
@@ -253,13 +265,19 @@ def _calibration(judged: list[dict], targets: Targets) -> None:
     for k in range(10):
         inside = tenth == k
         n = int(inside.sum())
-        said, was = stated[inside].mean(), true[inside].mean()
-        noise = np.sqrt(max(said * (1 - said), 1e-9) / n)
+        stated_mean, was = stated[inside].mean(), true[inside].mean()
+        noise = np.sqrt(max(stated_mean * (1 - stated_mean), 1e-9) / n)
         rows.append(
-            (f"{k / 10:.1f} to {(k + 1) / 10:.1f}", n, f"{said:.3f}", f"{was:.3f}",
-             f"{was - said:+.3f}", f"{noise:.3f}")
-        )  # fmt: skip
-        worst = max(worst, abs(was - said))
+            (
+                f"{k / 10:.1f} to {(k + 1) / 10:.1f}",
+                n,
+                f"{stated_mean:.3f}",
+                f"{was:.3f}",
+                f"{was - stated_mean:+.3f}",
+                f"{noise:.3f}",
+            )
+        )
+        worst = max(worst, abs(was - stated_mean))
     print_table(
         "Stated probabilities of all kinds, in ten bins",
         ("bin", "series × kinds", "stated", "true", "difference", "its noise"),
@@ -270,28 +288,28 @@ def _calibration(judged: list[dict], targets: Targets) -> None:
 
 def _follow(task: Task) -> list[dict]:
     rng = np.random.default_rng([task.seed, task.n, KINDS.index(task.kind)])
-    found = []
+    followed = []
     for _ in range(task.repetitions):
         series = draw_series(rng, task.kind, task.n, task.drop, task.trouble)
-        said = follow_degradation(
+        history = follow_degradation(
             series.values, series.standard_errors, n_reference=series.n_reference
         ).history
         onset = series.n_reference if series.onset is None else series.onset
-        late = [a.chunk - onset + 1 for a in said if a.chunk >= onset]
+        late = [a.chunk - onset + 1 for a in history if a.chunk >= onset]
         right = [
             a.chunk - onset + 1
-            for a in said
+            for a in history
             if a.chunk >= onset and a.kind == task.kind
         ]
         never = series.values.size
-        found.append(
+        followed.append(
             {
                 "kind": task.kind,
                 "any": late[0] if late else never,
                 "right": right[0] if right else never,
             }
         )
-    return found
+    return followed
 
 
 def _online(pool: ProcessPoolExecutor, targets: Targets, args) -> None:
@@ -310,12 +328,12 @@ def _online(pool: ProcessPoolExecutor, targets: Targets, args) -> None:
     followed = _run(pool, _follow, tasks)
     rows = []
     for kind in KINDS[1:]:
-        of = [one for one in followed if one["kind"] == kind]
+        of_kind = [one for one in followed if one["kind"] == kind]
         rows.append(
             (
                 kind,
-                f"{median(one['any'] for one in of):g}",
-                f"{median(one['right'] for one in of):g}",
+                f"{median(one['any'] for one in of_kind):g}",
+                f"{median(one['right'] for one in of_kind):g}",
             )
         )
     print_table(

@@ -98,7 +98,7 @@ def _mixed(folder: Path, targets: Targets, repetitions: int, seed: int) -> None:
         scored = _score(frame, y, np.arange(0, second, 2)[:half])
         old, new = np.arange(1, second, 2), np.arange(second, len(frame))
         rng = np.random.default_rng(seed)
-        truth, said = [], []
+        truth, verdicts = [], []
         for n in (25, 50):
             for drop in (3.0, 5.0, 8.0):
                 for kind in KINDS:
@@ -111,15 +111,15 @@ def _mixed(folder: Path, targets: Targets, repetitions: int, seed: int) -> None:
                             values, errors, n_reference=n_reference
                         )
                         truth.append(kind)
-                        said.append(verdict.kind)
-        matrix = confusion_matrix(truth, said, labels=KINDS)
+                        verdicts.append(verdict.kind)
+        matrix = confusion_matrix(truth, verdicts, labels=KINDS)
         print_table(
             f"{name}, mixed to a shape: {len(truth)} series (rows: truth)",
             ("", *KINDS),
             ((kind, *row) for kind, row in zip(KINDS, matrix.tolist(), strict=True)),
         )
         targets.at_least(
-            f"{name} mixed: macro-F1", f1_score(truth, said, average="macro"), 0.93
+            f"{name} mixed: macro-F1", f1_score(truth, verdicts, average="macro"), 0.93
         )
 
 
@@ -170,13 +170,13 @@ def _score(frame: pd.DataFrame, y: str, train: slice | np.ndarray) -> Scored:
 def _series(
     scored: Scored, chunks: list[np.ndarray], metric: str
 ) -> tuple[np.ndarray, np.ndarray]:
-    found = [
+    measured = [
         (_accuracy if metric == "accuracy" else _one_vs_rest)(
             scored.probability[chunk], scored.label[chunk]
         )
         for chunk in chunks
     ]
-    values, errors = np.array(found).T
+    values, errors = np.array(measured).T
     return values, errors
 
 

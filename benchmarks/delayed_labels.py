@@ -69,8 +69,8 @@ def main() -> int:
     print(f"Share labelled {' / '.join(map(str, DAYS))} days after a chunk: {share}.")
     for k, metric in enumerate(METRICS):
         rows = [
-            (name, *(f"{1e4 * e:.0f}" for e in np.abs(found[..., k]).mean(axis=1)))
-            for name, found in (
+            (name, *(f"{1e4 * e:.0f}" for e in np.abs(errors[..., k]).mean(axis=1)))
+            for name, errors in (
                 ("reconciled", with_lead["value"]),
                 ("reconciled, delays not by lead time", without["value"]),
                 ("labelled rows only", with_lead["realized"]),
@@ -88,8 +88,10 @@ def main() -> int:
             rows,
         )
         for d, day in enumerate(DAYS):
-            found = 1e4 * float(np.abs(error[d]).mean())
-            targets.at_most(f"{metric}, {day} days", found, TARGETS[metric][d], "e-4")
+            mean_error = 1e4 * float(np.abs(error[d]).mean())
+            targets.at_most(
+                f"{metric}, {day} days", mean_error, TARGETS[metric][d], "e-4"
+            )
     return targets.finish(check=options.check)
 
 
@@ -131,26 +133,28 @@ def evaluate(bookings: pd.DataFrame, segments: tuple[str, ...]) -> dict[str, Flo
     judged = np.arange(2, len(production) // CHUNK - 4)
     truth = final["realized"][judged]
     names = ("value", "realized", "estimated")
-    found: dict[str, list[Floats]] = {name: [] for name in (*names, "half", "share")}
+    errors: dict[str, list[Floats]] = {name: [] for name in (*names, "half", "share")}
     for day in DAYS:
-        at_day: dict[str, list[Floats]] = {name: [] for name in found}
+        at_day: dict[str, list[Floats]] = {name: [] for name in errors}
         for c, chunk in enumerate(judged):
             then = final["end"][chunk] + np.timedelta64(day, "D")
-            known = _overall(monitor.performance(as_of=then))
+            then_known = _overall(monitor.performance(as_of=then))
             for name in names:
-                at_day[name].append(known[name][chunk] - truth[c])
-            half = (known["upper"] - known["lower"])[chunk] / 2.0
+                at_day[name].append(then_known[name][chunk] - truth[c])
+            half = (then_known["upper"] - then_known["lower"])[chunk] / 2.0
             at_day["half"].append(half)
-            at_day["share"].append(known["n_labels"][chunk] / known["n_rows"][chunk])
+            at_day["share"].append(
+                then_known["n_labels"][chunk] / then_known["n_rows"][chunk]
+            )
         for name, values in at_day.items():
-            found[name].append(np.array(values))
-    return {name: np.array(values) for name, values in found.items()}
+            errors[name].append(np.array(values))
+    return {name: np.array(values) for name, values in errors.items()}
 
 
 def _overall(performance: object) -> dict[str, NDArray[np.generic]]:
-    of = (performance.segment == "") & (performance.period == "analysis")
+    rows = (performance.segment == "") & (performance.period == "analysis")
     names = ("value", "realized", "estimated", "lower", "upper", "n_labels", "n_rows")
-    return {name: getattr(performance, name)[of] for name in (*names, "end")}
+    return {name: getattr(performance, name)[rows] for name in (*names, "end")}
 
 
 if __name__ == "__main__":

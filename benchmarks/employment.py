@@ -47,23 +47,23 @@ def main() -> int:
         estimator = PerformanceEstimator(
             METRICS, "cbpe", options.chunk, calibrator=calibrator, level=LEVEL
         ).fit(reference)
-        found = estimator.estimate(analysis)
-        of = found.period == "analysis"
+        performance = estimator.estimate(analysis)
+        is_analysis = performance.period == "analysis"
         tau = np.sqrt(estimator.reference_.drift[""])
         if calibrator == "spline":
             score = analysis["y_pred_proba"].to_numpy()
             soft = estimator.reference_.calibrator.predict
             noise = measure_chunks(METRICS, score, soft, options.chunk).label_variance
-            noise, realized = np.sqrt(noise), found.realized[of]
-            first = found.period == "reference"
+            noise, realized = np.sqrt(noise), performance.realized[is_analysis]
+            first = performance.period == "reference"
             mean = np.average(
-                found.realized[first], axis=0, weights=found.n_rows[first]
+                performance.realized[first], axis=0, weights=performance.n_rows[first]
             )
         for k, metric in enumerate(METRICS):
-            half = (found.upper - found.lower)[of][:, k] / 2.0
-            error = found.estimated[of][:, k] - realized[:, k]
-            told = f"{calibrator} (tau {1e4 * tau[k]:.0f}e-4)"
-            tables[metric].append(_row(told, error, half, noise[:, k]))
+            half = (performance.upper - performance.lower)[is_analysis][:, k] / 2.0
+            error = performance.estimated[is_analysis][:, k] - realized[:, k]
+            row_name = f"{calibrator} (tau {1e4 * tau[k]:.0f}e-4)"
+            tables[metric].append(_row(row_name, error, half, noise[:, k]))
             if calibrator == "spline":
                 covered = 100.0 * float(np.mean(np.abs(error) <= half))
                 width = float(np.mean(half)) / float(Z * np.mean(noise[:, k]))
@@ -85,8 +85,8 @@ def main() -> int:
                 error = theirs["value"].to_numpy() - realized[:, k]
                 # NannyML draws ± 3 sampling errors: here the width of 95 %.
                 half = Z * theirs["error"].to_numpy()
-                name = f"NannyML {nannyml.versions['nannyml']}, band at {LEVEL:.0%}"
-                tables[metric].append(_row(name, error, half, noise[:, k]))
+                row_name = f"NannyML {nannyml.versions['nannyml']}, band at {LEVEL:.0%}"
+                tables[metric].append(_row(row_name, error, half, noise[:, k]))
     for k, metric in enumerate(METRICS):
         floor = noise[:, k]
         square, absolute = (

@@ -196,9 +196,9 @@ def read_messages(store: str) -> list[dict[str, object]]:
     engine = sa.create_engine(store)
     with engine.connect() as connection:
         query = sa.select(schema.message).order_by(schema.message.c.id)
-        found = [json.loads(row.content) for row in connection.execute(query)]
+        contents = [json.loads(row.content) for row in connection.execute(query)]
     engine.dispose()
-    return found
+    return contents
 
 
 def as_sent(store: str, content: dict[str, object], end: pd.Timestamp) -> Sent:
@@ -242,13 +242,15 @@ def is_true(message: Sent, final: Performance) -> bool:
     """Return whether the fully labelled series agrees with a message."""
     if message.about == "labels_overdue":
         return message.is_good
-    of = final.segment == message.segment
+    in_segment = final.segment == message.segment
     k = final.metrics.index(message.metric)
-    analysis = of & (final.period == "analysis") & (final.chunk <= message.complete)
+    analysis = (
+        in_segment & (final.period == "analysis") & (final.chunk <= message.complete)
+    )
     if message.about == "alert":
         (row,) = np.flatnonzero(analysis & (final.chunk == message.complete))
         return bool(final.realized[row, k] < final.lower_threshold[row, k])
-    reference = of & (final.period == "reference")
+    reference = in_segment & (final.period == "reference")
     usual = float(np.nanmean(final.realized[reference, k]))
     rows = analysis & np.isin(final.chunk, message.affected)
     if message.is_good:
@@ -263,7 +265,7 @@ def is_true(message: Sent, final: Performance) -> bool:
 
 def taken_back(sent: list[Sent]) -> set[int]:
     """Return which messages another contradicts before one more week is complete."""
-    found = set()
+    contradicted = set()
     for i, one in enumerate(sent):
         for other in sent[i + 1 :]:
             same = (one.about, one.segment, one.metric) == (
@@ -272,8 +274,8 @@ def taken_back(sent: list[Sent]) -> set[int]:
                 other.metric,
             )
             if same and one.text != other.text and one.complete == other.complete:
-                found.add(i)
-    return found
+                contradicted.add(i)
+    return contradicted
 
 
 if __name__ == "__main__":

@@ -163,17 +163,17 @@ def simulate(folder: Path, n_rows: int, seed: int, days: int) -> None:
             ),
             folder / "predictions" / f"{day:04d}.parquet",
         )
-        at = rows["timestamp"] + rows["took"]
+        labeled_at = rows["timestamp"] + rows["took"]
         comes = rng.random(per_day) < SHARE_LABELLED
-        on = ((at - START) // DAY).astype(int)
+        on = ((labeled_at - START) // DAY).astype(int)
         for other in np.unique(on[comes]):
-            of = comes & (on == other)
+            comes_then = comes & (on == other)
             arriving.setdefault(int(other), []).append(
                 pa.table(
                     {
-                        "id": identity[of],
-                        "y_true": rows["y_true"][of].astype(np.int8),
-                        "labeled_at": at[of],
+                        "id": identity[comes_then],
+                        "y_true": rows["y_true"][comes_then].astype(np.int8),
+                        "labeled_at": labeled_at[comes_then],
                     }
                 )
             )

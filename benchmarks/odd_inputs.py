@@ -38,8 +38,8 @@ def main() -> int:
         [(call, *(counts[call, result] for result in results)) for call in CALLS],
     )
     for result in results[2:]:
-        found = sum(n for (_, kind), n in counts.items() if kind == result)
-        targets.at_most(f"cases that end {result}", found, 0)
+        n_cases = sum(n for (_, kind), n in counts.items() if kind == result)
+        targets.at_most(f"cases that end {result}", n_cases, 0)
     return targets.finish(check=options.check)
 
 

@@ -42,12 +42,12 @@ def average_thresholded_confidence(task: Task, chunk: int) -> Floats:
     score, label = _rows(task.reference)
     confidence = np.maximum(score, 1.0 - score)
     threshold = np.quantile(confidence, 1.0 - metrics_of(score, label))
-    found = []
+    estimates = []
     for rows in chunks_of(task, chunk):
         score, _ = _rows(task.production[rows])
         confident = np.maximum(score, 1.0 - score)[:, None] > threshold
-        found.append(confident.mean(axis=0))
-    return np.array(found)
+        estimates.append(confident.mean(axis=0))
+    return np.array(estimates)
 
 
 def difference_of_confidences(task: Task, chunk: int, seed: int = 0) -> Floats:
@@ -70,24 +70,26 @@ def difference_of_confidences(task: Task, chunk: int, seed: int = 0) -> Floats:
         changes.append(metrics_of(score[drawn], label[drawn]) - whole)
     shift = np.array(shifts)
     slope = shift @ np.array(changes) / (shift @ shift)
-    found = []
+    estimates = []
     for rows in chunks_of(task, chunk):
         score, _ = _rows(task.production[rows])
         moved = np.maximum(score, 1.0 - score).mean() - confidence.mean()
-        found.append(np.clip(whole + slope * moved, 0.0, 1.0))
-    return np.array(found)
+        estimates.append(np.clip(whole + slope * moved, 0.0, 1.0))
+    return np.array(estimates)
 
 
 def importance_weighting(task: Task, chunk: int) -> Floats:
     """The reference's realized metric, its rows weighted by our density ratio."""
     table, features = learn_features(task.reference, task.features)
     score, label = _rows(task.reference)
-    found = []
+    estimates = []
     for rows in chunks_of(task, chunk):
-        own = read_features(table, task.production[rows], name="production")
-        ratio = estimate_density_ratio(features, own, categorical=table.categorical)
-        found.append(metrics_of(score[ratio.rows], label[ratio.rows], ratio.weight))
-    return np.array(found)
+        chunk_features = read_features(table, task.production[rows], name="production")
+        ratio = estimate_density_ratio(
+            features, chunk_features, categorical=table.categorical
+        )
+        estimates.append(metrics_of(score[ratio.rows], label[ratio.rows], ratio.weight))
+    return np.array(estimates)
 
 
 RIVALS = {

@@ -63,7 +63,7 @@ class Outcome:
         Number of errors in these sums.
     inside : float
         Share of the segment chunks whose 95 % interval holds the realized value, %.
-    found : DataFrame
+    frame : DataFrame
         Rows of the analysis period.
     """
 
@@ -73,7 +73,7 @@ class Outcome:
     n_by_segment: Floats
     n_overall: Floats
     inside: float
-    found: pd.DataFrame
+    frame: pd.DataFrame
 
 
 def main() -> int:
@@ -91,17 +91,17 @@ def main() -> int:
     simulate(targets, options.seed)
     tasks = read_tasks(options.data, parser, CHUNK, options.seed, options.models)
     rng = np.random.default_rng(options.seed)
-    for name, own in tasks.items():
+    for name, of_set in tasks.items():
         shuffled = [
             shuffle(task, rng)
-            for task in own
+            for task in of_set
             for _ in range(options.shuffles or -(-N_ROWS // len(task.production)))
         ]
         compare(name, shuffled, SEGMENTS[name], targets)
         if options.with_features:
-            told = f"{name}, with features"
+            title = f"{name}, with features"
             few = shuffled[:N_WITH_FEATURES]
-            compare(told, few, SEGMENTS[name], targets, with_features=True)
+            compare(title, few, SEGMENTS[name], targets, with_features=True)
     return targets.finish(check=options.check)
 
 
@@ -121,10 +121,10 @@ def simulate(targets: Targets, seed: int) -> None:
     for i in range(N_WORLDS):
         rng = np.random.default_rng((seed, i))
         task = draw_world("fall", 2, 0.8, rng, narrower=NARROWER)
-        found = run(task, ["segment"]).found
+        frame = run(task, ["segment"]).frame
         for k in range(2):
-            of = found[found["segment"] == f"segment={k}"]
-            shares[k] += 100.0 * float(of["alert"].mean()) / N_WORLDS
+            in_segment = frame[frame["segment"] == f"segment={k}"]
+            shares[k] += 100.0 * float(in_segment["alert"].mean()) / N_WORLDS
     targets.at_least(
         "a segment falls: its chunks that alert", shares[0], LEAST_POWER, " %"
     )
@@ -215,9 +215,9 @@ def compare(
         cells = [f"{value:.3f}" for value in (*by_segment, *overall)]
         rows.append((method, f"{alerts:.1f} %", f"{inside:.1f} %", *cells))
         if method == "shifted":
-            told = f"{name}: segment chunks that alert"
-            targets.at_most(told, float(alerts), MOST_ALERTS, " %")
-    columns = (f"{m}, {of}" for of in ("by segment", "overall") for m in METRICS)
+            what_is_held = f"{name}: segment chunks that alert"
+            targets.at_most(what_is_held, float(alerts), MOST_ALERTS, " %")
+    columns = (f"{m}, {part}" for part in ("by segment", "overall") for m in METRICS)
     print_table(f"{name}: RMSE × √rows", ("", "alerts", "covered", *columns), rows)
     ratios = []
     for what in ("by_segment", "overall"):
@@ -228,11 +228,11 @@ def compare(
         )
         for metric, r, error in zip(METRICS, ratio, standard_error, strict=True):
             ratios.append((f"{metric}, {part}", f"{r:.4f}", f"{error:.4f}"))
-            told = f"{name}, {metric}, {part}: error, of that with one map"
+            what_is_held = f"{name}, {metric}, {part}: error, of that with one map"
             if what == "by_segment" and must_gain:
-                targets.below(told, float(r), 1.0)
+                targets.below(what_is_held, float(r), 1.0)
             else:
-                targets.at_most(told, float(r), MOST_RATIO)
+                targets.at_most(what_is_held, float(r), MOST_RATIO)
     header = ("", "shifted / one map", "standard error")
     print_table(f"{name}: ratio of errors, {len(tasks)} shuffles", header, ratios)
 
@@ -269,27 +269,29 @@ def run(task: Task, segments: list[str], *, with_features: bool = False) -> Outc
         features=task.features if with_features else None,
     ).fit(task.reference)
     performance = estimator.estimate(task.production)
-    found = performance.to_frame()
-    found = found[(found["period"] == "analysis") & (found["n_rows"] > 0)]
-    n_rows = found["n_rows"].to_numpy(np.float64)
-    error = (found["estimated"] - found["realized"]).to_numpy() * np.sqrt(n_rows)
-    is_segment = (found["segment"] != "").to_numpy()
+    frame = performance.to_frame()
+    frame = frame[(frame["period"] == "analysis") & (frame["n_rows"] > 0)]
+    n_rows = frame["n_rows"].to_numpy(np.float64)
+    error = (frame["estimated"] - frame["realized"]).to_numpy() * np.sqrt(n_rows)
+    is_segment = (frame["segment"] != "").to_numpy()
     usable = np.isfinite(error)
     sums = np.zeros((2, 2, len(METRICS)))
     for k, metric in enumerate(METRICS):
         for i, part in enumerate((is_segment, ~is_segment)):
-            rows = part & usable & (found["metric"] == metric).to_numpy()
+            rows = part & usable & (frame["metric"] == metric).to_numpy()
             sums[i, :, k] = (error[rows] ** 2).sum(), rows.sum()
-    own = found[is_segment & usable]
-    inside = (own["lower"] <= own["realized"]) & (own["realized"] <= own["upper"])
+    of_segments = frame[is_segment & usable]
+    inside = (of_segments["lower"] <= of_segments["realized"]) & (
+        of_segments["realized"] <= of_segments["upper"]
+    )
     return Outcome(
-        alerts=100.0 * float(found["alert"][is_segment].mean()),
+        alerts=100.0 * float(frame["alert"][is_segment].mean()),
         by_segment=sums[0, 0],
         n_by_segment=sums[0, 1],
         overall=sums[1, 0],
         n_overall=sums[1, 1],
         inside=100.0 * float(inside.mean()),
-        found=found,
+        frame=frame,
     )
 
 

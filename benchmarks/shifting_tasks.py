@@ -76,13 +76,13 @@ def read_tasks(
 def read_census(folder: Path, parser: argparse.ArgumentParser, chunk: int) -> Task:
     """Return the census task, which comes with scores of its own."""
     reference, analysis = read_employment(folder, parser, with_features=True)
-    own = ("y_pred_proba", "y_pred", "y_true")
+    not_features = ("y_pred_proba", "y_pred", "y_true")
     n_rows = len(analysis) // chunk * chunk
     return Task(
         name="employment",
         reference=reference,
         production=analysis[:n_rows],
-        features=[name for name in reference if name not in own],
+        features=[name for name in reference if name not in not_features],
     )
 
 

@@ -54,13 +54,13 @@ def main() -> int:
         (options.seed + r, *cell) for cell in cells for r in range(options.repetitions)
     ]
     with multiprocessing.get_context("spawn").Pool() as pool:
-        found = np.array(pool.starmap(work, tasks, chunksize=10))
-    found = found.reshape(len(cells), -1, *found.shape[1:])
+        measured = np.array(pool.starmap(work, tasks, chunksize=10))
+    measured = measured.reshape(len(cells), -1, *measured.shape[1:])
     covered, still = [], []
     for arrivals in options.arrivals:
         for k, metric in enumerate(METRICS):
             rows = []
-            for (how, late, drift), values in zip(cells, found, strict=True):
+            for (how, late, drift), values in zip(cells, measured, strict=True):
                 if how != arrivals:
                     continue
                 cell = Cell(values[:, :, k])
@@ -167,16 +167,16 @@ def replicate(
     rows = []
     for t in asked:
         then = START + np.timedelta64((t + 1) * DAY - 1, "us")
-        known = analysis_of(monitor.performance(as_of=then))
-        complete = np.flatnonzero(known["n_labels"] == known["n_rows"])
-        last = final[complete[-1]] if complete.size else known["estimated"][t]
+        then_known = analysis_of(monitor.performance(as_of=then))
+        complete = np.flatnonzero(then_known["n_labels"] == then_known["n_rows"])
+        last = final[complete[-1]] if complete.size else then_known["estimated"][t]
         truth = final[t]
-        half = (known["upper"] - known["lower"])[t] / 2.0
+        half = (then_known["upper"] - then_known["lower"])[t] / 2.0
         rows.append(
             np.stack(
                 [
-                    known["value"][t] - truth,
-                    known["estimated"][t] - truth,
+                    then_known["value"][t] - truth,
+                    then_known["estimated"][t] - truth,
                     last - truth,
                     oracle.value[t] - truth,
                     half,
@@ -226,9 +226,9 @@ def arrival(
 
 
 def analysis_of(performance: object) -> dict[str, NDArray[np.generic]]:
-    of = performance.period == "analysis"
+    is_analysis = performance.period == "analysis"
     names = ("value", "realized", "estimated", "lower", "upper", "n_labels", "n_rows")
-    return {name: getattr(performance, name)[of] for name in names}
+    return {name: getattr(performance, name)[is_analysis] for name in names}
 
 
 if __name__ == "__main__":

@@ -70,8 +70,8 @@ def read_employment(
     )
     wanted = list(EMPLOYMENT_COLUMNS.values())
     if with_features:
-        known = {"id", "year", *EMPLOYMENT_COLUMNS}
-        wanted += [name for name in reference if name not in known]
+        not_features = {"id", "year", *EMPLOYMENT_COLUMNS}
+        wanted += [name for name in reference if name not in not_features]
     return (
         reference.rename(columns=EMPLOYMENT_COLUMNS)[wanted],
         analysis.rename(columns=EMPLOYMENT_COLUMNS)[wanted],

@@ -77,9 +77,11 @@ def test_python_runs_and_prints_what_the_page_says(page, tmp_path, monkeypatch):
         elif language == "text":
             expected.append(code)
     plt.close("all")
-    said, asked = printed.getvalue(), "".join(expected)
-    assert re.split(DECIMAL, said) == re.split(DECIMAL, asked)
-    numbers = [np.array(re.findall(DECIMAL, text), float) for text in (said, asked)]
+    output, documented = printed.getvalue(), "".join(expected)
+    assert re.split(DECIMAL, output) == re.split(DECIMAL, documented)
+    numbers = [
+        np.array(re.findall(DECIMAL, text), float) for text in (output, documented)
+    ]
     np.testing.assert_allclose(*numbers, atol=0.005)
 
 

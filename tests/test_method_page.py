@@ -97,13 +97,13 @@ def test_code_that_the_page_names_exists():
 
 @pytest.mark.parametrize("name", DERIVED)
 def test_what_is_derived_cites_its_equation(name):
-    found = []
+    citations = []
     for source in SOURCES:
         text = source.read_text("utf-8")
         for node in ast.walk(ast.parse(text)):
             if isinstance(node, ast.FunctionDef) and node.name == name:
-                found += cited(ast.get_source_segment(text, node))
-    assert found, f"no function {name} cites an equation of the method page"
+                citations += cited(ast.get_source_segment(text, node))
+    assert citations, f"no function {name} cites an equation of the method page"
 
 
 def test_equation_16_the_penalty_of_the_bends_is_a_fixed_point():

@@ -99,8 +99,8 @@ def truncate(data: bytes, rng: np.random.Generator) -> bytes:
 
 def flip_bits(data: bytes, rng: np.random.Generator) -> bytes:
     out = np.frombuffer(data, np.uint8).copy()
-    at = rng.integers(0, out.size, int(rng.integers(1, 9)))
-    out[at] ^= (1 << rng.integers(0, 8, at.size)).astype(np.uint8)
+    positions = rng.integers(0, out.size, int(rng.integers(1, 9)))
+    out[positions] ^= (1 << rng.integers(0, 8, positions.size)).astype(np.uint8)
     return out.tobytes()
 
 
@@ -227,9 +227,9 @@ def other_values(data: bytes, rng: np.random.Generator) -> bytes:
     if array.size and array.dtype.kind in "if":
         extreme = [0, -1, 2**31 - 1, 127] if array.dtype.kind == "i" else []
         extreme = extreme or [np.nan, np.inf, -np.inf, -1.0, 1e300, 0.0]
-        at = rng.integers(0, array.size, 3)
+        positions = rng.integers(0, array.size, 3)
         value = extreme[int(rng.integers(len(extreme)))]
-        array.ravel()[at] = np.array(value).astype(array.dtype)
+        array.ravel()[positions] = np.array(value).astype(array.dtype)
     entries[name] = entry(array)
     return sealed(entries)
 
@@ -455,13 +455,13 @@ def _try(
     except Exception as error:
         return Outcome(kind=kind, result="foreign", message=_where(error))
     try:
-        found = use(loaded)
+        answer = use(loaded)
     except Exception as error:
         # Another column's name in the header is asked for, clearly.
         asked = kind in CRAFTS and re.match(r"`\w+[`\[]", str(error))
         result = "usable" if asked else "foreign in use"
         return Outcome(kind=kind, result=result, message=_where(error))
-    if found.equals(expected):
+    if answer.equals(expected):
         return Outcome(kind=kind, result="identical")
     return Outcome(kind=kind, result="usable" if kind in CRAFTS else "differs")
 

@@ -144,9 +144,11 @@ class World:
 
     def final(self):
         """Return what does not depend on which nights there were."""
-        told = [f"remembered_{name}" for name in schema.REMEMBERED]
+        remembered = [f"remembered_{name}" for name in schema.REMEMBERED]
         results = self.dump(
-            "deadreckon_result", "deadreckon_chunk", but=("revision", "as_of", *told)
+            "deadreckon_result",
+            "deadreckon_chunk",
+            but=("revision", "as_of", *remembered),
         )
         there = {(row[1], row[3]) for row in results["deadreckon_result"]}
         verdicts = {k: v for k, v in self.verdicts().items() if k[1:] in there}
@@ -160,10 +162,10 @@ class World:
     def verdicts(self):
         rows = self.dump("deadreckon_verdict", but=("as_of",))["deadreckon_verdict"]
         newest = {}
-        for model, segment, metric, revision, *said in rows:
+        for model, segment, metric, revision, *verdict in rows:
             if revision >= newest.get((model, segment, metric), (0,))[0]:
-                newest[model, segment, metric] = (revision, *said)
-        return {key: said[1:] for key, said in newest.items()}
+                newest[model, segment, metric] = (revision, *verdict)
+        return {key: verdict[1:] for key, verdict in newest.items()}
 
 
 def command_line(*arguments):

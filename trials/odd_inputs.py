@@ -203,8 +203,8 @@ def odd_column(draw: Draw, column: pd.Series) -> Any:
         return out if draw.chance(0.5) else out.convert_dtypes()
     if change == "value":
         out = _objects(column)
-        for at in rng.integers(0, n, draw.one([1, 3])):
-            out.iat[int(at)] = draw.one(ODD_VALUES)
+        for row in rng.integers(0, n, draw.one([1, 3])):
+            out.iat[int(row)] = draw.one(ODD_VALUES)
         return out
     if change == "objects":
         return _objects(column.tolist())
@@ -346,8 +346,8 @@ def parameters(draw: Draw) -> dict[str, Any]:
                              "labeled_at", "segments", "features"])  # fmt: skip
             out[role] = draw.one([*NAMES, *ODD_VALUES])
         else:
-            known = list(PerformanceEstimator._get_param_names())
-            out[draw.one(known)] = draw.one(ODD_VALUES)
+            parameters = list(PerformanceEstimator._get_param_names())
+            out[draw.one(parameters)] = draw.one(ODD_VALUES)
     out.pop("progress", None)  # it writes to stderr, which is no odd input
     return out
 
@@ -388,11 +388,11 @@ def check_result(performance: Any, estimator: Any) -> None:
     p = performance
     for lower, upper in (("lower", "upper"), ("expected_lower", "expected_upper")):
         low, high, value = getattr(p, lower), getattr(p, upper), p.value
-        known = np.isfinite(value) & np.isfinite(low) & np.isfinite(high)
-        slack = 1e-9 * np.maximum(1.0, np.abs(value[known]))
-        if not (low[known] <= value[known] + slack).all():
+        present = np.isfinite(value) & np.isfinite(low) & np.isfinite(high)
+        slack = 1e-9 * np.maximum(1.0, np.abs(value[present]))
+        if not (low[present] <= value[present] + slack).all():
             contradict(f"{lower} above value")
-        if not (value[known] <= high[known] + slack).all():
+        if not (value[present] <= high[present] + slack).all():
             contradict(f"{upper} below value")
     share = np.isfinite(p.breach_probability)
     if not (
@@ -401,11 +401,11 @@ def check_result(performance: Any, estimator: Any) -> None:
         contradict("breach_probability leaves [0, 1]")
     for k, metric in enumerate(p.metrics):
         bounded = metric not in ("log_loss", "business_value", "tn", "fp", "fn", "tp")
-        found = p.value[:, k][np.isfinite(p.value[:, k])]
+        values = p.value[:, k][np.isfinite(p.value[:, k])]
         if (
             bounded
-            and found.size
-            and not (-1e-9 <= found.min() <= found.max() <= 1 + 1e-9)
+            and values.size
+            and not (-1e-9 <= values.min() <= values.max() <= 1 + 1e-9)
         ):
             contradict(f"{metric} leaves [0, 1]")
     if (p.n_labels > p.n_rows).any():
@@ -430,15 +430,15 @@ def check_realized(performance: Any, frame: pd.DataFrame, estimator: Any) -> Non
     if p.n_labels[row[0]] != y.size:
         contradict(f"{p.n_labels[row[0]]} labels counted of {y.size}")
     for k, metric in enumerate(p.metrics):
-        found = float(p.realized[row[0], k])
-        if not np.isfinite(found):
+        realized = float(p.realized[row[0], k])
+        if not np.isfinite(realized):
             continue
         if metric == "business_value" and estimator.business_costs != COSTS[0]:
             continue
         truth = _realized(metric, y, s, d)
         exact = 1e-9 if metric != "log_loss" else 1e-6
-        if not np.isclose(found, truth, rtol=exact, atol=exact):
-            contradict(f"realized {metric} is {found}, scikit-learn says {truth}")
+        if not np.isclose(realized, truth, rtol=exact, atol=exact):
+            contradict(f"realized {metric} is {realized}, scikit-learn says {truth}")
 
 
 # ------------------------------------------------------------------------------ calls
@@ -583,8 +583,8 @@ def use_calibration(draw: Draw) -> None:
         return
     if call == "cross_fit":
         n_splits = draw.one([2, 5, n, 1, 0, 2.5, "x"])
-        found = calibration.cross_fit("platt", score, label, n_splits=n_splits)
-        probability = found.probabilities
+        folds = calibration.cross_fit("platt", score, label, n_splits=n_splits)
+        probability = folds.probabilities
     elif call == "select":
         return
     else:

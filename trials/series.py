@@ -167,11 +167,11 @@ def _draw_cycle(
     if rng.random() < 0.2:  # back and forth at no fixed period
         shape = np.zeros(total)
         longest = max(3, n // 5)
-        at, down = n_reference + int(rng.integers(1, longest)), True
-        while at < total:
+        chunk, down = n_reference + int(rng.integers(1, longest)), True
+        while chunk < total:
             length = int(rng.integers(2, longest + 1))
-            shape[at : at + length] = down
-            at, down = at + length, not down
+            shape[chunk : chunk + length] = down
+            chunk, down = chunk + length, not down
         if np.abs(np.diff(shape)).sum() >= 3:
             return shape, {}
     span = times[-1] - times[n_reference]
