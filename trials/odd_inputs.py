@@ -325,31 +325,34 @@ def parameters(draw: Draw) -> dict[str, Any]:
         out["features"] = draw.one([["x"], ["x", "g"]])
         out["method"] = draw.one(["auto", "pape", "feature_aware", "cbpe"])
     for _ in range(draw.one([0, 0, 0, 1, 1, 2])):
-        name = draw.one(
-            ["chunk", "chunk", "chunk", "metrics", "level", "thresholds", "decision",
-             "costs", "name", "name", "any", "any"]
-        )  # fmt: skip
-        if name == "chunk":
-            out["chunk"] = draw.one(CHUNKS)
-        elif name == "metrics":
-            out["metrics"] = draw.one(METRICS)
-        elif name == "level":
-            out["level"] = draw.one(LEVELS)
-        elif name == "thresholds":
-            out["thresholds"] = draw.one(THRESHOLDS)
-        elif name == "decision":
-            out["decision_threshold"] = draw.one([0, 1, 0.3, -1, 2, NAN, "0.5"])
-        elif name == "costs":
-            out["metrics"], out["business_costs"] = "business_value", draw.one(COSTS)
-        elif name == "name":
-            role = draw.one(["timestamp", "y_pred_proba", "y_pred", "y_true",
-                             "labeled_at", "segments", "features"])  # fmt: skip
-            out[role] = draw.one([*NAMES, *ODD_VALUES])
-        else:
-            parameters = list(PerformanceEstimator._get_param_names())
-            out[draw.one(parameters)] = draw.one(ODD_VALUES)
+        out |= _odd_parameters(draw)
     out.pop("progress", None)  # it writes to stderr, which is no odd input
     return out
+
+
+def _odd_parameters(draw: Draw) -> dict[str, Any]:
+    """Return one odd argument of the constructor, or two that belong together."""
+    name = draw.one(
+        ["chunk", "chunk", "chunk", "metrics", "level", "thresholds", "decision",
+         "costs", "name", "name", "any", "any"]
+    )  # fmt: skip
+    if name == "costs":
+        return {"metrics": "business_value", "business_costs": draw.one(COSTS)}
+    if name == "name":
+        role = draw.one(["timestamp", "y_pred_proba", "y_pred", "y_true",
+                         "labeled_at", "segments", "features"])  # fmt: skip
+        return {role: draw.one([*NAMES, *ODD_VALUES])}
+    if name == "any":
+        value = draw.one(ODD_VALUES)
+        return {draw.one(list(PerformanceEstimator._get_param_names())): value}
+    parameter, values = {
+        "chunk": ("chunk", CHUNKS),
+        "metrics": ("metrics", METRICS),
+        "level": ("level", LEVELS),
+        "thresholds": ("thresholds", THRESHOLDS),
+        "decision": ("decision_threshold", [0, 1, 0.3, -1, 2, NAN, "0.5"]),
+    }[name]
+    return {parameter: draw.one(values)}
 
 
 # ------------------------------------------------------------------------------ truth

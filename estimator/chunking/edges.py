@@ -63,11 +63,12 @@ class Edges:
         check_years(values, timezone, "`chunk`", first=1)
         falling = np.flatnonzero(values[1:] <= values[:-1])
         if falling.size:
-            at = int(falling[0])
+            position = int(falling[0])
             msg = (
                 "`chunk` must hold strictly increasing timestamps, but position "
-                f"{at + 1} ({values[at + 1]}) does not lie after position {at} "
-                f"({values[at]}). Sort them and drop duplicates: sorted(set(chunk))."
+                f"{position + 1} ({values[position + 1]}) does not lie after position "
+                f"{position} ({values[position]}). "
+                "Sort them and drop duplicates: sorted(set(chunk))."
             )
             raise ValueError(msg)
         return cls(values=values, timezone=timezone)
@@ -98,10 +99,10 @@ class Edges:
         if low > 0:
             return edges[low - 1 : high], label[low - 1 : high]
         # The leading open chunk is called after its first row. Only starts after the
-        # first cut, so it needs a place among them, not a value.
+        # first cut, so it needs to be there, not to have a value.
         row = np.array([first])
-        own = _label_unit(wall_clock(row, timezone))
-        opening = _format(row, timezone, unit if own == "D" else own)
+        row_unit = _label_unit(wall_clock(row, timezone))
+        opening = _format(row, timezone, unit if row_unit == "D" else row_unit)
         return np.concatenate([edges[:1], edges[:high]]), [*opening, *label[:high]]
 
 

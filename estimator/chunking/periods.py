@@ -19,6 +19,8 @@ from estimator.frames.datetimes import (
     wall_clock,
 )
 
+PeriodUnit = Literal["M", "D", "ns"]
+
 _DAY = 86_400 * 10**9
 _HOUR = 3_600 * 10**9
 _UNITS: tuple[tuple[Unit, int], ...] = (
@@ -43,7 +45,7 @@ class Period:
     """
 
     alias: str
-    unit: Literal["M", "D", "ns"]
+    unit: PeriodUnit
     step: int
     anchor: int = 0
 
@@ -61,33 +63,15 @@ class Period:
                 f"got {alias!r}. Valid are {_VALID}; see `pandas.tseries.offsets`."
             )
             raise ValueError(msg) from error
-        n = offset.n
-        if n < 1:
+        if offset.n < 1:
             msg = (
                 f"`chunk` must be a positive period, got {alias!r}. Valid are {_VALID}."
             )
             raise ValueError(msg)
-        month = offset.kwds.get("month", offset.kwds.get("startingMonth", 1))
-        match offset:
-            case pd.offsets.Day():
-                return cls(alias=alias, unit="D", step=n)
-            case pd.offsets.Tick() if offset.nanos % _DAY == 0:
-                return cls(alias=alias, unit="D", step=offset.nanos // _DAY)
-            case pd.offsets.Tick():
-                return cls(alias=alias, unit="ns", step=offset.nanos)
-            case pd.offsets.Week():
-                anchor = _MONDAY + (offset.kwds["weekday"] + 1) % 7
-                return cls(alias=alias, unit="D", step=7 * n, anchor=anchor)
-            case pd.offsets.MonthBegin() | pd.offsets.MonthEnd():
-                return cls(alias=alias, unit="M", step=n)
-            case pd.offsets.QuarterBegin():
-                return cls(alias=alias, unit="M", step=3 * n, anchor=(month - 1) % 3)
-            case pd.offsets.QuarterEnd():
-                return cls(alias=alias, unit="M", step=3 * n, anchor=month % 3)
-            case pd.offsets.YearBegin():
-                return cls(alias=alias, unit="M", step=12 * n, anchor=month - 1)
-            case pd.offsets.YearEnd():
-                return cls(alias=alias, unit="M", step=12 * n, anchor=month % 12)
+        steps = _fixed_steps(offset) or _steps_in_months(offset)
+        if steps is not None:
+            unit, step, anchor = steps
+            return cls(alias=alias, unit=unit, step=step, anchor=anchor)
         msg = (
             f"`chunk` must be an alias of consecutive periods, but {alias!r} "
             f"({type(offset).__name__}) has none. Valid are {_VALID}."
@@ -146,6 +130,38 @@ class Period:
             starts = np.unique(localize(wall, timezone))
         starts = starts[_reach(starts, first, last)]
         return starts, iso_format(starts, timezone, unit)
+
+
+def _fixed_steps(offset: Any) -> tuple[PeriodUnit, int, int] | None:
+    """Return unit, step and anchor of an offset of fixed length, None of others."""
+    match offset:
+        case pd.offsets.Day():
+            return "D", offset.n, 0
+        case pd.offsets.Tick() if offset.nanos % _DAY == 0:
+            return "D", offset.nanos // _DAY, 0
+        case pd.offsets.Tick():
+            return "ns", offset.nanos, 0
+        case pd.offsets.Week():
+            return "D", 7 * offset.n, _MONDAY + (offset.kwds["weekday"] + 1) % 7
+    return None
+
+
+def _steps_in_months(offset: Any) -> tuple[PeriodUnit, int, int] | None:
+    """Return unit, step and anchor of an offset of whole months, None of others."""
+    n = offset.n
+    month = offset.kwds.get("month", offset.kwds.get("startingMonth", 1))
+    match offset:
+        case pd.offsets.MonthBegin() | pd.offsets.MonthEnd():
+            return "M", n, 0
+        case pd.offsets.QuarterBegin():
+            return "M", 3 * n, (month - 1) % 3
+        case pd.offsets.QuarterEnd():
+            return "M", 3 * n, month % 3
+        case pd.offsets.YearBegin():
+            return "M", 12 * n, month - 1
+        case pd.offsets.YearEnd():
+            return "M", 12 * n, month % 12
+    return None
 
 
 def _absolute_starts(
