@@ -144,7 +144,18 @@ class Monitor:
 
     @classmethod
     def from_parts(cls, parts: MonitorParts) -> "Monitor":
-        """Put a monitor together from what it was saved as."""
+        """Put a monitor together from what it was saved as.
+
+        Parameters
+        ----------
+        parts : MonitorParts
+            Deployments, row id, ledger and announcements of the saved monitor.
+
+        Returns
+        -------
+        Monitor
+            A monitor that goes on where the saved one was.
+        """
         monitor = cls(parts.deployments[0].estimator, parts.row_id)
         monitor._deployments, monitor._ledger = parts.deployments, parts.ledger
         monitor._announcements = parts.announcements
