@@ -183,7 +183,7 @@ def strata_of(
     return stratum
 
 
-def places_of(
+def delay_cells_of(
     columns: Columns,
     bands: Floats,
     column: Hashable | None,

@@ -15,7 +15,8 @@ from estimator.delayed_labels.arrivals import (
     arrivals_of_chunks,
     merge_arrivals,
 )
-from estimator.delayed_labels.reconciliation import Evidence, Reconciliation
+from estimator.delayed_labels.evidence import Evidence
+from estimator.delayed_labels.reconciliation import Reconciliation
 from estimator.ledger.ledger import Ledger
 from estimator.ledger.snapshot import Snapshot
 
@@ -44,21 +45,32 @@ class CompletedChunks:
     arrivals: Mapping[Hashable | None, Arrivals]
     filtered: FilteredChunks
 
-    def evidence(self, snapshot: Snapshot, places: slice) -> Evidence:
-        """Lay out what is known by place among the chunks of one estimator."""
-        n = places.stop - places.start
+    def evidence(
+        self, snapshot: Snapshot, among_all: slice, position: NDArray[np.int64]
+    ) -> Evidence:
+        """Return what these chunks say, by position among one estimator's chunks.
+
+        Parameters
+        ----------
+        snapshot : Snapshot
+            The rows that are read, and where the ledger's chunks lie among all.
+        among_all : slice
+            The estimator's chunks among all.
+        position : ndarray of int64
+            Positions, among the estimator's chunks, of those that are read.
+        """
+        n = among_all.stop - among_all.start
         information, vector = np.zeros((n, 2, 2)), np.zeros((n, 2))
-        place = snapshot.places[: self.serials.size][self.serials] - places.start
-        information[place] = self.information[self.serials]
-        vector[place] = self.vector[self.serials]
-        return Evidence(information=information, vector=vector, arrivals=self.arrivals)
-
-
-def no_evidence(n: int) -> Evidence:
-    """Return the evidence of ``n`` chunks of which none is completed."""
-    return Evidence(
-        information=np.zeros((n, 2, 2)), vector=np.zeros((n, 2)), arrivals={}
-    )
+        completed = snapshot.places[: self.serials.size][self.serials] - among_all.start
+        information[completed] = self.information[self.serials]
+        vector[completed] = self.vector[self.serials]
+        return Evidence(
+            information=information,
+            vector=vector,
+            arrivals=self.arrivals,
+            position=position,
+            filtered=self.filtered,
+        )
 
 
 def complete_chunks(

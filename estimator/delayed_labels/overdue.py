@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.special import xlogy
 from scipy.stats import nbinom
 
-from estimator.delayed_labels.arrivals import places_of
+from estimator.delayed_labels.arrivals import delay_cells_of
 from estimator.delayed_labels.delay_model import DelayModel
 from estimator.delayed_labels.reference_delays import ReferenceDelays, longest_pause
 from estimator.frames.columns import Columns, not_none
@@ -197,7 +197,7 @@ def due_labels(
     rows = np.flatnonzero(waits)
     # What is not known of the others would only cost time.
     place_at = partial(
-        places_of, columns, delays.bands, delays.column, delays.values, rows=rows
+        delay_cells_of, columns, delays.bands, delays.column, delays.values, rows=rows
     )
     hazard = delays.hazard.reshape(2, -1)
     more = hazard[:, place_at(moment)]

@@ -7,7 +7,7 @@ is likely to be. Delays and shift are learned together, by a few rounds of expec
 maximization: the soft labels say how many of each class are waiting.
 """
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,17 +33,18 @@ from estimator.delayed_labels.arrivals import (
     Arrivals,
     arrivals_by_column,
     choose_column,
+    delay_cells_of,
     merge_arrivals,
-    places_of,
 )
 from estimator.delayed_labels.delay_model import DelayModel, fit_delays, no_delays
+from estimator.delayed_labels.evidence import Evidence, no_evidence
 from estimator.delayed_labels.reference_delays import ReferenceDelays
 from estimator.frames.columns import Columns
 from estimator.metrics.calibration_shift import ShiftFrame, log_odds_of
 from estimator.metrics.soft_labels import ShiftedSoftLabel, SoftLabel
 
 Floats = NDArray[np.float64]
-Places = NDArray[np.int32]
+DelayCells = NDArray[np.int32]
 
 _ROUNDS = 2
 _NEWTON_STEPS = 6
@@ -55,26 +56,31 @@ _TEMPER = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Evidence:
-    """What chunks whose labels are all in say of shift and delays.
-
-    They need not be read again as long as no label is restated.
+class _LateRows:
+    """Rows whose labels come late, in the order of their chunks.
 
     Attributes
     ----------
-    information : ndarray of shape (n_chunks, 2, 2)
-        What each chunk's labels say of its shift; 0 for chunks that still wait.
-    vector : ndarray of shape (n_chunks, 2)
-        Information times estimate.
-    arrivals : dict of Arrivals
-        Their labels by how long they took; empty without times. Labels of rows that
-        do not say when they came are counted here, too: a table of counts keeps how
-        long labels took apart from its rows.
+    log_odds : ndarray of shape (n_rows,)
+        Log odds calibrated on the reference.
+    label : ndarray of shape (n_rows,)
+        Label, NaN where it has not come.
+    delay_cell : ndarray of int32, shape (n_rows,)
+        Flat index (stratum, age) into the tables of the delay model.
+    weight : ndarray of shape (n_rows,), or None
+        How many rows each stands for; None: one.
+    offsets : ndarray of int64, shape (n_chunks + 1,)
+        Where each chunk begins.
+    frame : ShiftFrame
+        Coordinates of the shift, and its prior.
     """
 
-    information: Floats
-    vector: Floats
-    arrivals: Mapping[Hashable | None, Arrivals]
+    log_odds: Floats
+    label: Floats
+    delay_cell: DelayCells
+    weight: Floats | None
+    offsets: NDArray[np.int64]
+    frame: ShiftFrame
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -87,8 +93,8 @@ class Reconciliation:
         The label where it has come, else its posterior probability.
     log_odds : ndarray of shape (n_rows,)
         Calibrated on the reference.
-    place : ndarray of int32, shape (n_rows,)
-        Of each row in the tables of ``delays``.
+    delay_cell : ndarray of int32, shape (n_rows,)
+        Flat index (stratum, age) of each row into the tables of ``delays``.
     shift : ShiftPath
         Of the chunks; the covariance includes how much a chunk's delays may differ.
     slope : ndarray of shape (n_chunks,)
@@ -104,7 +110,7 @@ class Reconciliation:
 
     soft: Floats
     log_odds: Floats
-    place: Places
+    delay_cell: DelayCells
     shift: ShiftPath
     slope: Floats
     delays: DelayModel
@@ -118,13 +124,13 @@ class Reconciliation:
 
         Method.md, equation 37.
         """
-        return _expit(self.log_odds + self.delays.arrived_log_ratio[self.place])
+        return _expit(self.log_odds + self.delays.arrived_log_ratio[self.delay_cell])
 
     def chance_of_label(self) -> Floats:
         """P(label has come by now), by row."""
         came = self.delays.arrived
-        chance: Floats = self.soft * came[1, self.place]
-        chance += (1.0 - self.soft) * came[0, self.place]
+        chance: Floats = self.soft * came[1, self.delay_cell]
+        chance += (1.0 - self.soft) * came[0, self.delay_cell]
         return chance
 
 
@@ -133,12 +139,10 @@ def reconcile(
     chunks: Chunks,
     *,
     now: np.datetime64 | None,
-    unlabelled: SoftLabel | ShiftedSoftLabel | Floats,
+    soft_labels: SoftLabel | ShiftedSoftLabel | Floats,
     frame: ShiftFrame,
     learned: ReferenceDelays,
     others: Evidence | None = None,
-    position: NDArray[np.int64] | None = None,
-    filtered: FilteredChunks | None = None,
 ) -> Reconciliation:
     """Give every row its soft label, given all labels that have come by ``now``.
 
@@ -147,94 +151,75 @@ def reconcile(
     columns, chunks : Columns, Chunks
         Rows in order of their chunks, with the labels known by then.
     now : datetime64[us] or None
-        None where rows have no time: then waiting tells nothing.
-    unlabelled : callable or ndarray of shape (n_rows,)
+        Moment until which labels have been looked for. None where rows have no time:
+        then waiting tells nothing.
+    soft_labels : callable or ndarray of shape (n_rows,)
         Soft labels as if no label had come.
-    frame, learned
-        What the reference taught.
+    frame : ShiftFrame
+        Coordinates of the shift, and its prior, as the reference has them.
+    learned : ReferenceDelays
+        Delays of the reference's labels.
     others : Evidence, optional
-        What chunks say that are not among these, by place among all; its counts of
-        delays are believed for these, too.
-    position : ndarray of shape (n_chunks,), optional
-        Place of these chunks among all.
-    filtered : FilteredChunks, optional
-        Of an earlier call: where it is of the same chunks, they are not filtered again.
+        Evidence of chunks that are not among these, by position among all; its counts
+        of delays are believed for these, too.
     """
     label = np.asarray(columns.label, dtype=np.float64)
-    score = np.asarray(columns.score, dtype=np.float64)
-    offsets = chunks.offsets
-    x = log_odds_of(unlabelled, score)
     n_chunks = len(chunks)
-    weight = columns.weight
-    arrivals: dict[Hashable | None, Arrivals] = {}
-    told = {} if others is None else others.arrivals
-    if columns.timestamp is not None and (columns.labeled_at is not None or told):
-        if columns.labeled_at is not None:
-            came = ~np.isnan(label) & ~np.isnan(score)
-            arrivals = arrivals_by_column(columns, learned.bands, came)
-        for before in (learned.arrivals, told):
-            for column, counts in before.items():
-                arrivals[column] = merge_arrivals(counts, arrivals.get(column))
-        for column, segment in columns.segments.items():
-            if len(segment.values) > MAX_VALUES:
-                arrivals.pop(column, None)
-    timed = now is not None and any(counts.count.any() for counts in arrivals.values())
-    place = np.zeros(label.size, dtype=np.int32)
-    by: Hashable | None = None
-    if timed and now is not None:
-        by = choose_column(arrivals)
-        place = places_of(columns, learned.bands, by, arrivals[by].values, now)
-    soft = _expit(x)
-    delays = no_delays()
-    shift = np.zeros((n_chunks, 2))
-    full = np.diff(offsets) > 0
-    at = np.arange(n_chunks) if position is None else position
     if others is None:
-        others = Evidence(
-            information=np.zeros((n_chunks, 2, 2)),
-            vector=np.zeros((n_chunks, 2)),
-            arrivals={},
-        )
+        others = no_evidence(n_chunks)
+    arrivals = _all_arrivals(columns, label, learned, others)
+    column: Hashable | None = None
+    counts: Arrivals | None = None
+    delay_cell = np.zeros(label.size, dtype=np.int32)
+    if now is not None and any(one.count.any() for one in arrivals.values()):
+        column = choose_column(arrivals)
+        counts = arrivals[column]
+        delay_cell = delay_cells_of(columns, learned.bands, column, counts.values, now)
+    rows = _LateRows(
+        log_odds=log_odds_of(soft_labels, np.asarray(columns.score, dtype=np.float64)),
+        label=label,
+        delay_cell=delay_cell,
+        weight=columns.weight,
+        offsets=chunks.offsets,
+        frame=frame,
+    )
+    soft = _expit(rows.log_odds)
+    delays = no_delays()
+    full = np.diff(chunks.offsets) > 0
+    position = np.arange(n_chunks) if others.position is None else others.position
     # Chunks before the first of these have said all they will.
-    first = int(at.min(initial=len(others.vector)))
+    first = int(position.min(initial=len(others.vector)))
     filtered = filter_chunks(
         others.information[:first],
         others.vector[:first],
         prior_covariance=frame.prior,
-        before=filtered,
+        before=others.filtered,
     )
     for _ in range(_ROUNDS):
-        if timed:
-            counts = arrivals[by]
-            waiting = np.zeros((2, len(counts.values) + 1, N_BANDS, N_AGES))
-            count_waiting(label, soft, place, weight, waiting.reshape(2, -1))
-            delays = fit_delays(by, learned.bands, counts, waiting)
-        information, vector, completeness = _chunk_information(
-            x, label, place, weight, delays, offsets, frame
-        )
+        if counts is not None:
+            waiting = _count_waiting(rows, soft, counts)
+            delays = fit_delays(column, learned.bands, counts, waiting)
+        information, vector, completeness = _chunk_information(rows, delays)
         trust = completeness**_TEMPER
         all_information, all_vector = others.information.copy(), others.vector.copy()
-        all_information[at[full]] = (information * trust[:, None, None])[full]
-        all_vector[at[full]] = (vector * trust[:, None])[full]
+        all_information[position[full]] = (information * trust[:, None, None])[full]
+        all_vector[position[full]] = (vector * trust[:, None])[full]
         path = track_shift(
             all_information,
             all_vector,
             prior_covariance=frame.prior,
             filtered=filtered,
         )
-        shift = path.mean[at - first]
-        soft = _soften(x, label, place, delays, offsets, frame, shift)
-    covariance = path.covariance[at - first]
-    if timed and learned.spread.any():
-        waits = np.empty_like(covariance)
-        waiting_spread(x, label, place, N_AGES, weight, learned.spread, offsets, waits)
-        covariance += waits
-    path = ShiftPath(mean=shift, covariance=covariance, weights=path.weights)
+        shift = path.mean[position - first]
+        soft = _soften(rows, delays, shift)
+    covariance = path.covariance[position - first]
+    if counts is not None and learned.spread.any():
+        covariance += _waiting_spread(rows, learned.spread)
     return Reconciliation(
         soft=soft,
-        log_odds=x,
-        place=place,
-        shift=path,
+        log_odds=rows.log_odds,
+        delay_cell=delay_cell,
+        shift=ShiftPath(mean=shift, covariance=covariance, weights=path.weights),
         slope=1.0 + shift[:, 1] / frame.scale,
         delays=delays,
         information=information,
@@ -242,6 +227,55 @@ def reconcile(
         filtered=filtered,
         frame=frame,
     )
+
+
+def _all_arrivals(
+    columns: Columns, label: Floats, learned: ReferenceDelays, others: Evidence
+) -> dict[Hashable | None, Arrivals]:
+    """Count how long all labels took: the rows', the others' and the reference's.
+
+    Empty if the rows do not say. Left out are columns of more values than can tell
+    much about each.
+    """
+    arrivals: dict[Hashable | None, Arrivals] = {}
+    is_timed = columns.labeled_at is not None or bool(others.arrivals)
+    if columns.timestamp is None or not is_timed:
+        return arrivals
+    if columns.labeled_at is not None:
+        came = ~np.isnan(label) & ~np.isnan(columns.score)
+        arrivals = arrivals_by_column(columns, learned.bands, came)
+    for before in (learned.arrivals, others.arrivals):
+        for column, counts in before.items():
+            arrivals[column] = merge_arrivals(counts, arrivals.get(column))
+    for column, segment in columns.segments.items():
+        if len(segment.values) > MAX_VALUES:
+            arrivals.pop(column, None)
+    return arrivals
+
+
+def _count_waiting(rows: _LateRows, soft: Floats, counts: Arrivals) -> Floats:
+    """Count rows that wait, by soft label; shape (2, n_values + 1, N_BANDS, N_AGES)."""
+    waiting = np.zeros((2, len(counts.values) + 1, N_BANDS, N_AGES))
+    count_waiting(
+        rows.label, soft, rows.delay_cell, rows.weight, waiting.reshape(2, -1)
+    )
+    return waiting
+
+
+def _waiting_spread(rows: _LateRows, spread: Floats) -> Floats:
+    """Return how much a chunk's delays may differ; (n_chunks, 2, 2)."""
+    covariance = np.empty((rows.offsets.size - 1, 2, 2))
+    waiting_spread(
+        rows.log_odds,
+        rows.label,
+        rows.delay_cell,
+        N_AGES,
+        rows.weight,
+        spread,
+        rows.offsets,
+        covariance,
+    )
+    return covariance
 
 
 def _expit(x: Floats) -> Floats:
@@ -252,15 +286,14 @@ def _expit(x: Floats) -> Floats:
 
 
 def _chunk_information(
-    x: Floats,
-    label: Floats,
-    place: Places,
-    weight: Floats | None,
-    delays: DelayModel,
-    offsets: NDArray[np.int64],
-    frame: ShiftFrame,
+    rows: _LateRows, delays: DelayModel
 ) -> tuple[Floats, Floats, Floats]:
-    n = offsets.size - 1
+    """Return what each chunk's labels say of its shift, and how complete they are.
+
+    Information of shape (n_chunks, 2, 2), information times estimate of shape
+    (n_chunks, 2), and the share of the labels that have come, of shape (n_chunks,).
+    """
+    n = rows.offsets.size - 1
     information, vector, completeness = (
         np.zeros((n, 2, 2)),
         np.zeros((n, 2)),
@@ -270,15 +303,15 @@ def _chunk_information(
 
     def work(block: slice) -> None:
         shift_information(
-            x,
-            frame.centre,
-            frame.scale,
-            label,
-            place,
-            weight,
+            rows.log_odds,
+            rows.frame.centre,
+            rows.frame.scale,
+            rows.label,
+            rows.delay_cell,
+            rows.weight,
             log_ratio,
             to_come,
-            offsets[block.start : block.stop + 1],
+            rows.offsets[block.start : block.stop + 1],
             _NEWTON_STEPS,
             _MODE_PRECISION,
             information[block],
@@ -286,28 +319,27 @@ def _chunk_information(
             completeness[block],
         )
 
-    share_out(offsets, work)
+    share_out(rows.offsets, work)
     return information, vector, completeness
 
 
-def _soften(
-    x: Floats,
-    label: Floats,
-    place: Places,
-    delays: DelayModel,
-    offsets: NDArray[np.int64],
-    frame: ShiftFrame,
-    shift: Floats,
-) -> Floats:
-    out = np.empty(x.size)
+def _soften(rows: _LateRows, delays: DelayModel, shift: Floats) -> Floats:
+    """Return labels where they have come, else posterior probabilities."""
+    soft = np.empty(rows.log_odds.size)
     log_ratio = delays.log_ratio
 
     def work(block: slice) -> None:
-        bounds = offsets[block.start : block.stop + 1]
         soften(
-            x, frame.centre, frame.scale, label, place, log_ratio, bounds,
-            shift[block], out,
-        )  # fmt: skip
+            rows.log_odds,
+            rows.frame.centre,
+            rows.frame.scale,
+            rows.label,
+            rows.delay_cell,
+            log_ratio,
+            rows.offsets[block.start : block.stop + 1],
+            shift[block],
+            soft,
+        )
 
-    share_out(offsets, work)
-    return out
+    share_out(rows.offsets, work)
+    return soft

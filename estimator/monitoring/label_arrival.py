@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from estimator.delayed_labels.arrivals import end_of_step, places_of
+from estimator.delayed_labels.arrivals import delay_cells_of, end_of_step
 from estimator.delayed_labels.overdue import (
     OverdueLabels,
     WaitingRows,
@@ -174,8 +174,10 @@ def _arrivals_by_chunk(
     if rows is not None:
         delays, soft, n_rows = rows.delays, rows.soft, np.maximum(sizes, 1)
         as_of = np.datetime64(not_none(calendar).as_of, "us")
-        place = places_of(columns, delays.bands, delays.column, delays.values, as_of)
-        came = delays.arrived[:, place]
+        cell = delay_cells_of(
+            columns, delays.bands, delays.column, delays.values, as_of
+        )
+        came = delays.arrived[:, cell]
         chance = soft * came[1] + (1.0 - soft) * came[0]
         expected_share = per_chunk(chance) / n_rows
         since = None if known.reconciliation is None else known.since

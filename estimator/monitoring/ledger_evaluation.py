@@ -10,9 +10,9 @@ import pandas as pd
 from estimator.delayed_labels.completed_chunks import (
     CompletedChunks,
     complete_chunks,
-    no_evidence,
     reopen_chunks,
 )
+from estimator.delayed_labels.evidence import no_evidence
 from estimator.delayed_labels.overdue import LabelCalendar
 from estimator.frames.columns import not_none
 from estimator.ledger.label_hours import LabelHours
@@ -270,16 +270,12 @@ def _scored_rows(
     """
     columns, chunks = part_of_snapshot(snapshot, which)
     others = None
+    position = snapshot.position[which] - among_all.start
     if completed is not None:
-        others = completed.evidence(snapshot, among_all)
+        others = completed.evidence(snapshot, among_all, position)
     elif not is_whole and not np.isnan(not_none(columns.label)).all():
         # None of its chunks is left out, but empty periods may be.
-        others = no_evidence(among_all.stop - among_all.start)
+        others = no_evidence(among_all.stop - among_all.start, position)
     return ScoredRows(
-        estimator=deployment.estimator,
-        columns=columns,
-        chunks=chunks,
-        others=others,
-        position=None if others is None else snapshot.position[which] - among_all.start,
-        filtered=None if completed is None else completed.filtered,
+        estimator=deployment.estimator, columns=columns, chunks=chunks, others=others
     )

@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from calibration.shifts.filtering import FilteredChunks
 from estimator.chunking.chunks import Chunks
+from estimator.delayed_labels.evidence import Evidence
 from estimator.delayed_labels.overdue import (
     LabelCalendar,
     WaitingRows,
@@ -15,7 +14,7 @@ from estimator.delayed_labels.overdue import (
     is_unusual,
     usual_deliveries,
 )
-from estimator.delayed_labels.reconciliation import Evidence, Reconciliation, reconcile
+from estimator.delayed_labels.reconciliation import Reconciliation, reconcile
 from estimator.estimation.estimates import score_map, soft_labels_of
 from estimator.estimation.reference import Reference
 from estimator.frames.columns import Columns, not_none
@@ -35,18 +34,12 @@ class ScoredRows:
         Rows in the order of their chunks, with the labels known.
     others : Evidence or None
         Evidence of chunks that are not among these.
-    position : ndarray of int64, or None
-        Place of these chunks among all.
-    filtered : FilteredChunks or None
-        As of `reconcile`.
     """
 
     estimator: PerformanceEstimator
     columns: Columns
     chunks: Chunks
     others: Evidence | None = None
-    position: NDArray[np.int64] | None = None
-    filtered: FilteredChunks | None = None
 
     @property
     def has_labels(self) -> bool:
@@ -62,12 +55,10 @@ class ScoredRows:
             self.columns,
             self.chunks,
             now=now,
-            unlabelled=soft_labels_of(fitted, self.columns, plain),
+            soft_labels=soft_labels_of(fitted, self.columns, plain),
             frame=shift_frame(plain.error_cells),
             learned=fitted.delays,
             others=self.others,
-            position=self.position,
-            filtered=self.filtered,
         )
 
 

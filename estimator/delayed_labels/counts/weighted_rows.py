@@ -21,7 +21,7 @@ from estimator.delayed_labels.counts.count_table import (
     count_rows,
     without_slots,
 )
-from estimator.delayed_labels.reconciliation import Evidence
+from estimator.delayed_labels.evidence import Evidence
 from estimator.frames.adapted_soft_labels import AdaptedSoftLabels
 from estimator.frames.cell_contents import CellContents
 from estimator.frames.columns import Columns, SegmentCodes, not_none

@@ -12,7 +12,7 @@ from estimator import PerformanceEstimator
 from estimator.chunking.chunks import Chunks
 from estimator.chunking.groups import group_rows
 from estimator.delayed_labels.arrivals import arrivals_by_column
-from estimator.delayed_labels.reconciliation import Evidence
+from estimator.delayed_labels.evidence import Evidence
 from estimator.frames.adapted_soft_labels import AdaptedSoftLabels
 from estimator.frames.columns import Columns, SegmentCodes
 from estimator.ledger.snapshot import Snapshot, part_of_snapshot
