@@ -18,11 +18,11 @@ from sklearn import metrics as sklearn_metrics
 from benchmarks.reporting import Targets, make_parser, print_table
 from estimator.chunking.chunks import check_chunk, make_chunks
 from estimator.chunking.groups import group_rows
-from estimator.delayed_labels.counts.count_table import count_rows
 from estimator.delayed_labels.counts.count_table_bytes import (
     table_from_bytes,
     table_to_bytes,
 )
+from estimator.delayed_labels.counts.counting import count_rows
 from estimator.delayed_labels.counts.weighted_rows import rows_from_counts
 from estimator.frames.columns import Columns, SegmentCodes, not_none
 from estimator.metrics.measurement import Measurement, measure

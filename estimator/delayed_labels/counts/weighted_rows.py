@@ -18,9 +18,9 @@ from estimator.delayed_labels.counts.count_table import (
     SUMMED,
     UNLABELED,
     CountTable,
-    count_rows,
     without_slots,
 )
+from estimator.delayed_labels.counts.counting import count_rows
 from estimator.delayed_labels.evidence import Evidence
 from estimator.frames.adapted_soft_labels import AdaptedSoftLabels
 from estimator.frames.cell_contents import CellContents

@@ -12,8 +12,9 @@ from calibration._kernels.threads import for_each
 from estimator.chunking.chunks import check_chunk, make_chunks
 from estimator.chunking.edges import Edges
 from estimator.chunking.periods import Period
-from estimator.delayed_labels.counts.count_table import CountTable, count_rows
+from estimator.delayed_labels.counts.count_table import CountTable
 from estimator.delayed_labels.counts.count_table_bytes import table_to_bytes
+from estimator.delayed_labels.counts.counting import count_rows
 from estimator.estimation.estimates import adapt_columns, features_of, score_map
 from estimator.monitoring.deployments import Deployment, deployment_of
 from estimator.operations.data_time import clock_now, is_future

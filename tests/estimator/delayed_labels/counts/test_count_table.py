@@ -6,16 +6,12 @@ import pytest
 
 from estimator import Monitor, PerformanceEstimator
 from estimator.chunking.chunks import check_chunk, make_chunks
-from estimator.delayed_labels.counts.count_table import (
-    LOSSES,
-    UNLABELED,
-    count_rows,
-    without_slots,
-)
+from estimator.delayed_labels.counts.count_table import LOSSES, UNLABELED, without_slots
 from estimator.delayed_labels.counts.count_table_bytes import (
     table_from_bytes,
     table_to_bytes,
 )
+from estimator.delayed_labels.counts.counting import count_rows
 from estimator.delayed_labels.counts.weighted_rows import add_up_hours, rows_from_counts
 from estimator.delayed_labels.overdue import LabelCalendar
 from estimator.estimation.estimates import adapt_columns, features_of, score_map

@@ -14,12 +14,12 @@ from sklearn import metrics as sklearn_metrics
 from estimator import PerformanceEstimator
 from estimator.chunking.chunks import check_chunk, make_chunks
 from estimator.chunking.groups import group_rows
-from estimator.delayed_labels.counts import count_table
-from estimator.delayed_labels.counts.count_table import count_rows
+from estimator.delayed_labels.counts import counting
 from estimator.delayed_labels.counts.count_table_bytes import (
     table_from_bytes,
     table_to_bytes,
 )
+from estimator.delayed_labels.counts.counting import count_rows
 from estimator.delayed_labels.counts.score_cells import LABELED, divide_scores
 from estimator.delayed_labels.counts.weighted_rows import rows_from_counts
 from estimator.frames.columns import Columns, SegmentCodes
@@ -177,7 +177,7 @@ def test_coarse_cells_never_leave_their_bound(rows, cells_per_root):
         return divide_scores(score, codes, fineness=coarse)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(count_table, "divide_scores", divide)
+        patch.setattr(counting, "divide_scores", divide)
         measured = measure_counts(columns_of(*rows))
     for group in (0, 1, 2):
         for name, truth, value, below, above in compare(measured, *rows, group):

@@ -7,7 +7,8 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 
-from estimator.delayed_labels.counts.count_table import LOSSES, count_rows
+from estimator.delayed_labels.counts.count_table import LOSSES
+from estimator.delayed_labels.counts.counting import count_rows
 from estimator.monitoring import label_arrival
 from estimator.operations.exit_codes import RAN
 from estimator.operations.nightly import changed_chunks as changed
