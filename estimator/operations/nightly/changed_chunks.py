@@ -1,6 +1,6 @@
 """The chunks that new rows fall into: read again as a whole, and counted."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -47,6 +47,30 @@ class Span:
     n_rows: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredCounts:
+    """What is stored of a model's chunks, and still valid.
+
+    Attributes
+    ----------
+    chunks : mapping of str to StoredChunk
+        Size of each chunk that was counted for its estimator, by label.
+    counts : mapping of str to bytes
+        Table of counts of each of these chunks, by label.
+    outdated : set of str
+        Labels of the chunks that were counted for another estimator.
+    """
+
+    chunks: Mapping[str, StoredChunk]
+    counts: Mapping[str, bytes]
+    outdated: Set[str]
+
+    @property
+    def is_void(self) -> bool:
+        """Whether all chunks must be counted anew."""
+        return bool(self.outdated) or not self.chunks
+
+
 def periods_of(estimator: PerformanceEstimator) -> Period | Edges:
     """Return how time is cut into chunks; the configuration allows nothing else."""
     spec = check_chunk(estimator.chunk, has_timestamp=True)
@@ -63,7 +87,7 @@ def find_spans(
     hours: NDArray[np.datetime64] | None,
     since: pd.Timestamp | None,
     until: pd.Timestamp | None,
-    known: Mapping[str, StoredChunk],
+    stored: Mapping[str, StoredChunk],
 ) -> list[Span]:
     """Return the chunks that rows of some hours belong to.
 
@@ -73,8 +97,9 @@ def find_spans(
         In any order; None: all that have rows.
     since, until : Timestamp, optional
         Only chunks that begin at the first or later, and rows up to the second.
-    known : dict of StoredChunk
-        By chunk, what is stored of it and still holds: its rows are not counted again.
+    stored : mapping of str to StoredChunk
+        Size of each chunk that is stored and still valid, by label: its rows are not
+        counted again.
     """
     predictions = sources.predictions
     every = None
@@ -90,7 +115,7 @@ def find_spans(
     timezone = deployments[-1].estimator.reference_.performance.timezone
     first, last = hours.min(), hours.max() + _HOUR
     if isinstance(spec, Period):
-        n_rows = sum(chunk.n_rows for chunk in known.values())
+        n_rows = sum(chunk.n_rows for chunk in stored.values())
         n_rows += hours.size if every is None else every.n_rows
         begin, labels = spec.between(first, last, timezone, max(10_000, n_rows))
     else:
@@ -151,15 +176,24 @@ def count_changed(
     deployments: Sequence[Deployment],
     spans: Sequence[Span],
     until: pd.Timestamp | None,
-    known: Mapping[str, StoredChunk],
-    counts: Mapping[str, bytes],
+    stored: StoredCounts,
 ) -> tuple[dict[str, bytes], list[str]]:
     """Count the rows of some chunks.
 
     Parameters
     ----------
-    known, counts : dict
-        By chunk, what is stored of it and still holds.
+    engine : duckdb.DuckDBPyConnection
+        Connection that reads the rows.
+    sources : ModelSources
+        Predictions and labels of the model.
+    deployments : sequence of Deployment
+        Deployments of the model, the earliest first.
+    spans : sequence of Span
+        Periods of the chunks to read, rising.
+    until : Timestamp, optional
+        Time up to which rows and labels are counted.
+    stored : StoredCounts
+        What is stored of the chunks.
 
     Returns
     -------
@@ -184,12 +218,12 @@ def count_changed(
         content = _as_bytes(tables)
         for table in tables:
             data = content[table.label]
-            if counts.get(table.label) == data:
+            if stored.counts.get(table.label) == data:
                 continue
             if until is None and table.latest_label is not None:
                 latest = np.datetime64(table.latest_label, "us")
                 _check_clock(latest, "labels", sources.labels or sources.predictions)
-            before = known.get(table.label)
+            before = stored.chunks.get(table.label)
             lost = _what_is_lost(table, before)
             if lost:
                 remarks.append(lost)

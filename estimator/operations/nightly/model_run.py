@@ -5,11 +5,9 @@ Everything else follows from the counts of all chunks, by the same functions as 
 `Monitor`: so what is said depends on what the sources hold, and not on the runs before.
 """
 
-import json
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -19,9 +17,8 @@ from estimator.delayed_labels.counts.count_table_bytes import table_from_bytes
 from estimator.delayed_labels.counts.weighted_rows import add_up_hours
 from estimator.delayed_labels.overdue import LabelCalendar
 from estimator.delayed_labels.reference_delays import model_of_reference
-from estimator.estimation.common_mistakes import CommonMistakeWarning
 from estimator.frames.datetimes import TimeZone
-from estimator.monitoring.deployments import Deployment, deployment_of
+from estimator.monitoring.deployments import Deployment
 from estimator.operations.config.settings import (
     JobSettings,
     ModelSettings,
@@ -35,36 +32,40 @@ from estimator.operations.data_time import (
     ticks,
 )
 from estimator.operations.errors import ConfigurationError
-from estimator.operations.nightly.changed_chunks import count_changed, find_spans
-from estimator.operations.nightly.estimators import (
-    REFERENCE,
-    fit_deployments,
-    numeric_features,
+from estimator.operations.nightly.changed_chunks import (
+    StoredCounts,
+    count_changed,
+    find_spans,
 )
-from estimator.operations.nightly.evaluation import evaluate, judge
-from estimator.operations.notifications.announcing import announce
-from estimator.operations.notifications.messages import (
-    message_to_json,
-    notices_on_labels,
-    overdue_sentence,
+from estimator.operations.nightly.estimators import numeric_features
+from estimator.operations.nightly.evaluation import Evaluation, evaluate, judge
+from estimator.operations.nightly.fitted_model import (
+    FittedModel,
+    check_outdated,
+    fit_model,
+    valid_counts,
 )
+from estimator.operations.nightly.new_record import (
+    Judgement,
+    SourceNews,
+    unchanged_record,
+    with_messages,
+    with_results,
+)
+from estimator.operations.notifications.messages import overdue_sentence
 from estimator.operations.sources.files.file_versions import versions_as_before
 from estimator.operations.sources.model_sources import ModelSources, open_model_sources
 from estimator.operations.sources.new_rows import changed_hours, check_row_ids
 from estimator.operations.sources.row_source import AT, open_engine
 from estimator.operations.store.connection import Store
-from estimator.operations.store.model_state import (
-    ModelState,
-    StoredChunk,
-    load_counts,
-    load_state,
-)
-from estimator.operations.store.result_rows import restate, result_rows
+from estimator.operations.store.model_state import ModelState, load_counts, load_state
 from estimator.operations.store.run_record import RunRecord
-from estimator.operations.store.stored_results import load_results, load_verdicts
-from estimator.operations.store.verdict_rows import verdict_rows
 from estimator.progress import Progress
 from estimator.results.assembly import concatenate_periods
+
+if TYPE_CHECKING:
+    import duckdb
+
 
 N_STAGES = 5
 
@@ -76,15 +77,15 @@ class ModelRun:
     Attributes
     ----------
     record : RunRecord
-        What to store.
+        All that is to be stored.
     n_changed : int
-        Chunks that are new, or have new rows or labels; 0: nothing is new.
+        Number of chunks that are new, or have new rows or labels; 0: nothing is new.
     n_restated : int
-        Results that differ from those stored.
+        Number of results that differ from those stored.
     is_refitted : bool
         Whether another configuration, or reference, than before was at work.
     remarks : tuple of str
-        What was odd, for the log.
+        Sentences without a period on what was odd, for the log.
     """
 
     record: RunRecord
@@ -103,15 +104,27 @@ def run_model(
     until: pd.Timestamp | None,
     progress: Progress,
 ) -> ModelRun:
-    """Find out what a model's sources have to tell; store nothing.
+    """Find out what the sources of a model hold that is new; store nothing.
 
     Parameters
     ----------
     store : Store or None
-        What earlier runs left; None: nothing.
-    job, settings, notify : JobSettings, ModelSettings, NotifySettings
+        Store with what earlier runs left; None: nothing.
+    job : JobSettings
+        Limits of memory and threads.
+    settings : ModelSettings
+        Sources of the model, and how its performance is estimated.
+    notify : NotifySettings
+        What messages are about.
     until : Timestamp, optional
-        Count only rows and labels up to this time, on the data's clock.
+        Time up to which rows and labels are counted, on the data's clock.
+    progress : Progress
+        Progress of `N_STAGES` stages.
+
+    Returns
+    -------
+    ModelRun
+        What is to be stored, and what to log.
 
     Raises
     ------
@@ -123,174 +136,113 @@ def run_model(
     state = ModelState() if store is None else load_state(store, settings.name)
     with open_engine(job.memory_limit, job.threads) as engine:
         with progress.stage("fitting on the reference"):
-            with _mistakes_as_remarks() as mistakes:
-                deployments, fitted, versions = fit_deployments(
-                    engine, settings, state.estimators, state.files.get(REFERENCE)
-                )
-            is_refitted = _fingerprints(fitted) != _fingerprints(state.estimators)
-            timezone = deployments[-1].estimator.reference_.performance.timezone
+            model = fit_model(engine, settings, state)
             if until is not None:
-                until = on_data_clock(until, timezone)
-                _check_until(until, state, timezone)
-        # Chunks counted for another estimator count no more, nor do files read for it.
-        known, stale = _still_holding(state, deployments, fitted)
+                until = on_data_clock(until, model.reference.timezone)
+                _check_until(until, state, model.reference.timezone)
         counts = {} if store is None else load_counts(store, settings.name)
-        counts = {label: data for label, data in counts.items() if label in known}
-        everything = bool(stale) or not known
-        since = None if everything else _since(state, settings)
-        with progress.stage("looking for what is new"):
-            numeric = numeric_features(deployments)
-            sources = open_model_sources(
-                engine, settings, since, state, numeric_features=numeric
-            )
-            hours = None
-            remarks: list[str] = []
-            if not everything:
-                hours, remarks = changed_hours(engine, sources, state, until)
-        with progress.stage("reading and counting"):
-            spans = find_spans(engine, sources, deployments, hours, since, until, known)
-            if spans:
-                check_row_ids(engine, sources, state, until, everything=everything)
-            changed, lost = count_changed(
-                engine, sources, deployments, spans, until, known, counts
-            )
-            _check_stale(stale - set(changed), settings.name)
-            is_new = bool(changed) or is_refitted
-            is_timed = _says_when_labels_came(sources)
-    files = {**sources.files, REFERENCE: versions}
-    remarks += mistakes + lost + _remarks_on_missing(sources, deployments[-1])
-    record = RunRecord(
-        as_of=state.as_of,
-        until=None if until is None else ticks(until),
-        files=files,
-        estimators=fitted,
-        announced=state.announced,
-        overdue=state.overdue,
-    )
+        stored = valid_counts(model, counts)
+        news = _count_news(engine, model, stored, until, progress)
+    is_new = bool(news.changed) or model.is_refitted
+    is_timed = _says_when_labels_came(news.sources)
+    record = unchanged_record(model, news, until)
     if not is_new:
         # Nothing is written that says nothing new.
-        record = replace(record, files=versions_as_before(files, state.files))
-        if not (is_timed and _wait_longer(state, until)):
-            return ModelRun(record=record, n_changed=0, remarks=tuple(remarks))
+        versions = versions_as_before(record.files, state.files)
+        record = replace(record, files=versions)
+    nothing = ModelRun(record=record, n_changed=0, remarks=tuple(news.remarks))
+    if not is_new and not (is_timed and _wait_longer(state, until)):
+        return nothing
     with progress.stage("estimating"):
         # Those just counted are read back as well: so every run has the same.
-        stored = {**counts, **changed}
-        tables: dict[str, CountTable] = {}
-
-        def read(label: str) -> None:
-            tables[label] = table_from_bytes(stored[label])
-
-        for_each(list(stored), read)
+        tables = _read_tables({**stored.counts, **news.changed})
         if not tables:
-            return ModelRun(record=record, n_changed=0, remarks=tuple(remarks))
-        as_of = max(
-            *(table.last for table in tables.values()),
-            *(table.latest_label or table.last for table in tables.values()),
-        )
-        as_of = max(as_of, record.until or as_of)
-        calendar = None
-        if is_timed:
-            came = add_up_hours(list(tables.values()))
-            calendar = LabelCalendar(as_of=as_of, hours=came.until(as_of))
-        found = evaluate(deployments, list(tables.values()), calendar)
-        if found.overdue is not None:
-            remarks.append(overdue_sentence(found.overdue, timezone))
-            remarks += sources.remarks  # a wrong pattern may be why
-        analysis, attribution = found.analysis, found.attribution
+            return nothing
+        as_of, evaluation = _evaluate(model, tables, record.until, is_timed=is_timed)
+        remarks = [*news.remarks, *_remarks_on_overdue(model, evaluation, news.sources)]
     with progress.stage("judging"):
-        reference = deployments[-1].estimator.reference_.performance
-        performance = concatenate_periods(reference, analysis)
-        verdicts = judge(deployments, performance, attribution)
-    before = [] if store is None else load_results(store, settings.name)
-    written = restate(result_rows(analysis, as_of), before, as_of)
-    told = {} if store is None else load_verdicts(store, settings.name)
-    announced, messages = announce(
-        settings.name, state.announced, verdicts, performance, notify
-    )
-    if "labels_overdue" in notify.on and found.are_labels_expected:
-        messages += notices_on_labels(
-            settings.name, state.overdue, found.overdue, timezone
+        performance = concatenate_periods(model.reference, evaluation.analysis)
+        judged = Judgement(
+            as_of=as_of,
+            tables=tables,
+            evaluation=evaluation,
+            performance=performance,
+            verdicts=judge(model.deployments, performance, evaluation.attribution),
         )
-    record = replace(
-        record,
-        as_of=as_of if is_new or written.changed or written.gone else state.as_of,
-        announced=announced,
-        overdue=found.overdue,
-        chunks=[
-            {
-                "chunk": label,
-                "fingerprint": fitted[_first_of(deployments, label)][0],
-                "n_rows": tables[label].n_rows,
-                "n_labels": tables[label].n_labels,
-                "counts": data,
-            }
-            for label, data in changed.items()
-        ],
-        results=written.changed,
-        history=written.history,
-        gone=written.gone,
-        verdicts=verdict_rows(verdicts, told, as_of),
-        messages=[json.dumps(message_to_json(message)) for message in messages],
-    )
+    record = with_results(record, store, model, news, judged, is_new=is_new)
+    record = with_messages(record, model, judged, notify)
     return ModelRun(
         record=record,
-        n_changed=len(changed),
-        n_restated=len(written.changed) + len(written.gone),
-        is_refitted=is_refitted,
+        n_changed=len(news.changed),
+        n_restated=len(record.results) + len(record.gone),
+        is_refitted=model.is_refitted,
         remarks=tuple(remarks),
     )
 
 
-@contextmanager
-def _mistakes_as_remarks() -> Iterator[list[str]]:
-    """Collect what a fit warns of as remarks for the log."""
+def _count_news(
+    engine: "duckdb.DuckDBPyConnection",
+    model: FittedModel,
+    stored: StoredCounts,
+    until: pd.Timestamp | None,
+    progress: Progress,
+) -> SourceNews:
+    """Read and count the chunks that new rows or labels fall into."""
+    settings, state, deployments = model.settings, model.state, model.deployments
+    since = None if stored.is_void else _since(state, settings)
+    hours = None
     remarks: list[str] = []
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", CommonMistakeWarning)
-        yield remarks
-    for warning in caught:
-        if issubclass(warning.category, CommonMistakeWarning):
-            remarks.append(str(warning.message).removesuffix("."))
-        else:
-            warnings.warn_explicit(
-                warning.message, warning.category, warning.filename, warning.lineno
-            )
-
-
-def _fingerprints(stored: Mapping[str, tuple[str, bytes]]) -> dict[str, str]:
-    return {first: fingerprint for first, (fingerprint, _) in stored.items()}
-
-
-def _first_of(deployments: Sequence[Deployment], label: str) -> str:
-    """Return the key under which the estimator of a chunk is stored."""
-    return str(deployments[deployment_of(deployments, label)].from_chunk or "")
-
-
-def _still_holding(
-    state: ModelState,
-    deployments: Sequence[Deployment],
-    fitted: Mapping[str, tuple[str, bytes]],
-) -> tuple[dict[str, StoredChunk], set[str]]:
-    """Return the chunks that were counted for their estimator, and the others."""
-    known = {
-        label: chunk
-        for label, chunk in state.chunks.items()
-        if chunk.fingerprint == fitted[_first_of(deployments, label)][0]
-    }
-    return known, set(state.chunks) - set(known)
-
-
-def _check_stale(left: set[str], model: str) -> None:
-    if left:
-        msg = (
-            f"The configuration or the reference of `{model}` has changed, or this "
-            f"version of deadreckon counts otherwise: {len(left)} chunks ({min(left)} "
-            f"to {max(left)}) must be counted anew, but their rows are no longer in "
-            "the sources. Nothing was changed. Name another store to begin anew (this "
-            "one keeps what was said), bring the rows back, or go back to what was "
-            "configured or installed."
+    with progress.stage("looking for what is new"):
+        numeric = numeric_features(deployments)
+        sources = open_model_sources(
+            engine, settings, since, state, numeric_features=numeric
         )
-        raise ConfigurationError(msg)
+        if not stored.is_void:
+            hours, remarks = changed_hours(engine, sources, state, until)
+    with progress.stage("reading and counting"):
+        spans = find_spans(
+            engine, sources, deployments, hours, since, until, stored.chunks
+        )
+        if spans:
+            check_row_ids(engine, sources, state, until, everything=stored.is_void)
+        changed, losses = count_changed(
+            engine, sources, deployments, spans, until, stored
+        )
+        check_outdated(stored.outdated - changed.keys(), settings.name)
+    missing = _remarks_on_missing(sources, deployments[-1])
+    remarks = [*remarks, *model.mistakes, *losses, *missing]
+    return SourceNews(sources=sources, changed=changed, remarks=remarks)
+
+
+def _read_tables(content: Mapping[str, bytes]) -> dict[str, CountTable]:
+    tables: dict[str, CountTable] = {}
+
+    def read(label: str) -> None:
+        tables[label] = table_from_bytes(content[label])
+
+    for_each(list(content), read)
+    return tables
+
+
+def _evaluate(
+    model: FittedModel,
+    tables: Mapping[str, CountTable],
+    until: int | None,
+    *,
+    is_timed: bool,
+) -> tuple[int, Evaluation]:
+    """Return the latest time that the counts know of, and what follows from them."""
+    in_order = list(tables.values())
+    as_of = max(
+        *(table.last for table in in_order),
+        *(table.latest_label or table.last for table in in_order),
+    )
+    as_of = max(as_of, until or as_of)
+    calendar = None
+    if is_timed:
+        arrivals = add_up_hours(in_order)
+        calendar = LabelCalendar(as_of=as_of, hours=arrivals.until(as_of))
+    return as_of, evaluate(model.deployments, in_order, calendar)
 
 
 def _says_when_labels_came(sources: ModelSources) -> bool:
@@ -304,6 +256,16 @@ def _remarks_on_missing(sources: ModelSources, newest: Deployment) -> list[str]:
     """Say that no file of labels is there, where nobody knows when to expect one."""
     delays = newest.estimator.reference_.delays
     return [] if model_of_reference(delays) is not None else sources.remarks
+
+
+def _remarks_on_overdue(
+    model: FittedModel, evaluation: Evaluation, sources: ModelSources
+) -> list[str]:
+    """Say which labels are missing since they have stopped, if any are."""
+    if evaluation.overdue is None:
+        return []
+    sentence = overdue_sentence(evaluation.overdue, model.reference.timezone)
+    return [sentence, *sources.remarks]  # a wrong pattern may be why
 
 
 def _check_until(until: pd.Timestamp, state: ModelState, timezone: TimeZone) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from estimator import Monitor, PerformanceEstimator
 from estimator.estimation.common_mistakes import CommonMistakeWarning
-from estimator.operations.nightly.model_run import _mistakes_as_remarks
+from estimator.operations.nightly.fitted_model import mistakes_as_remarks
 
 N = 3_200
 
@@ -165,13 +165,13 @@ def test_what_changes_no_number_may_change():
 def test_the_job_takes_mistakes_as_remarks():
     hard = world(0)
     hard["y_pred_proba"] = (hard["y_pred_proba"] > 0.5).astype(float)
-    with _mistakes_as_remarks() as remarks:
+    with mistakes_as_remarks() as remarks:
         make().fit(hard)
     assert len(remarks) == 1
     assert remarks[0].endswith("decisions belong to `y_pred`")
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        with _mistakes_as_remarks() as remarks:
+        with mistakes_as_remarks() as remarks:
             warnings.warn("other", FutureWarning, stacklevel=1)
     assert remarks == []
     assert [warning.category for warning in caught] == [FutureWarning]
