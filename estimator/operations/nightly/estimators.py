@@ -30,7 +30,11 @@ from estimator.operations.sources.files.reference_rows import (
     rows_in_order,
 )
 from estimator.operations.sources.model_sources import columns_of, several
-from estimator.operations.sources.sql_import import describe_location, import_rows
+from estimator.operations.sources.sql_import import (
+    ImportedRows,
+    describe_location,
+    import_rows,
+)
 from estimator.performance_estimator import VERSION, PerformanceEstimator
 
 if TYPE_CHECKING:
@@ -211,11 +215,13 @@ def _read(
                 engine,
                 location,
                 "#reference",
-                name=REFERENCE,
-                columns={
-                    name: "time" if name in times else "other" for name in columns
-                },
-                optional=dict.fromkeys(optional, "time"),
+                ImportedRows(
+                    name=REFERENCE,
+                    columns={
+                        name: "time" if name in times else "other" for name in columns
+                    },
+                    optional=dict.fromkeys(optional, "time"),
+                ),
             )
             frame: pd.DataFrame = engine.sql('FROM "#reference"').df()
         else:

@@ -30,11 +30,17 @@ from estimator.operations.sources.row_source import (
     AT,
     LABEL,
     TIME,
+    RequestedColumns,
+    RowData,
     RowSource,
     open_engine,
     scan,
 )
-from estimator.operations.sources.sql_import import describe_location, import_rows
+from estimator.operations.sources.sql_import import (
+    ImportedRows,
+    describe_location,
+    import_rows,
+)
 from estimator.operations.store import schema
 from estimator.operations.store.connection import store_errors
 from estimator.operations.store.model_state import ModelState
@@ -190,37 +196,30 @@ def _inspect_reference(
     roles = {TIME: parameters["timestamp"], LABEL: y_true}
     labeled_at = parameters.get("labeled_at")
     with open_engine(config.job.memory_limit, config.job.threads) as engine:
-        files, table, where, hive = None, None, "", False
         if isinstance(location, SqlLocation):
-            where, table = describe_location(location), "#reference"
+            table = "#reference"
             kinds = dict.fromkeys(columns_of(parameters), "other")
             kinds |= {parameters["timestamp"]: "time", y_true: "other"}
-            import_rows(
-                engine,
-                location,
-                table,
-                name="reference",
-                columns=kinds,
-                limit=ROWS_LOOKED_AT,
-            )
+            rows = ImportedRows(name="reference", columns=kinds, limit=ROWS_LOOKED_AT)
+            import_rows(engine, location, table, rows)
+            where = describe_location(location)
+            data = RowData(name="reference", where=where, table=table)
         else:
-            where, hive = ", ".join(location.patterns), location.hive
+            where = ", ".join(location.patterns)
             files = find_files(engine, location, "reference", by_content=False)
             if not files:
                 msg = f"no file matches {where}. Correct the path."
                 raise ConfigurationError(msg)
-        source = open_row_source(
-            engine,
-            "reference",
-            where,
+            data = RowData(
+                name="reference", where=where, files=files, hive=location.hive
+            )
+        columns = RequestedColumns(
             roles=roles,
             optional={} if labeled_at is None else {AT: labeled_at},
             others=columns_of(parameters),
-            files=files,
-            table=table,
             numbers=columns_of_model(parameters),
-            hive=hive,
         )
+        source = open_row_source(engine, data, columns)
         _look(engine, source, (*columns_of_model(parameters), y_true))
     return []
 

@@ -10,7 +10,14 @@ from estimator.operations.sources.files.csv_header import check_csv_header
 from estimator.operations.sources.files.file_endings import CSV
 from estimator.operations.sources.files.file_versions import is_same_content
 from estimator.operations.sources.opening import open_row_source
-from estimator.operations.sources.row_source import AT, ID, TEXTS, RowSource
+from estimator.operations.sources.row_source import (
+    AT,
+    ID,
+    TEXTS,
+    RequestedColumns,
+    RowData,
+    RowSource,
+)
 from estimator.operations.store.model_state import ModelState
 
 if TYPE_CHECKING:
@@ -75,16 +82,15 @@ def _open_file(
     numbers = [c for c, kind in source.csv_kinds.items() if kind == "number"]
     return open_row_source(
         engine,
-        source.name,
-        file,
-        roles={ID: source.roles[ID]} if was_read else source.roles,
-        optional=source.roles,
-        others=() if was_read else source.others,
-        files={file: ""},
-        numbers=numbers,
+        RowData(name=source.name, where=file, files={file: ""}, hive=source.hive),
+        RequestedColumns(
+            roles={ID: source.roles[ID]} if was_read else source.roles,
+            optional=source.roles,
+            others=() if was_read else source.others,
+            numbers=numbers,
+        ),
         csv_ids="text" if _is_text(source) else "whole",
         csv_zoned=source.is_zoned,
-        hive=source.hive,
     )
 
 

@@ -1,7 +1,7 @@
 """A model's predictions and labels, opened."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -15,8 +15,20 @@ from estimator.operations.errors import DataError
 from estimator.operations.sources.file_kinds import check_files, check_join, new_files
 from estimator.operations.sources.files.file_search import find_files
 from estimator.operations.sources.opening import id_kind, open_row_source
-from estimator.operations.sources.row_source import AT, ID, LABEL, TIME, RowSource
-from estimator.operations.sources.sql_import import describe_location, import_rows
+from estimator.operations.sources.row_source import (
+    AT,
+    ID,
+    LABEL,
+    TIME,
+    RequestedColumns,
+    RowData,
+    RowSource,
+)
+from estimator.operations.sources.sql_import import (
+    ImportedRows,
+    describe_location,
+    import_rows,
+)
 from estimator.operations.store.model_state import ModelState
 
 if TYPE_CHECKING:
@@ -60,6 +72,16 @@ class ModelSources:
         return {name: dict(source.files or {}) for name, source in sources.items()}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Request:
+    """Rows of one kind as the configuration has them."""
+
+    name: str
+    location: FileLocation | SqlLocation
+    columns: RequestedColumns
+    time_role: str  # of the time that is looked back to
+
+
 def open_model_sources(
     engine: "duckdb.DuckDBPyConnection",
     settings: ModelSettings,
@@ -73,15 +95,24 @@ def open_model_sources(
 
     Parameters
     ----------
+    engine : duckdb.DuckDBPyConnection
+        Connection that reads the rows.
+    settings : ModelSettings
+        Where the rows are, and which of their columns are needed.
     since : Timestamp, optional
-        Rows before it are not wanted; in UTC, or wall-clock time.
+        Time before which rows are not wanted; in UTC, or wall-clock time.
     state : ModelState
         What earlier runs have read: what is new must be of its kind.
     numeric_features : collection of str
         Features that the reference has as numbers.
     limit : int, optional
-        Only look at rows, at so many of a database; files are not read for their
+        Number of rows of a database to look at; files are then not read for their
         versions.
+
+    Returns
+    -------
+    ModelSources
+        Predictions and labels, opened.
 
     Raises
     ------
@@ -90,141 +121,127 @@ def open_model_sources(
     SourceUnavailable
         If a database does not answer.
     """
-    parameters = settings.parameters
-    names = columns_of(parameters)
-    model_columns = columns_of_model(parameters)
-    y_true = parameters.get("y_true", "y_true")
-    labeled_at = parameters.get("labeled_at")
-    came = {} if labeled_at is None else {AT: labeled_at}
-    # Labels may come with the predictions, when they are known.
-    own = {LABEL: y_true, **came} if settings.labels is None else {}
-    segments = set(several(parameters.get("segments")))
-    predictions = _Rows(
-        name=PREDICTIONS,
-        location=settings.predictions,
-        roles={ID: settings.row_id, TIME: parameters["timestamp"]},
-        others=names,
-        numbers=(*model_columns, *(set(numeric_features) - segments)),
-        optional=own,
-        by=TIME,
-    )
-    labels = None
-    if settings.labels is not None:
-        labels = _Rows(
-            name=LABELS,
-            location=settings.labels,
-            roles={ID: settings.row_id, LABEL: y_true, **came},
-            by=AT,
-        )
-    files, tables = {}, {}
-    for rows in (predictions, labels):
-        if rows is None:
-            continue
-        if isinstance(rows.location, FileLocation):
-            before = state.files.get(rows.name)
-            files[rows.name] = find_files(
-                engine, rows.location, rows.name, before, by_content=limit is None
-            )
+    scores = columns_of_model(settings.parameters)
+    requests = _requests(settings, scores, numeric_features)
+    data: dict[str, RowData] = {}
+    for request in requests:
+        name, location = request.name, request.location
+        if isinstance(location, SqlLocation):
+            rows = _imported_rows(request, since, scores, limit)
+            data[name] = _import(engine, location, rows)
         else:
-            tables[rows.name] = _import_rows(engine, rows, since, model_columns, limit)
-    if files.get(PREDICTIONS) == {}:
+            before = state.files.get(name)
+            data[name] = _find(engine, location, name, before, limit is None)
+    if data[PREDICTIONS].files == {}:
         msg = (
-            f"predictions: no file matches {_where(settings.predictions)}. Correct the "
+            f"predictions: no file matches {data[PREDICTIONS].where}. Correct the "
             "pattern, or wait for the first file."
         )
         raise DataError(msg)
-    there = [
-        rows
-        for rows in (predictions, labels)
-        if rows is not None and files.get(rows.name) != {}
-    ]
-    kinds = [
-        id_kind(
-            engine,
-            rows.name,
-            settings.row_id,
-            files=files.get(rows.name),
-            table=tables.get(rows.name),
-            hive=_is_hive(rows.location),
-        )
-        for rows in there
-    ]
+    available = [request for request in requests if data[request.name].files != {}]
+    kinds = [id_kind(engine, data[x.name], settings.row_id) for x in available]
     csv_ids = next((kind for kind in kinds if kind is not None), "text")
     sources: dict[str, RowSource] = {}
-    for rows in there:
+    for request in available:
         source = open_row_source(
             engine,
-            rows.name,
-            _where(rows.location),
-            roles=rows.roles,
-            others=rows.others,
-            optional=rows.optional,
-            files=files.get(rows.name),
-            table=tables.get(rows.name),
-            numbers=rows.numbers,
+            data[request.name],
+            request.columns,
             csv_ids=csv_ids,
             csv_zoned=PREDICTIONS in sources and sources[PREDICTIONS].is_zoned,
-            hive=_is_hive(rows.location),
         )
         # First of all: which file it is says more than what does not fit together.
         check_files(engine, source, new_files(source, state))
-        sources[rows.name] = source
-    opened = sources[PREDICTIONS]
-    if labels is None:
-        joined = opened if LABEL in opened.roles else None
-        return ModelSources(predictions=opened, labels=joined)
+        sources[request.name] = source
+    predictions = sources[PREDICTIONS]
+    if settings.labels is None:
+        labels = predictions if LABEL in predictions.roles else None
+        return ModelSources(predictions=predictions, labels=labels)
     if LABELS not in sources:
-        return ModelSources(
-            predictions=opened, labels=None, missing=_where(labels.location)
-        )
-    check_join(opened, sources[LABELS])
-    return ModelSources(predictions=opened, labels=sources[LABELS])
+        missing = data[LABELS].where
+        return ModelSources(predictions=predictions, labels=None, missing=missing)
+    check_join(predictions, sources[LABELS])
+    return ModelSources(predictions=predictions, labels=sources[LABELS])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Rows:
-    """Rows of one kind as the configuration has them."""
+def _requests(
+    settings: ModelSettings,
+    scores: tuple[str, ...],
+    numeric_features: Collection[str],
+) -> list[_Request]:
+    """Return what is wanted of predictions and, if they have a source, of labels."""
+    parameters = settings.parameters
+    y_true = parameters.get("y_true", "y_true")
+    labeled_at = parameters.get("labeled_at")
+    arrival = {} if labeled_at is None else {AT: labeled_at}
+    segments = set(several(parameters.get("segments")))
+    predictions = _Request(
+        name=PREDICTIONS,
+        location=settings.predictions,
+        columns=RequestedColumns(
+            roles={ID: settings.row_id, TIME: parameters["timestamp"]},
+            others=columns_of(parameters),
+            numbers=(*scores, *(set(numeric_features) - segments)),
+            # Labels may come with the predictions, when they are known.
+            optional={LABEL: y_true, **arrival} if settings.labels is None else {},
+        ),
+        time_role=TIME,
+    )
+    if settings.labels is None:
+        return [predictions]
+    roles = {ID: settings.row_id, LABEL: y_true, **arrival}
+    labels = _Request(
+        name=LABELS,
+        location=settings.labels,
+        columns=RequestedColumns(roles=roles),
+        time_role=AT,
+    )
+    return [predictions, labels]
 
-    name: str
-    location: FileLocation | SqlLocation
-    roles: Mapping[str, str]
-    by: str
-    others: tuple[str, ...] = ()
-    numbers: tuple[str, ...] = ()
-    optional: Mapping[str, str] = field(default_factory=dict)
 
-
-def _import_rows(
+def _find(
     engine: "duckdb.DuckDBPyConnection",
-    rows: _Rows,
+    location: FileLocation,
+    name: str,
+    before: Mapping[str, str] | None,
+    by_content: bool,  # noqa: FBT001
+) -> RowData:
+    """Look for the files of rows."""
+    files = find_files(engine, location, name, before, by_content=by_content)
+    where = ", ".join(location.patterns)
+    return RowData(name=name, where=where, files=files, hive=location.hive)
+
+
+def _imported_rows(
+    request: _Request,
     since: pd.Timestamp | None,
-    numbers: Collection[str],
+    scores: Collection[str],
     limit: int | None,
-) -> str:
-    """Copy rows of a database into a temporary table; return its name."""
-    assert isinstance(rows.location, SqlLocation)  # noqa: S101
-    kinds = dict.fromkeys(rows.others, "other")
-    kinds |= {column: _KINDS[role] for role, column in rows.roles.items()}
-    kinds |= {column: "number" for column in numbers if column in kinds}
-    # Not "#labels": so the labels are called that count for the rows at hand.
-    table = f"#staged_{rows.name}"
-    import_rows(
-        engine,
-        rows.location,
-        table,
-        name=rows.name,
+) -> ImportedRows:
+    """Return which rows and columns of a database are needed."""
+    columns = request.columns
+    kinds = dict.fromkeys(columns.others, "other")
+    kinds |= {column: _KINDS[role] for role, column in columns.roles.items()}
+    kinds |= {column: "number" for column in scores if column in kinds}
+    return ImportedRows(
+        name=request.name,
         columns=kinds,
-        optional={column: _KINDS[role] for role, column in rows.optional.items()},
+        optional={column: _KINDS[role] for role, column in columns.optional.items()},
         since=since,
-        by=rows.roles.get(rows.by),
-        present=rows.roles[ID] if rows.name == LABELS else None,
+        time_column=columns.roles.get(request.time_role),
+        present=columns.roles[ID] if request.name == LABELS else None,
         limit=limit,
     )
-    return table
 
 
-def _is_hive(location: FileLocation | SqlLocation) -> bool:
-    return isinstance(location, FileLocation) and location.hive
+def _import(
+    engine: "duckdb.DuckDBPyConnection", location: SqlLocation, rows: ImportedRows
+) -> RowData:
+    """Copy rows of a database into a temporary table."""
+    # Not "#labels": so the labels are called that count for the rows at hand.
+    table = f"#staged_{rows.name}"
+    import_rows(engine, location, table, rows)
+    return RowData(name=rows.name, where=describe_location(location), table=table)
 
 
 def columns_of(parameters: Mapping[str, Any]) -> tuple[str, ...]:
@@ -246,9 +263,3 @@ def columns_of_model(parameters: Mapping[str, Any]) -> tuple[str, ...]:
 def several(names: Any) -> list[str]:
     """Return one name or several as a list."""
     return [names] if isinstance(names, str) else list(names or ())
-
-
-def _where(location: FileLocation | SqlLocation) -> str:
-    if isinstance(location, SqlLocation):
-        return describe_location(location)
-    return ", ".join(location.patterns)

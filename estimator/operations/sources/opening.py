@@ -1,6 +1,6 @@
 """Rows opened: their columns looked at, and refused if they cannot be right."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from estimator.operations.errors import DataError
@@ -25,6 +25,8 @@ from estimator.operations.sources.row_source import (
     TIMES,
     WHOLE,
     ZONED,
+    RequestedColumns,
+    RowData,
     RowSource,
 )
 
@@ -34,77 +36,89 @@ if TYPE_CHECKING:
 
 def open_row_source(
     engine: "duckdb.DuckDBPyConnection",
-    name: str,
-    where: str,
+    data: RowData,
+    columns: RequestedColumns,
     *,
-    roles: Mapping[str, str],
-    others: tuple[str, ...] = (),
-    optional: Mapping[str, str] | None = None,
-    files: Mapping[str, str] | None = None,
-    table: str | None = None,
-    numbers: Collection[str] = (),
     csv_ids: str = "text",
     csv_zoned: bool = False,
-    hive: bool = False,
 ) -> RowSource:
     """Look at the columns of files (at least one) or of a temporary table.
 
     Parameters
     ----------
-    numbers : collection of str
-        Columns of ``others`` that hold numbers; the others of CSV files hold texts.
-    csv_ids : {"text", "whole"}
+    engine : duckdb.DuckDBPyConnection
+        Connection that reads the rows.
+    data : RowData
+        Where the rows lie.
+    columns : RequestedColumns
+        Which columns are read.
+    csv_ids : {"text", "whole"}, default="text"
         What row ids of CSV files are; see `id_kind`.
-    csv_zoned : bool
+    csv_zoned : bool, default=False
         Whether times of CSV files without any time have a time zone.
+
+    Returns
+    -------
+    RowSource
+        The rows, ready to be scanned.
 
     Raises
     ------
     DataError
         If a column is missing or of a type that cannot be right.
     """
-    parquet, csv = by_format(files)
+    parquet, csv = by_format(data.files)
     types: dict[str, str] = {}
-    if parquet or table is not None:
-        relation = quoted(table) if table is not None else parquet_sql(parquet, hive)
-        types = column_types(engine, name, where, relation)
+    if parquet or data.table is not None:
+        types = column_types(engine, data.name, data.where, _typed_relation(data))
     csv_names: list[str] = []
     if csv:
-        csv_names = list(column_types(engine, name, where, csv_sql(csv, hive)))
+        relation = csv_sql(csv, data.hive)
+        csv_names = list(column_types(engine, data.name, data.where, relation))
     names = list(dict.fromkeys([*types, *csv_names]))
+    others = tuple(dict.fromkeys(columns.others))
     try:
-        check_columns(where, names, [*roles.values(), *others], ())
+        check_columns(data.where, names, [*columns.roles.values(), *others], ())
     except ValueError as error:
-        msg = f"{name}: {error}"
+        msg = f"{data.name}: {error}"
         raise DataError(msg) from error
-    asked = {r: column for r, column in (optional or {}).items() if column in names}
-    roles = {**roles, **asked}
-    kinds = {}
+    available = {r: c for r, c in columns.optional.items() if c in names}
+    roles = {**columns.roles, **available}
+    kinds: dict[str, str] = {}
     for column in dict.fromkeys([*roles.values(), *others]):
-        if column in csv_names:
-            role = next((r for r, c in roles.items() if c == column), None)
-            kinds[column] = _csv_kind(role, column in numbers, csv_ids)
-            if role in (TIME, AT):
-                first = _first_time(engine, name, where, csv, column, hive=hive)
-                zoned = csv_zoned if first is None else csv_text.is_zoned(first)
-                kinds[column] = "zoned time" if zoned else "time"
+        if column not in csv_names:
+            continue
+        role = next((r for r, c in roles.items() if c == column), None)
+        kinds[column] = _csv_kind(role, column in columns.numbers, csv_ids)
+        if role in (TIME, AT):
+            first = _first_time(engine, data, csv, column)
+            zoned = csv_zoned if first is None else csv_text.is_zoned(first)
+            kinds[column] = "zoned time" if zoned else "time"
     if csv:
-        read = rows_sql(files, table, kinds, hive=hive)
-        types = {**types, **column_types(engine, name, where, read)}
+        relation = rows_sql(data.files, data.table, kinds, hive=data.hive)
+        types |= column_types(engine, data.name, data.where, relation)
     source = RowSource(
-        name=name,
-        where=where,
+        name=data.name,
+        where=data.where,
         roles=roles,
-        others=tuple(dict.fromkeys(others)),
-        files=files,
-        table=table,
+        others=others,
+        files=data.files,
+        table=data.table,
         types=types,
         csv_kinds=kinds,
-        hive=hive,
+        hive=data.hive,
     )
     for role, column in source.roles.items():
         _check_type(source, role, column)
     return source
+
+
+def _typed_relation(data: RowData) -> str:
+    """Return SQL of the rows whose columns have types: Parquet files, or a table."""
+    if data.table is not None:
+        return quoted(data.table)
+    parquet, _ = by_format(data.files)
+    return parquet_sql(parquet, data.hive)
 
 
 def _csv_kind(role: str | None, is_number: bool, csv_ids: str) -> str:  # noqa: FBT001
@@ -115,43 +129,34 @@ def _csv_kind(role: str | None, is_number: bool, csv_ids: str) -> str:  # noqa: 
 
 def _first_time(
     engine: "duckdb.DuckDBPyConnection",
-    name: str,
-    where: str,
+    data: RowData,
     files: Collection[str],
     column: str,
-    *,
-    hive: bool,
 ) -> str | None:
     """Return some time as CSV files have it; None if they have none."""
     key = quoted(column)
     words = ", ".join(map(literal, csv_text.MISSING))
-    with source_errors(name, where):
+    with source_errors(data.name, data.where):
         rows = engine.execute(
-            f"""SELECT {key} FROM {csv_sql(files, hive)} WHERE {key} IS NOT NULL
+            f"""SELECT {key} FROM {csv_sql(files, data.hive)} WHERE {key} IS NOT NULL
                 AND lower(trim({key})) NOT IN ({words}) LIMIT 1"""
         ).fetchall()
     return rows[0][0] if rows else None
 
 
 def id_kind(
-    engine: "duckdb.DuckDBPyConnection",
-    name: str,
-    column: str,
-    *,
-    files: Collection[str] | None = None,
-    table: str | None = None,
-    hive: bool = False,
+    engine: "duckdb.DuckDBPyConnection", data: RowData, column: str
 ) -> str | None:
     """Return what row ids are, where that is written down: "whole" or "text".
 
     CSV files do not say: their ids are what those are that they are joined with, or
     texts.
     """
-    parquet, _ = by_format(files)
-    if not parquet and table is None:
+    parquet, _ = by_format(data.files)
+    if not parquet and data.table is None:
         return None
-    relation = quoted(table) if table is not None else parquet_sql(parquet, hive)
-    kind = column_types(engine, name, column, relation).get(column)
+    relation = _typed_relation(data)
+    kind = column_types(engine, data.name, column, relation).get(column)
     if kind is None:
         return None
     return "whole" if kind.removeprefix("U") in WHOLE else "text"

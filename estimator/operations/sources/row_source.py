@@ -29,6 +29,53 @@ WIDE = ("UBIGINT", "HUGEINT", "UHUGEINT")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RowData:
+    """Where rows of one kind lie: in files, or in a temporary table.
+
+    Attributes
+    ----------
+    name : str
+        What the rows are, for messages: "predictions", "labels" or "reference".
+    where : str
+        Where they come from, for messages: patterns, or a database without password.
+    files : mapping of str to str, or None
+        Version of each file, by path; None for a table.
+    table : str or None
+        Name of the temporary table.
+    hive : bool
+        Whether folders such as ``region=eu`` are columns.
+    """
+
+    name: str
+    where: str
+    files: Mapping[str, str] | None = None
+    table: str | None = None
+    hive: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestedColumns:
+    """Which columns of some rows are read, and what for.
+
+    Attributes
+    ----------
+    roles : mapping of str to str
+        Columns that are joined and cut by: ``ID``, ``TIME``, ``LABEL``, ``AT``.
+    others : tuple of str
+        Columns that are passed on as they are.
+    optional : mapping of str to str
+        Further roles, whose columns may be absent.
+    numbers : collection of str
+        Columns of ``others`` that hold numbers; the others of CSV files hold texts.
+    """
+
+    roles: Mapping[str, str]
+    others: tuple[str, ...] = ()
+    optional: Mapping[str, str] = field(default_factory=dict)
+    numbers: Collection[str] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RowSource:
     """Rows of one kind, and how to read them.
 

@@ -5,6 +5,7 @@ Only the columns that are needed, and only the time that is looked back to.
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -30,33 +31,55 @@ def describe_location(location: "SqlLocation") -> str:
     return f"{url}, {location.table or 'query'}"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportedRows:
+    """Which rows and columns of a database are copied.
+
+    Attributes
+    ----------
+    name : str
+        What the rows are, for messages: "predictions", "labels" or "reference".
+    columns : mapping of str to str
+        What each column is, by name: "id", "time", "number" or "other".
+    optional : mapping of str to str
+        Further columns, which may be absent.
+    since : Timestamp or None
+        Time in UTC: only rows whose ``time_column`` is at least this, or missing.
+    time_column : str or None
+        Column that ``since`` is about.
+    present : str or None
+        Column that must not be missing in a row.
+    limit : int or None
+        Largest number of rows.
+    """
+
+    name: str
+    columns: Mapping[str, str]
+    optional: Mapping[str, str] = field(default_factory=dict)
+    since: "pd.Timestamp | None" = None
+    time_column: str | None = None
+    present: str | None = None
+    limit: int | None = None
+
+
 def import_rows(
     engine: "duckdb.DuckDBPyConnection",
     location: "SqlLocation",
     table: str,
-    *,
-    name: str,
-    columns: Mapping[str, str],
-    optional: Mapping[str, str] | None = None,
-    since: "pd.Timestamp | None" = None,
-    by: str | None = None,
-    present: str | None = None,
-    limit: int | None = None,
+    rows: ImportedRows,
 ) -> None:
-    """Copy rows into ``table``.
+    """Copy rows into a temporary table.
 
     Parameters
     ----------
-    columns : dict of str to str
-        By column, what it is: "id", "time", "number" or "other".
-    optional : dict of str to str
-        Further columns, which may be absent.
-    since : Timestamp, optional
-        Only rows whose column ``by`` is at least this, or missing. In UTC.
-    present : str, optional
-        Only rows in which this column is not missing.
-    limit : int, optional
-        At most so many rows.
+    engine : duckdb.DuckDBPyConnection
+        Connection that the table belongs to.
+    location : SqlLocation
+        Database, and its table or query.
+    table : str
+        Name of the table to make, or to replace.
+    rows : ImportedRows
+        Which rows and columns to copy.
 
     Raises
     ------
@@ -68,17 +91,17 @@ def import_rows(
     import sqlalchemy as sa
 
     where = describe_location(location)
-    with _database_errors(name, where):
-        source = sa.create_engine(_read_only(location.url, name))
+    with _database_errors(rows.name, where):
+        source = sa.create_engine(_read_only(location.url, rows.name))
         try:
             with source.connect() as connection:
                 relation = _relation(connection, location)
-                kinds = dict(columns)
-                there = {column.name for column in relation.columns}
-                if optional and location.table is not None:
-                    kinds |= {c: k for c, k in optional.items() if c in there}
-                query = _query(connection, relation, kinds, since, by, present)
-                _copy(engine, connection, query.limit(limit), table, kinds)
+                kinds = dict(rows.columns)
+                names = {column.name for column in relation.columns}
+                if rows.optional and location.table is not None:
+                    kinds |= {c: k for c, k in rows.optional.items() if c in names}
+                query = _query(connection, relation, kinds, rows)
+                _copy(engine, connection, query, table, kinds)
         finally:
             source.dispose()
 
@@ -117,25 +140,21 @@ def _query(
     connection: "sa.Connection",
     relation: "sa.FromClause",
     kinds: Mapping[str, str],
-    since: "pd.Timestamp | None",
-    by: str | None,
-    present: str | None,
+    rows: ImportedRows,
 ) -> "sa.Select[Any]":
     """Return the query of the columns that are there, of the rows that are wanted."""
     import sqlalchemy as sa
 
-    missing = [name for name in kinds if name not in relation.columns]
-    # What is not there is told by whoever looks at the columns of the table.
-    wanted = [name for name in kinds if name not in missing]
-    query = sa.select(*(relation.columns[name] for name in wanted))
-    if since is not None and by in wanted:
-        column = relation.columns[by]
-        query = query.where(
-            sa.or_(column >= _bound(connection, column, since), column.is_(None))
-        )
-    if present in wanted:
-        query = query.where(relation.columns[present].is_not(None))
-    return query
+    # What is not there is refused by whoever looks at the columns of the table.
+    available = [name for name in kinds if name in relation.columns]
+    query = sa.select(*(relation.columns[name] for name in available))
+    if rows.since is not None and rows.time_column in available:
+        column = relation.columns[rows.time_column]
+        least = _bound(connection, column, rows.since)
+        query = query.where(sa.or_(column >= least, column.is_(None)))
+    if rows.present in available:
+        query = query.where(relation.columns[rows.present].is_not(None))
+    return query.limit(rows.limit)
 
 
 def _copy(

@@ -14,7 +14,15 @@ from estimator.operations.sources.queries import (
     count_labeled_hours,
     read_rows,
 )
-from estimator.operations.sources.row_source import AT, ID, LABEL, TIME, open_engine
+from estimator.operations.sources.row_source import (
+    AT,
+    ID,
+    LABEL,
+    TIME,
+    RequestedColumns,
+    RowData,
+    open_engine,
+)
 from trials.nightly_world import START, simulate_days
 
 
@@ -47,12 +55,8 @@ def sources(engine, folder, rows, labels, *, ending=".parquet", n_files=3, timed
         opened.append(
             open_row_source(
                 engine,
-                name,
-                "here",
-                roles=own,
-                others=others,
-                files=files,
-                numbers=("y_pred_proba",),
+                RowData(name=name, where="here", files=files),
+                RequestedColumns(roles=own, others=others, numbers=("y_pred_proba",)),
             )
         )
     return opened
@@ -200,11 +204,12 @@ def test_names_that_would_be_sql(engine, tmp_path):
     location = FileLocation(patterns=(str(folder / "*.parquet"),))
     source = open_row_source(
         engine,
-        "predictions",
-        "here",
-        roles={ID: "id", TIME: "time"},
-        others=(odd,),
-        files=find_files(engine, location, "predictions"),
+        RowData(
+            name="predictions",
+            where="here",
+            files=find_files(engine, location, "predictions"),
+        ),
+        RequestedColumns(roles={ID: "id", TIME: "time"}, others=(odd,)),
     )
     found = read_rows(engine, source, None, spans=[(START, None)])
     assert found.column_names == ["time", odd]
