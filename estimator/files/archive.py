@@ -98,14 +98,14 @@ def read_archive(
             arrays = _read_arrays(file)
             digest = arrays.pop(_DIGEST, None)
             header = json.loads(arrays[_HEADER].tobytes())
-            found = header["format"], header["version"]
+            written_by = header["format"], header["version"]
         # What a garbled archive makes zipfile and json raise is not listed anywhere.
         except Exception as error:
             raise ValueError(damaged) from error
-    if found != (kind, version):
+    if written_by != (kind, version):
         msg = (
-            f"{str(path)!r} is of format {found[0]!r}, version {found[1]}; this "
-            f"version of deadreckon reads {kind!r}, version {version}. {remedy}"
+            f"{str(path)!r} is of format {written_by[0]!r}, version {written_by[1]}; "
+            f"this version of deadreckon reads {kind!r}, version {version}. {remedy}"
         )
         raise ValueError(msg)
     if digest is None or digest.tobytes() != _digest(arrays):

@@ -250,6 +250,6 @@ def _notes(frame: "pd.DataFrame") -> str:
     for (remark, chunks), metrics in metrics_of.items():
         which = ", ".join(chunks[:3]) + (", …" if len(chunks) > 3 else "")
         count = f"{len(chunks)} chunks: " if len(chunks) > 3 else ""
-        of = "" if len(metrics) == n_metrics else f"{', '.join(metrics)}, "
-        lines.append(printable(f"  {remark} ({of}{count}{which})"))
+        which_metrics = "" if len(metrics) == n_metrics else f"{', '.join(metrics)}, "
+        lines.append(printable(f"  {remark} ({which_metrics}{count}{which})"))
     return "\n".join(["Notes:", *lines]) if lines else ""

@@ -118,10 +118,10 @@ def _import_package(name: str) -> Finding:
     """Report whether ``import name`` finds this distribution's package and no other."""
     here = Path(__file__).resolve().parents[3] / name / "__init__.py"
     spec = find_spec(name)
-    found = Path(spec.origin).resolve() if spec and spec.origin else None
-    if found != here:
+    imported = Path(spec.origin).resolve() if spec and spec.origin else None
+    if imported != here:
         text = (
-            f"`import {name}` finds {found}, not {here}. "
+            f"`import {name}` finds {imported}, not {here}. "
             f"Uninstall what brought it, or use {DISTRIBUTION} in an environment "
             "of its own."
         )

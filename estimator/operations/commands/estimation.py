@@ -170,9 +170,9 @@ def check_job(job: EstimationJob) -> None:
             check_ending(path, PARQUET + CSV)
             if ending(path) in PARQUET:
                 require_pyarrow(path)
-        for name, (target, known) in outputs.items():
+        for name, (target, endings) in outputs.items():
             if target is not None:
-                _check_target(name, target, known, inputs)
+                _check_target(name, target, endings, inputs)
         if job.chart is not None and find_spec("matplotlib") is None:
             msg = f"{job.chart}: drawing needs matplotlib. {install_hint('plot')}"
             raise ConfigurationError(msg)
@@ -182,10 +182,10 @@ def check_job(job: EstimationJob) -> None:
 
 
 def _check_target(
-    name: str, path: Path, known: tuple[str, ...] | None, inputs: list[Path]
+    name: str, path: Path, endings: tuple[str, ...] | None, inputs: list[Path]
 ) -> None:
-    if known is not None:
-        check_ending(path, known)
+    if endings is not None:
+        check_ending(path, endings)
     if ending(path) in PARQUET:
         require_pyarrow(path)
     if not path.parent.is_dir():

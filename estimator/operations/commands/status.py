@@ -84,15 +84,15 @@ def print_status(
     from estimator.charts.newest_chunk import unfinished_chunk
     from estimator.operations.commands.status_json import status_of
 
-    found = _overviews(settings, as_of, model)
+    overviews = _overviews(settings, as_of, model)
     if as_json:
-        told = []
-        for overview in found:
+        models = []
+        for overview in overviews:
             _check_filter(overview, metrics, segments)
-            told.append(status_of(overview, metrics, segments or None))
-        click.echo(json.dumps(told, indent=2, allow_nan=False))
+            models.append(status_of(overview, metrics, segments or None))
+        click.echo(json.dumps(models, indent=2, allow_nan=False))
         return
-    for overview in found:
+    for overview in overviews:
         _check_filter(overview, metrics, segments)
         click.echo(f"{overview.name}, as of {overview.as_of:%Y-%m-%d %H:%M}")
         for warning in overview.warnings:

@@ -47,8 +47,8 @@ def check_url(text: str) -> str:
         dialect: Any = url.get_dialect()
         dialect.import_dbapi()
     except (NoSuchModuleError, ValueError) as error:
-        known = ("postgresql+psycopg", "sqlite")
-        near = find_nearest(url.drivername, known)
+        usual_drivers = ("postgresql+psycopg", "sqlite")
+        near = find_nearest(url.drivername, usual_drivers)
         hint = f"; nearest: {near}" if near else ""
         msg = (
             f"must be of a kind of database that SQLAlchemy knows{hint}. Take "

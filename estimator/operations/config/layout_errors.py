@@ -67,36 +67,36 @@ def read_layout(
     try:
         return Nightly.model_validate(document, context=folder), []
     except ValidationError as error:
-        found = error.errors(include_url=False)
+        all_errors = error.errors(include_url=False)
     by_place: dict[Place, list[Any]] = {}
-    for one in found:
-        place = _place_of(one["loc"], one["type"], document)
-        by_place.setdefault(place, []).append(one)
+    for one in all_errors:
+        path = _place_of(one["loc"], one["type"], document)
+        by_place.setdefault(path, []).append(one)
     # Of a union, the member that came furthest knows best.
-    above = {place[:n] for place in by_place for n in range(len(place))}
+    above = {path[:n] for path in by_place for n in range(len(path))}
     return None, [
-        _sentence(place, errors)
-        for place, errors in by_place.items()
-        if place not in above
+        _sentence(path, errors)
+        for path, errors in by_place.items()
+        if path not in above
     ]
 
 
 def _place_of(loc: Place, kind: str, document: Any) -> Place:
     """Return pydantic's location without the members of unions, which it counts."""
-    place: Place = ()
+    keys: Place = ()
     node = document
     for part in loc:
         inside = isinstance(node, dict) and part in node
         if inside or (isinstance(node, list) and isinstance(part, int)):
-            node, place = node[part], (*place, part)
-    return (*place, loc[-1]) if kind == "missing" else place
+            node, keys = node[part], (*keys, part)
+    return (*keys, loc[-1]) if kind == "missing" else keys
 
 
-def _sentence(place: Place, errors: list[Any]) -> str:
+def _sentence(path: Place, errors: list[Any]) -> str:
     """Say where something is wrong, the rule, what came, and what to do."""
-    where = functools.reduce(below, place, "")
+    where = functools.reduce(below, path, "")
     types = {error["type"]: error for error in errors}
-    table, key = _table_at(place[:-1]), str(place[-1])
+    table, key = _table_at(path[:-1]), str(path[-1])
     keys = table.model_fields if table else {}
     if "value_error" in types:
         text = str(types["value_error"]["ctx"]["error"])
@@ -104,8 +104,8 @@ def _sentence(place: Place, errors: list[Any]) -> str:
     if "extra_forbidden" in types:
         meant = {name: other for name, other in _KEY_SYNONYMS.items() if other in keys}
         near = find_nearest(key, keys, meant)
-        known = f"nearest: `{near}`" if near else f"known: {', '.join(keys)}"
-        return f"`{where}` is no key here; {known}."
+        hint = f"nearest: `{near}`" if near else f"known: {', '.join(keys)}"
+        return f"`{where}` is no key here; {hint}."
     if "missing" in types:
         rule = "is missing"
     elif types.keys() & _EMPTY:
@@ -123,8 +123,8 @@ def _sentence(place: Place, errors: list[Any]) -> str:
     return f"`{where}` {rule}. {keys[key].description}{remedy}"
 
 
-def _table_at(place: Place) -> type[Table] | None:
-    match place:
+def _table_at(path: Place) -> type[Table] | None:
+    match path:
         case ():
             return Nightly
         case ("job",):

@@ -82,8 +82,8 @@ def describe_url(url: "sa.URL") -> str:
     return shown.replace(quote_plus("***"), "***")
 
 
-def below(place: str, part: str | int) -> str:
-    """Return the dotted place of a key, or of a position in a list.
+def below(key_path: str, part: str | int) -> str:
+    """Return the dotted path of a key, or of a position in a list.
 
     Examples
     --------
@@ -91,9 +91,9 @@ def below(place: str, part: str | int) -> str:
     'models."credit.v2"[0]'
     """
     if isinstance(part, int):
-        return f"{place}[{part}]"
+        return f"{key_path}[{part}]"
     key = part if _BARE_KEY.fullmatch(part) else json.dumps(part)
-    return f"{place}.{key}" if place else key
+    return f"{key_path}.{key}" if key_path else key
 
 
 def find_variables(
@@ -101,20 +101,20 @@ def find_variables(
 ) -> tuple[dict[str, str], list[str]]:
     """Return the values of ``${VAR}`` in a document, and what is wrong with others."""
     variables, problems = {}, []
-    for place, text in _texts(document):
+    for key_path, text in _texts(document):
         for hit in _VARIABLE.finditer(text):
             name = hit["name"]
             if hit[0] == "$${":
                 continue
             if name is None:
                 problems.append(
-                    f'`{place}` has a "${{" that no variable\'s name and "}}" follow. '
-                    'Write ${NAME}, or "$${" for a literal "${".'
+                    f'`{key_path}` has a "${{" that no variable\'s name and "}}" '
+                    'follow. Write ${NAME}, or "$${" for a literal "${".'
                 )
             elif not environ.get(name, "").strip():
                 state = "empty" if name in environ else "not set"
                 problems.append(
-                    f"`{place}` needs the environment variable {name}, which is "
+                    f"`{key_path}` needs the environment variable {name}, which is "
                     f"{state}. Set it for the job."
                 )
             else:
@@ -144,22 +144,24 @@ def redaction_of(
     for name, value in variables.items():
         hidden |= dict.fromkeys(_forms(value), f"${{{name}}}")
     secrets: set[str] = set()
-    for place, text in [*_texts(written), *_texts(filled)]:
+    for key_path, text in [*_texts(written), *_texts(filled)]:
         secrets.update(*(pattern.findall(text) for pattern in _PASSWORDS))
-        if place == "notify.webhook":
+        if key_path == "notify.webhook":
             secrets.add(text)
-    told = {secret for secret in secrets if _VARIABLE.fullmatch(secret)}
-    return Redaction(hidden, frozenset().union(*map(_forms, secrets - told)))
+    variables_as_secrets = {secret for secret in secrets if _VARIABLE.fullmatch(secret)}
+    return Redaction(
+        hidden, frozenset().union(*map(_forms, secrets - variables_as_secrets))
+    )
 
 
-def _texts(node: Any, place: str = "") -> Iterator[tuple[str, str]]:
-    """Yield the place and the text of every text in a document."""
+def _texts(node: Any, key_path: str = "") -> Iterator[tuple[str, str]]:
+    """Yield the path of the key and the text of every text in a document."""
     if isinstance(node, str):
-        yield place, node
+        yield key_path, node
     elif isinstance(node, dict | list):
         pairs = node.items() if isinstance(node, dict) else enumerate(node)
         for part, value in pairs:
-            yield from _texts(value, below(place, part))
+            yield from _texts(value, below(key_path, part))
 
 
 def _forms(secret: str) -> set[str]:

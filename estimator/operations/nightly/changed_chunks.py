@@ -96,7 +96,7 @@ def find_spans(
     hours : ndarray of datetime64[us], or None
         In any order; None: all that have rows.
     since, until : Timestamp, optional
-        Only chunks that begin at the first or later, and rows up to the second.
+        Only chunks that begin first_hour the first or later, and rows up to the second.
     stored : mapping of str to StoredChunk
         Size of each chunk that is stored and still valid, by label: its rows are not
         counted again.
@@ -147,13 +147,13 @@ def find_spans(
         spans = [(pd.Timestamp(begin[c]), end[c]) for c in chosen]
         every = count_hours(engine, predictions, spans=spans, until=until)
     total = np.concatenate([[0], np.cumsum(every.count)])
-    at = np.append(np.searchsorted(every.hour, begin), every.hour.size)
+    first_hour = np.append(np.searchsorted(every.hour, begin), every.hour.size)
     return [
         Span(
             label=labels[c],
             begin=pd.Timestamp(begin[c]),
             end=None if end[c] is None else pd.Timestamp(end[c]),
-            n_rows=int(total[at[c + 1]] - total[at[c]]),
+            n_rows=int(total[first_hour[c + 1]] - total[first_hour[c]]),
         )
         for c in np.flatnonzero(wanted).tolist()
     ]
@@ -293,13 +293,13 @@ def _count(
     chunks = make_chunks(
         columns.n_rows, estimator.chunk, columns.timestamp, columns.timezone
     )
-    own = np.array(
+    owner = np.array(
         [deployment_of(deployments, label) for label in chunks.label.tolist()]
     )
     tables = []
-    for i in np.unique(own).tolist():
+    for i in np.unique(owner).tolist():
         fitted = deployments[i].estimator.reference_
-        of_deployment = chunks.select(np.flatnonzero(own == i))
+        of_deployment = chunks.select(np.flatnonzero(owner == i))
         features = features_of(fitted, rows, name="production")
         plain = score_map(fitted, columns.segments)
         adapted, remarks = adapt_columns(

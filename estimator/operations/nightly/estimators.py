@@ -84,13 +84,13 @@ def fit_deployments(
         files = _find_files(engine, location, {**(before or {}), **versions})
         versions |= files
         fingerprint = _fingerprint(settings, location, files)
-        found = stored.get(first)
-        if found is None or found[0] != fingerprint:
+        saved = stored.get(first)
+        if saved is None or saved[0] != fingerprint:
             estimator = _fit(engine, settings, location, list(files))
-            found = fingerprint, _to_bytes(estimator)
-        fitted[first] = found
+            saved = fingerprint, _to_bytes(estimator)
+        fitted[first] = saved
         if not first and len(sources) > 1:
-            timezone = _from_bytes(found[1]).reference_.performance.timezone
+            timezone = _from_bytes(saved[1]).reference_.performance.timezone
     # What was fitted now is read back as well: so every run has the same.
     return load_deployments(fitted), fitted, versions
 
@@ -108,12 +108,12 @@ def _chunk_from(moment: str, settings: ModelSettings, timezone: TimeZone) -> str
     spec = check_chunk(settings.parameters["chunk"], has_timestamp=True)
     begin = on_data_clock(pd.Timestamp(moment), timezone).to_datetime64()
     begin = begin.astype("M8[us]")
-    found: tuple[Any, list[str]] = ([], [])
+    chunks: tuple[Any, list[str]] = ([], [])
     if isinstance(spec, Period):
-        found = spec.between(begin, begin, timezone, 1)
+        chunks = spec.between(begin, begin, timezone, 1)
     elif isinstance(spec, Edges):
-        found = spec.between(begin, begin, timezone)
-    starts, labels = found
+        chunks = spec.between(begin, begin, timezone)
+    starts, labels = chunks
     if not len(starts) or starts[-1] != begin:
         msg = (
             f"`retrained.from_chunk` must be where a chunk begins, got {moment!r}; the "

@@ -71,19 +71,19 @@ def evaluate(
     timezone = newest.reference_.performance.timezone
     by_deployment = []
     for i, deployment in enumerate(deployments):
-        own = [
+        owned = [
             table for table in tables if deployment_of(deployments, table.label) == i
         ]
-        if not own:
+        if not owned:
             continue
         laid = rows_from_counts(
-            own, spec, timezone, now, newest.reference_.performance.metrics
+            owned, spec, timezone, now, newest.reference_.performance.metrics
         )
         scored = ScoredRows(
             estimator=deployment.estimator,
             columns=laid.columns,
             chunks=laid.chunks,
-            others=laid.evidence if any(table.n_labels for table in own) else None,
+            others=laid.evidence if any(table.n_labels for table in owned) else None,
         )
         by_deployment.append((deployment, scored, laid.remarks))
     seen = None if now is None else np.datetime64(now, "us")
@@ -101,21 +101,21 @@ def evaluate(
         )
     ]
     arrival = arrivals_of(
-        [(deployment.estimator, known) for deployment, known in evaluated],
+        [(deployment.estimator, evaluation) for deployment, evaluation in evaluated],
         only_overdue=True,
     )
     parts = [
         performance_of(
-            deployment.estimator, known, earlier=deployment is not deployments[-1]
+            deployment.estimator, evaluation, earlier=deployment is not deployments[-1]
         )
-        for deployment, known in evaluated
+        for deployment, evaluation in evaluated
     ]
     return Evaluation(
         analysis=reduce(concatenate_periods, parts),
         attribution=pd.concat(
             [
-                attribution_of(deployment.estimator, known)
-                for deployment, known in evaluated
+                attribution_of(deployment.estimator, evaluation)
+                for deployment, evaluation in evaluated
             ]
         ),
         overdue=arrival.overdue,

@@ -160,8 +160,8 @@ def _inspect_postgres(url: sa.URL) -> None:
             if inspector.has_table(schema.version.name):
                 version = connection.execute(sa.select(schema.version.c.version))
                 _check_version(version.scalar() or 0)
-            known = [x for x in schema.metadata.tables if inspector.has_table(x)]
-            for table in known:
+            tables = [x for x in schema.metadata.tables if inspector.has_table(x)]
+            for table in tables:
                 right = sa.func.has_table_privilege(table, "INSERT, UPDATE, DELETE")
                 if not connection.execute(sa.select(right)).scalar():
                     msg = (
@@ -170,7 +170,7 @@ def _inspect_postgres(url: sa.URL) -> None:
                     )
                     raise ConfigurationError(msg)
             right = sa.func.has_schema_privilege(sa.func.current_schema(), "CREATE")
-            if not known and not connection.execute(sa.select(right)).scalar():
+            if not tables and not connection.execute(sa.select(right)).scalar():
                 msg = f"{where}: this user may not make tables. Grant CREATE."
                 raise ConfigurationError(msg)
     except StoreUnavailable as error:

@@ -103,13 +103,15 @@ def run_job(
     progress = progress or Progress(n_stages(config), None)
     with open_store(config.job.store) as store:
         if dry_run:
-            known = store if is_there(store) else None
-            return _gravest(_run_models(config, known, until, progress, dry_run=True))
+            existing = store if is_there(store) else None
+            return _gravest(
+                _run_models(config, existing, until, progress, dry_run=True)
+            )
         with lease(store):
             prepare(store)
             codes = _run_models(config, store, until, progress, dry_run=False)
-            found = [load_overview(store, name) for name in config.models]
-            overviews = [overview for overview in found if overview is not None]
+            loaded = [load_overview(store, name) for name in config.models]
+            overviews = [overview for overview in loaded if overview is not None]
             went_well = {
                 name
                 for name, code in zip(config.models, codes, strict=True)
@@ -289,8 +291,8 @@ def _outcome(run: ModelRun, *, dry_run: bool) -> tuple[int, str]:
         return NOTHING_NEW, "nothing new"
     would = "would touch" if dry_run else "touched"
     chunks = "1 chunk" if run.n_changed == 1 else f"{run.n_changed:,} chunks"
-    said = f"{would} {chunks}, {run.n_restated:,} results written"
-    return RAN, said
+    summary = f"{would} {chunks}, {run.n_restated:,} results written"
+    return RAN, summary
 
 
 def _try(config: NightlyConfig, task: Callable[[], object]) -> int:
@@ -350,8 +352,8 @@ def _write_figures(
 
 
 def _last_success(store: Store, model: str) -> float:
-    found = last_success(store, model)
-    return float("nan") if found is None else datetime.fromisoformat(found).timestamp()
+    ended = last_success(store, model)
+    return float("nan") if ended is None else datetime.fromisoformat(ended).timestamp()
 
 
 def _gravest(codes: Sequence[int]) -> int:

@@ -95,17 +95,17 @@ def load_overview(
             for segment in performance.segments
         }
     else:
-        told = {(row["segment"], row["metric"]) for row in rows}
+        stored_keys = {(row["segment"], row["metric"]) for row in rows}
         verdicts = {
-            segment: {m: v for m, v in found.items() if (segment, m) in told}
-            for segment, found in judge(deployments, performance, None).items()
+            segment: {m: v for m, v in by_metric.items() if (segment, m) in stored_keys}
+            for segment, by_metric in judge(deployments, performance, None).items()
         }
-    known = state.as_of if moment is None else max(row["as_of"] for row in rows)
+    newest_time = state.as_of if moment is None else max(row["as_of"] for row in rows)
     return ModelOverview(
         name=name,
         performance=performance,
         verdicts=verdicts,
-        as_of=shown(known, reference.timezone),
+        as_of=shown(newest_time, reference.timezone),
         overdue=state.overdue if moment is None else None,
     )
 
@@ -153,13 +153,13 @@ def concerns_of(
 def gauges_of(overview: ModelOverview, last_success: float) -> ModelGauges:
     """Return what the metrics endpoint shows; times in seconds of Unix time."""
     performance = overview.performance
-    found = []
+    gauges = []
     for i in newest_rows(performance).tolist():
         segment = str(performance.segment[i])
         by_metric = overview.verdicts.get(segment, {})
         for k, metric in enumerate(performance.metrics):
             verdict = by_metric.get(metric)
-            found.append(
+            gauges.append(
                 MetricGauges(
                     segment=segment,
                     metric=metric,
@@ -179,7 +179,7 @@ def gauges_of(overview: ModelOverview, last_success: float) -> ModelGauges:
         last_success_timestamp=last_success,
         data_as_of_timestamp=overview.as_of.timestamp(),
         labels_overdue=0 if overview.overdue is None else overview.overdue.missing,
-        metrics=tuple(found),
+        metrics=tuple(gauges),
     )
 
 

@@ -269,10 +269,10 @@ def _predicate(change: Message) -> str:
     """Return the sentence without its subject; a decline that ended is good news."""
     if isinstance(change, Notice):
         return change.sentence
-    said = change.sentence.removeprefix(f"{change.metric} ")
+    predicate = change.sentence.removeprefix(f"{change.metric} ")
     if change.kind == "stable" and change.previous != "stable":
-        return f"good news, the decline is over: {said}"
-    return said
+        return f"good news, the decline is over: {predicate}"
+    return predicate
 
 
 def _circumstances(change: VerdictChange) -> str:

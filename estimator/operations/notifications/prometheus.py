@@ -216,6 +216,6 @@ def _check(models: Sequence[ModelGauges]) -> None:
         seen.add(key)
     for _, gauges in _series(models):
         if gauges.kind is not None and gauges.kind not in _kinds():
-            known = ", ".join(_kinds())
-            msg = f"`kind` must be one of {known} or None, got {gauges.kind!r}."
+            kinds = ", ".join(_kinds())
+            msg = f"`kind` must be one of {kinds} or None, got {gauges.kind!r}."
             raise ValueError(msg)

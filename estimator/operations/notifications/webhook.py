@@ -114,9 +114,9 @@ def post_webhook(
     # A surrogate without its other half has no UTF-8: it becomes a question mark.
     text = json.dumps(message, ensure_ascii=False, allow_nan=False)
     body = text.encode("utf-8", errors="replace")
-    place, failure = _deliver(url, body, attempts, timeout, deadline, backoff)
+    host, failure = _deliver(url, body, attempts, timeout, deadline, backoff)
     if failure:  # raised out here, an exception drags none along that has the address
-        msg = f"The webhook{place} did not take the message: {failure}"
+        msg = f"The webhook{host} did not take the message: {failure}"
         raise NotificationError(msg)
 
 
@@ -140,15 +140,15 @@ def _deliver(
         return "", "its address cannot be read. Check it for signs that do not belong."
     if address.scheme not in ("http", "https") or not address.host:
         return "", "its address must begin with http:// or https:// and a host."
-    place = f" at {address.scheme}://{address.host}"
+    host = f" at {address.scheme}://{address.host}"
     end = time.monotonic() + deadline
     seconds = min(timeout, deadline)
     for n_attempts in itertools.count(1):
         attempt = _try_once(address, body, seconds)
         if not attempt.problem:
-            return place, ""
+            return host, ""
         if attempt.is_final:
-            return place, f"{attempt.problem}. {attempt.advice}"
+            return host, f"{attempt.problem}. {attempt.advice}"
         wait = attempt.asked_wait
         if wait is None:
             wait = 0.0 if n_attempts == 1 else backoff * 2.0 ** (n_attempts - 1)
@@ -159,7 +159,7 @@ def _deliver(
         seconds = min(timeout, end - time.monotonic())
         if seconds <= 0:  # a loaded machine sleeps longer than it was asked to
             break
-    return place, f"{attempt.problem}, {_times(n_attempts)}. {attempt.advice}"
+    return host, f"{attempt.problem}, {_times(n_attempts)}. {attempt.advice}"
 
 
 def _try_once(address: "Url", body: bytes, seconds: float) -> Attempt:

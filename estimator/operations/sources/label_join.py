@@ -56,8 +56,8 @@ def join_labels(
     """
     import numpy as np  # heavy, and the command line imports this module for --help
 
-    known = targets.loc[targets[row_id].notna() & targets[y_true].notna()]
-    _check_same_kind(analysis[row_id], known[row_id], row_id)
+    complete = targets.loc[targets[row_id].notna() & targets[y_true].notna()]
+    _check_same_kind(analysis[row_id], complete[row_id], row_id)
     repeated = analysis[row_id].duplicated() & analysis[row_id].notna()
     if repeated.any():
         first = analysis.loc[repeated, row_id].tolist()[0]
@@ -67,7 +67,7 @@ def join_labels(
             "Name a column that identifies the row, not a customer."
         )
         raise ValueError(msg)
-    pairs = known[[row_id, y_true]].drop_duplicates()
+    pairs = complete[[row_id, y_true]].drop_duplicates()
     contradicted = pairs[row_id].duplicated()
     if contradicted.any():
         first = pairs.loc[contradicted, row_id].tolist()[0]
@@ -81,9 +81,9 @@ def join_labels(
     labels = pairs.set_index(row_id)[y_true]
     if labels.dtype == bool:
         labels = labels.astype(np.float64)  # room for NaN, where no label is known
-    found = labels.reindex(analysis[row_id].to_numpy())
-    joined = analysis.assign(**{y_true: found.to_numpy()})
-    n_labelled = int(found.notna().sum())
+    joined_labels = labels.reindex(analysis[row_id].to_numpy())
+    joined = analysis.assign(**{y_true: joined_labels.to_numpy()})
+    n_labelled = int(joined_labels.notna().sum())
     return LabelJoin(
         frame=joined,
         n_labelled=n_labelled,

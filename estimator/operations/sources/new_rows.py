@@ -76,11 +76,11 @@ def changed_hours(
     else:
         new = new_files(predictions, state)
         if new:
-            found = count_hours(engine, predictions, files=new, until=until)
-            hours.append(found.hour)
+            counted = count_hours(engine, predictions, files=new, until=until)
+            hours.append(counted.hour)
         if before is not None:
-            found = count_hours(engine, predictions, after=before, until=until)
-            hours.append(found.hour)
+            counted = count_hours(engine, predictions, after=before, until=until)
+            hours.append(counted.hour)
     if labels is not None:
         asked: list[dict[str, Any]] = []
         if labels.files is None:
@@ -90,11 +90,11 @@ def changed_hours(
         if before is not None and AT in labels.roles:
             asked.append({"after": before})
         for which in asked:
-            found, n_labels = count_labeled_hours(
+            counted, n_labels = count_labeled_hours(
                 engine, predictions, labels, until=until, **which
             )
-            hours.append(found.hour)
-            if n_labels and not found.n_rows:
+            hours.append(counted.hour)
+            if n_labels and not counted.n_rows:
                 remarks.append(
                     f"none of {n_labels:,} labels belongs to a prediction that is there"
                 )

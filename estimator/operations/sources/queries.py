@@ -79,7 +79,7 @@ def count_hours(
     condition = between(TIME, after, until, or_missing=True)
     if spans is not None:
         condition += f" AND {_inside(quoted(TIME), spans)}"
-    found = _numpy(
+    columns = _numpy(
         engine,
         predictions,
         f"""SELECT date_trunc('hour', {time}) AS "hour", count(*) AS "rows",
@@ -89,10 +89,10 @@ def count_hours(
             WHERE {condition}
             GROUP BY 1 ORDER BY 1""",
     )
-    hour = _filled(found["hour"])
+    hour = _filled(columns["hour"])
     for what, role, n_missing in (
-        ("time", TIME, _total(found["rows"][np.isnat(hour)])),
-        ("id", ID, _total(found["without id"])),
+        ("time", TIME, _total(columns["rows"][np.isnat(hour)])),
+        ("id", ID, _total(columns["without id"])),
     ):
         if n_missing:
             msg = (
@@ -101,10 +101,10 @@ def count_hours(
                 "them with it, or leave them out."
             )
             raise DataError(msg)
-    hours = Hours(hour=hour, count=found["rows"].astype("i8"))
+    hours = Hours(hour=hour, count=columns["rows"].astype("i8"))
     if not hour.size:
         return hours
-    first, last = _filled(found["first"]).min(), _filled(found["last"]).max()
+    first, last = _filled(columns["first"]).min(), _filled(columns["last"]).max()
     return replace(hours, first=first, last=last)
 
 
@@ -126,22 +126,22 @@ def count_labeled_hours(
     n_labels : int
         How many such labels there are, whether or not a prediction is known.
     """
-    at = (
+    came = (
         between(AT, after, until, or_missing=after is None)
         if AT in labels.roles
         else "true"
     )
     chosen = f"""(SELECT {quoted(ID)} FROM {scan(labels, files)}
-        WHERE {quoted(LABEL)} IS NOT NULL AND {at})"""
+        WHERE {quoted(LABEL)} IS NOT NULL AND {came})"""
     n_labels = _numpy(engine, labels, f'SELECT count(*) AS "n" FROM {chosen}')["n"]
-    found = _numpy(
+    columns = _numpy(
         engine,
         labels,
         f"""SELECT date_trunc('hour', {quoted(TIME)}) AS "hour", count(*) AS "rows"
             FROM {scan(predictions)} WHERE {between(TIME, None, until)}
             AND {quoted(ID)} IN {chosen} GROUP BY 1 ORDER BY 1""",
     )
-    hours = Hours(hour=_filled(found["hour"]), count=found["rows"].astype("i8"))
+    hours = Hours(hour=_filled(columns["hour"]), count=columns["rows"].astype("i8"))
     return hours, int(n_labels[0])
 
 
@@ -231,14 +231,16 @@ def _drop_repeats(
     engine.execute(
         'CREATE OR REPLACE TEMP TABLE "#once" AS SELECT DISTINCT * FROM "#rows"'
     )
-    found = engine.execute(
+    repeated = engine.execute(
         f"""SELECT {identity} AS "id", {time} AS "time" FROM "#once"
             WHERE {identity} IN (SELECT {identity} FROM "#once" GROUP BY 1
             HAVING count(*) > 1) ORDER BY 1, 2"""
     ).fetchnumpy()
     begin = np.array([span[0] for span in spans], dtype="M8[us]")
-    place = np.searchsorted(begin, _filled(found["time"]), side="right").tolist()
-    rows = list(zip(np.asarray(found["id"]).tolist(), place, strict=True))
+    span_number = np.searchsorted(
+        begin, _filled(repeated["time"]), side="right"
+    ).tolist()
+    rows = list(zip(np.asarray(repeated["id"]).tolist(), span_number, strict=True))
     differing = dict.fromkeys(a[0] for a, b in pairwise(rows) if a == b)
     if differing:
         shown = ", ".join(repr(identity) for identity in list(differing)[:_SHOWN])
@@ -255,7 +257,7 @@ def _pick_labels(
     engine: "duckdb.DuckDBPyConnection", labels: RowSource, until: Any
 ) -> None:
     """Make a table of the label that counts for each of the rows."""
-    identity, label, at = quoted(ID), quoted(LABEL), quoted(AT)
+    identity, label, arrival = quoted(ID), quoted(LABEL), quoted(AT)
     timed = AT in labels.roles
     came = between(AT, None, until, or_missing=True) if timed else "true"
     with source_errors(labels.name, labels.where):
@@ -276,7 +278,7 @@ def _pick_labels(
         ).to_arrow_table()
         _check_labels(labels, values)
         if _is_repeated(engine, labels, "#labels"):
-            order = f"{at} DESC NULLS LAST, " if timed else ""
+            order = f"{arrival} DESC NULLS LAST, " if timed else ""
             engine.execute(
                 f"""CREATE OR REPLACE TEMP TABLE "#once" AS
                     SELECT DISTINCT ON ({identity}) * FROM "#labels"
@@ -303,8 +305,8 @@ def _numpy(
     engine: "duckdb.DuckDBPyConnection", source: RowSource, query: str
 ) -> dict[str, Any]:
     with source_errors(source.name, source.where):
-        found: dict[str, Any] = engine.execute(query).fetchnumpy()
-    return found
+        columns: dict[str, Any] = engine.execute(query).fetchnumpy()
+    return columns
 
 
 def between(role: str, after: Any, until: Any, *, or_missing: bool = False) -> str:
@@ -356,10 +358,10 @@ def _about(predictions: RowSource, spans: Spans | None) -> str:
 def _filled(values: Any) -> NDArray[np.datetime64]:
     """Return times with NaT where DuckDB has masked them."""
     masked = np.ma.isMaskedArray(values)
-    found: NDArray[np.datetime64] = (
+    times: NDArray[np.datetime64] = (
         values.filled(np.datetime64("NaT")) if masked else values
     )
-    return found.astype("M8[us]")
+    return times.astype("M8[us]")
 
 
 def _total(values: Any) -> int:

@@ -233,9 +233,11 @@ def _type_of(values: "pd.Series[Any]", kind: str) -> Any:
         return "float64"
     if not (is_object_dtype(values) or is_string_dtype(values)):
         return values.dtype
-    known = values.dropna()
+    present = values.dropna()
     # Decimals come as objects.
-    return "float64" if known.size and not isinstance(known.iloc[0], str) else "string"
+    return (
+        "float64" if present.size and not isinstance(present.iloc[0], str) else "string"
+    )
 
 
 def _times(values: "pd.Series[Any]") -> "pd.Series[Any]":

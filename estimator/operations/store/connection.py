@@ -94,11 +94,11 @@ def is_there(store: Store) -> bool:
     with store_errors(store.where), store.engine.connect() as connection:
         if not sa.inspect(connection).has_table(schema.version.name):
             return False
-        found = connection.execute(sa.select(schema.version.c.version)).scalar()
-    if found != len(schema.STEPS):
+        version = connection.execute(sa.select(schema.version.c.version)).scalar()
+    if version != len(schema.STEPS):
         msg = (
-            f"The store {store.where} is of version {found}, and this deadreckon wants "
-            f"{len(schema.STEPS)}. An older one is brought up to date by "
+            f"The store {store.where} is of version {version}, and this deadreckon "
+            f"wants {len(schema.STEPS)}. An older one is brought up to date by "
             "`deadreckon run`; for a newer one upgrade deadreckon."
         )
         raise ConfigurationError(msg)

@@ -54,10 +54,10 @@ class StoredChunk:
 def load_state(store: Store, model: str) -> ModelState:
     """Return what earlier runs have left of a model; of a new one, nothing."""
     with store_errors(store.where), store.engine.connect() as connection:
-        found = connection.execute(
+        row_of_model = connection.execute(
             sa.select(schema.model).where(schema.model.c.model == model)
         ).one_or_none()
-        if found is None:
+        if row_of_model is None:
             return ModelState()
         files: dict[str, dict[str, str]] = {}
         for row in rows_of_model(connection, schema.piece, model):
@@ -65,8 +65,8 @@ def load_state(store: Store, model: str) -> ModelState:
         but_counts = [c for c in schema.chunk.c if c.name not in ("model", "counts")]
         chunks = sa.select(*but_counts).where(schema.chunk.c.model == model)
         return ModelState(
-            as_of=found.as_of,
-            until=found.until,
+            as_of=row_of_model.as_of,
+            until=row_of_model.until,
             files=files,
             estimators={
                 row.from_chunk: (row.fingerprint, row.data)

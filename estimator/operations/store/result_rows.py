@@ -92,12 +92,12 @@ def restate(
         if old is not None and all(old[n] == row[n] for n in (*_FACTS, *NUMBERS)):
             continue
         new = {**row, "revision": 1 if old is None else old["revision"] + 1}
-        told = new
+        remembered = new
         if old is None or _has_moved(old, new):
             history.append({**new, "gone": False})
         else:
-            told = {name: old[f"remembered_{name}"] for name in REMEMBERED}
-        changed.append(new | {f"remembered_{n}": told[n] for n in REMEMBERED})
+            remembered = {name: old[f"remembered_{name}"] for name in REMEMBERED}
+        changed.append(new | {f"remembered_{n}": remembered[n] for n in REMEMBERED})
     for old in before.values():
         last = {name: old[name] for name in (*_KEY, *_FACTS)} | dict.fromkeys(NUMBERS)
         revision = old["revision"] + 1
@@ -182,9 +182,9 @@ def _known(value: np.float64) -> float | None:
 
 
 def _microseconds(moments: NDArray[Any]) -> list[int | None]:
-    found = moments.astype("M8[us]")
-    missing = np.isnat(found)
-    ticks = found.view(np.int64).tolist()
+    times = moments.astype("M8[us]")
+    missing = np.isnat(times)
+    ticks = times.view(np.int64).tolist()
     return [None if gone else tick for gone, tick in zip(missing, ticks, strict=True)]
 
 

@@ -39,8 +39,8 @@ def last_success(store: Store, model: str) -> str | None:
         table.model == model, table.exit_code.in_(WENT_WELL)
     )
     with store_errors(store.where), store.engine.connect() as connection:
-        found: str | None = connection.execute(query).scalar()
-    return found
+        ended: str | None = connection.execute(query).scalar()
+    return ended
 
 
 def last_exit_code(store: Store, model: str) -> int | None:
@@ -49,8 +49,8 @@ def last_exit_code(store: Store, model: str) -> int | None:
     query = sa.select(table.exit_code).where(table.model == model)
     query = query.order_by(table.id.desc()).limit(1)
     with store_errors(store.where), store.engine.connect() as connection:
-        found: int | None = connection.execute(query).scalar()
-    return found
+        exit_code: int | None = connection.execute(query).scalar()
+    return exit_code
 
 
 def add_message(store: Store, model: str, content: str) -> None:

@@ -62,13 +62,13 @@ def save_run(store: Store, model: str, record: RunRecord) -> None:
         store_errors(store.where, writes_a_run=True),
         store.engine.begin() as connection,
     ):
-        own = {"model": model}
-        head = {**own, "as_of": record.as_of, "until": record.until}
+        of_model = {"model": model}
+        head = {**of_model, "as_of": record.as_of, "until": record.until}
         upsert_rows(connection, schema.model, [head])
         files = [
             {"feed": feed, "path": path, "version": version}
-            for feed, found in record.files.items()
-            for path, version in found.items()
+            for feed, versions in record.files.items()
+            for path, version in versions.items()
         ]
         estimators = [
             {"from_chunk": first, "fingerprint": fingerprint, "data": data}
@@ -96,12 +96,12 @@ def save_run(store: Store, model: str, record: RunRecord) -> None:
             schema.verdict: record.verdicts,
         }
         for table, rows in changed.items():
-            upsert_rows(connection, table, [{**own, **row} for row in rows])
+            upsert_rows(connection, table, [{**of_model, **row} for row in rows])
         insert_rows(
             connection,
             schema.message,
             [
-                {**own, "as_of": record.as_of or 0, "content": text, "sent": False}
+                {**of_model, "as_of": record.as_of or 0, "content": text, "sent": False}
                 for text in record.messages
             ],
         )

@@ -173,8 +173,8 @@ def migrate(connection: sa.Connection) -> None:
         If a later version of deadreckon wrote it.
     """
     version.create(connection, checkfirst=True)
-    found = connection.execute(sa.select(version.c.version)).scalar()
-    current = 0 if found is None else int(found)
+    stored_version = connection.execute(sa.select(version.c.version)).scalar()
+    current = 0 if stored_version is None else int(stored_version)
     if current > len(STEPS):
         msg = (
             f"The store is of version {current}, written by a later version of "

@@ -32,13 +32,13 @@ def test_an_archive_comes_back_as_it_was(tmp_path):
     }
     header = {"format": "our things", "version": 1, "odd": "\ud800", "n": 10**30}
     write_archive(path, header, arrays)
-    again, found = read_archive(path, "our things", 1, REMEDY)
+    again, arrays_again = read_archive(path, "our things", 1, REMEDY)
     assert again == header
-    assert list(found) == list(arrays)
+    assert list(arrays_again) == list(arrays)
     for name, array in arrays.items():
-        assert found[name].dtype == array.dtype
-        assert found[name].flags.writeable
-        np.testing.assert_array_equal(found[name], array)
+        assert arrays_again[name].dtype == array.dtype
+        assert arrays_again[name].flags.writeable
+        np.testing.assert_array_equal(arrays_again[name], array)
 
 
 def test_a_change_by_other_hands_is_noticed(tmp_path):

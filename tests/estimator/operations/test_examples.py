@@ -48,9 +48,9 @@ def check_options(text):
     for command, rest in re.findall(r"deadreckon (run|estimate)\b([^|;&#`]*)", text):
         if command not in main.commands:
             pytest.skip(f"there is no `deadreckon {command}` yet")
-        known = {x for p in main.commands[command].params for x in p.opts}
+        options = {x for p in main.commands[command].params for x in p.opts}
         used = set(re.findall(r"--[a-z-]+", rest))
-        assert used <= known, f"{used - known} in {text}"
+        assert used <= options, f"{used - options} in {text}"
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -184,7 +184,7 @@ def test_cron_mails_failures_only(tmp_path, code, seen):
 
 def unit(name):
     """Read a unit file: {section: {key: [values]}}."""
-    found = defaultdict(lambda: defaultdict(list))
+    lines = defaultdict(lambda: defaultdict(list))
     section = None
     for line in read(name).splitlines():
         if line.startswith("["):
@@ -192,8 +192,8 @@ def unit(name):
         elif line and not line.startswith("#"):
             key, equals, value = line.partition("=")
             assert equals, line
-            found[section][key].append(value)
-    return found
+            lines[section][key].append(value)
+    return lines
 
 
 def test_systemd_service_knows_the_exit_codes():

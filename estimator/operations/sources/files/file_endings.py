@@ -15,17 +15,17 @@ def ending(path: Path) -> str:
     return ".csv.gz" if name.endswith(".csv.gz") else path.suffix.lower()
 
 
-def check_ending(path: Path, known: Sequence[str]) -> None:
-    """Refuse a file name whose ending is not in ``known``.
+def check_ending(path: Path, allowed: Sequence[str]) -> None:
+    """Refuse a file name whose ending is not in ``allowed``.
 
     Raises
     ------
     ValueError
         If the ending is none of them.
     """
-    if ending(path) not in known:
+    if ending(path) not in allowed:
         msg = (
-            f"{path}: the ending must be one of {', '.join(known)}, "
+            f"{path}: the ending must be one of {', '.join(allowed)}, "
             f"got {ending(path) or 'none'!r}."
         )
         raise ValueError(msg)

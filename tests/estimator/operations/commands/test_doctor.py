@@ -46,10 +46,10 @@ def test_missing_core_package_is_wrong_and_a_missing_extra_is_not(monkeypatch):
         return version(name)
 
     monkeypatch.setattr(metadata, "version", without)
-    found = findings()
-    assert not found["narwhals"].ok
-    assert found["matplotlib"].ok
-    assert 'pip install ".[plot]"' in found["matplotlib"].text
+    by_name = findings()
+    assert not by_name["narwhals"].ok
+    assert by_name["matplotlib"].ok
+    assert 'pip install ".[plot]"' in by_name["matplotlib"].text
 
 
 def test_no_kernel_cache_is_said_but_nothing_is_wrong(monkeypatch):

@@ -154,10 +154,10 @@ def test_unmatched_labels_are_counted_on_stderr(files, world):
     some = world.labels.head(1_000).assign(id=lambda frame: frame["id"] + 100)
     some.to_csv(files / "labels.csv", index=False)
     result = estimate(files, "--targets", files / "labels.csv", "--id", "id")
-    known = int(some["id"].isin(world.production["id"]).sum())
-    assert f"{3_200 - known:,} of 3,200 rows have no label." in result.stderr
-    if known < 1_000:
-        assert f"{1_000 - known} labels belong to no row" in result.stderr
+    n_matched = int(some["id"].isin(world.production["id"]).sum())
+    assert f"{3_200 - n_matched:,} of 3,200 rows have no label." in result.stderr
+    if n_matched < 1_000:
+        assert f"{1_000 - n_matched} labels belong to no row" in result.stderr
 
 
 def test_output_dash_is_csv_on_stdout(files):
@@ -284,10 +284,10 @@ def test_truncated_file_exits_with_65(files, tmp_path):
 def test_verdict_says_a_sentence_per_metric_and_segment(files, tmp_path):
     options = ("--timestamp", "timestamp", "--segment", "region")
     result = estimate(files, *options, "--verdict", "--chart", tmp_path / "out.png")
-    told = result.stdout.split("Verdict:\n")[1]
+    sentences = result.stdout.split("Verdict:\n")[1]
     for line in ("  roc_auc ", "  accuracy ", "  region=north: roc_auc "):
-        assert f"\n{line}" in f"\n{told}"
-    assert "probability" in told
+        assert f"\n{line}" in f"\n{sentences}"
+    assert "probability" in sentences
     assert "Verdict" not in estimate(files, *options).stdout
     # A table for a program stays one: the sentences go to the reader.
     as_csv = estimate(files, *options, "--verdict", "--output", "-")

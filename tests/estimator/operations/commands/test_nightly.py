@@ -205,9 +205,11 @@ def test_json_log_of_a_bug(world, monkeypatch):
         msg = "not thought of"
         raise KeyError(msg)
 
-    for place in ("config.settings.load_config", "nightly.job.run_job"):
+    for function in ("config.settings.load_config", "nightly.job.run_job"):
         with monkeypatch.context() as patched:
-            patched.setattr(f"estimator.operations.{place}", lambda *_, **__: fail(0))
+            patched.setattr(
+                f"estimator.operations.{function}", lambda *_, **__: fail(0)
+            )
             (line,) = log_lines(1, "run", world.path)
         assert "KeyError: 'not thought of'" in line["message"]
 
@@ -382,14 +384,14 @@ def test_features_are_read_and_adapted_to(tmp_path):
 
 def test_status_for_programs_says_what_the_store_holds(world):
     call(0, "run", world.path)
-    (told,) = json.loads(call(0, "status", world.path, "--format", "json").stdout)
-    assert told["model"] == "credit"
-    assert told["as_of"].startswith("2026-01-10T")
-    assert (told["warnings"], told["labels_overdue"]) == ([], 0)
-    assert told["newest_complete_chunk"] == "2026-01-10"
-    assert told["unfinished_chunk"] is None
-    assert len(told["chunks"]) == 6 * 2 * 3  # days, metrics, all rows and two regions
-    assert {(v["segment"], v["metric"]) for v in told["verdicts"]} == {
+    (status,) = json.loads(call(0, "status", world.path, "--format", "json").stdout)
+    assert status["model"] == "credit"
+    assert status["as_of"].startswith("2026-01-10T")
+    assert (status["warnings"], status["labels_overdue"]) == ([], 0)
+    assert status["newest_complete_chunk"] == "2026-01-10"
+    assert status["unfinished_chunk"] is None
+    assert len(status["chunks"]) == 6 * 2 * 3  # days, metrics, all rows and two regions
+    assert {(v["segment"], v["metric"]) for v in status["verdicts"]} == {
         (segment, metric)
         for segment in ("", "region=north", "region=south")
         for metric in ("roc_auc", "accuracy")
@@ -399,7 +401,7 @@ def test_status_for_programs_says_what_the_store_holds(world):
     right = (day["y_pred_proba"] >= 0.5) == day["y_true"]
     (first,) = [
         c
-        for c in told["chunks"]
+        for c in status["chunks"]
         if (c["segment"], c["chunk"], c["metric"]) == ("", "2026-01-05", "accuracy")
     ]
     assert (first["n_rows"], first["n_labels"]) == (len(day), int(came.sum()))
@@ -419,9 +421,9 @@ def test_status_marks_realized_values_of_half_labelled_chunks(world):
     text = call(0, "status", world.path).stdout
     days = world.rows["time"].dt.strftime("%Y-%m-%d")
     share = (world.rows["labeled_at"] < world.end()).groupby(days).mean()
-    for day, known in share.items():
+    for day, labelled_share in share.items():
         (line,) = [x for x in text.splitlines() if x.startswith(day)]
-        assert (f"({round(100 * known)} %)" in line) == (known < 1.0)
+        assert (f"({round(100 * labelled_share)} %)" in line) == (labelled_share < 1.0)
     assert "(43 %): so far, with 43 % of labels" in text
 
 

@@ -358,15 +358,17 @@ WRONG = {
 )
 def test_each_wrong_setting_is_told_once_with_its_place(tmp_path, table, line, match):
     key = f"{table.replace('.', '__')}__{line.partition(' ')[0]}"
-    [told] = refusal(tmp_path, changed(**{key: line}))
-    assert re.search(match, told), told
-    assert not re.search("[Pp]ydantic|Input should|type=|https?://", told)
+    [sentence] = refusal(tmp_path, changed(**{key: line}))
+    assert re.search(match, sentence), sentence
+    assert not re.search("[Pp]ydantic|Input should|type=|https?://", sentence)
 
 
 @pytest.mark.parametrize("key", ["job__store", "models__credit__row_id", "timestamp"])
 def test_missing_keys(tmp_path, key):
-    [told] = refusal(tmp_path, changed(**{key: None}))
-    assert re.match(rf"`\S*{key.split('__')[-1]}` is missing\. .* For example: ", told)
+    [sentence] = refusal(tmp_path, changed(**{key: None}))
+    assert re.match(
+        rf"`\S*{key.split('__')[-1]}` is missing\. .* For example: ", sentence
+    )
 
 
 @pytest.mark.parametrize(
@@ -380,9 +382,9 @@ def test_missing_keys(tmp_path, key):
     ],
 )
 def test_wrong_urls(tmp_path, url, match):
-    [told] = refusal(tmp_path, changed(**{LABELS: SQL.format(url)}))
-    assert re.match(rf"`models.credit.labels.url` .*{match}", told), told
-    assert "geheim" not in told
+    [sentence] = refusal(tmp_path, changed(**{LABELS: SQL.format(url)}))
+    assert re.match(rf"`models.credit.labels.url` .*{match}", sentence), sentence
+    assert "geheim" not in sentence
 
 
 @pytest.mark.parametrize(
@@ -395,9 +397,9 @@ def test_wrong_urls(tmp_path, url, match):
     ],
 )
 def test_wrong_receivers(tmp_path, line, match):
-    [told] = refusal(tmp_path, f"{SMALL}[notify]\n{line}\n")
-    assert re.search(match, told), told
-    assert "slack.com" not in told  # a webhook's address is its key
+    [sentence] = refusal(tmp_path, f"{SMALL}[notify]\n{line}\n")
+    assert re.search(match, sentence), sentence
+    assert "slack.com" not in sentence  # a webhook's address is its key
 
 
 @pytest.mark.parametrize(
@@ -499,9 +501,9 @@ def test_driver_that_is_not_installed(tmp_path, monkeypatch, kind, package, matc
 
 @pytest.mark.parametrize("package", ["pydantic", "sqlalchemy", "duckdb"])
 def test_missing_package(tmp_path, monkeypatch, package):
-    found = module.find_spec
+    find_spec = module.find_spec
     monkeypatch.setattr(
-        module, "find_spec", lambda name: None if name == package else found(name)
+        module, "find_spec", lambda name: None if name == package else find_spec(name)
     )
     with pytest.raises(
         ModuleNotFoundError, match=rf'{package}\. Install .* "\.\[job\]"'
@@ -603,13 +605,15 @@ def test_no_secret_is_told(tmp_path_factory, secret, chosen, broken):
     try:
         config = load_config(path, environ)
     except ConfigurationError as error:
-        told = everything_told(error)
+        text_shown = everything_told(error)
     else:
         credit = config.models["credit"]
         parts = (config, config.job, config.notify, credit, credit.predictions)
-        told = f"{config} {config.models} {parts} {credit.labels} {credit.retrained}"
+        text_shown = (
+            f"{config} {config.models} {parts} {credit.labels} {credit.retrained}"
+        )
     for hidden in (*forms_of(secret), *forms_of(ENVIRON["SLACK_WEBHOOK"]), "hunter2"):
-        assert hidden not in told
+        assert hidden not in text_shown
 
 
 @given(
@@ -626,9 +630,9 @@ def test_redact_finds_a_variable_in_every_form(tmp_path_factory, secret, before,
     )
     config = load_config(path, {"SECRET": secret})
     for form in forms_of(secret):
-        told = config.redact(f"{before}{form}{after}")
-        assert "${SECRET}" in told
-        assert form not in told or form in f"{before}${{SECRET}}{after}"
+        redacted = config.redact(f"{before}{form}{after}")
+        assert "${SECRET}" in redacted
+        assert form not in redacted or form in f"{before}${{SECRET}}{after}"
     # repr escapes single quotes where it cannot avoid them.
     assert config.redact(repr(f"{secret} '\"")) == repr("${SECRET} '\"")
 
@@ -636,9 +640,9 @@ def test_redact_finds_a_variable_in_every_form(tmp_path_factory, secret, before,
 def test_nothing_is_left_of_a_secret_that_a_password_runs_into(tmp_path):
     labels = SQL.format("postgresql+psycopg://me:x@h:${SECRET}/db")
     text = changed(**{LABELS: labels, CHUNK: 'chunk = "a:x@h:${SECRET}"'})
-    told = "\n".join(refusal(tmp_path, text, {"SECRET": "first@second"}))
-    assert "`models.credit.estimator.chunk`" in told
-    assert not re.search("first|second", told)
+    text_shown = "\n".join(refusal(tmp_path, text, {"SECRET": "first@second"}))
+    assert "`models.credit.estimator.chunk`" in text_shown
+    assert not re.search("first|second", text_shown)
 
 
 def test_redact_hides_what_stands_in_the_file(tmp_path):
@@ -648,11 +652,11 @@ def test_redact_hides_what_stands_in_the_file(tmp_path):
     )
     config = load_config(write(tmp_path, text), {})
     assert config.models["credit"].labels.url.count("p%40ss") == 1
-    told = config.redact(
+    redacted = config.redact(
         "me:p@ss, me:p%40ss and geheim to https://hooks.slack.com/services/T/B/zzyzx "
         "and a passage"
     )
-    assert told == "me:***, me:*** and *** to *** and a passage"
+    assert redacted == "me:***, me:*** and *** to *** and a passage"
     assert not re.search("p%40ss|geheim|zzyzx", f"{config} {config.models['credit']}")
 
 
@@ -695,8 +699,8 @@ def test_a_password_in_a_query_is_hidden_however_it_is_written(secret, kept, nam
 def test_redact_leaves_words_alone_that_hold_a_written_password(tmp_path):
     labels = SQL.format("postgresql+psycopg://postgres:post@h/postgres")
     config = load_config(write(tmp_path, changed(**{LABELS: labels})), {})
-    told = config.redact("postgresql refused postgres with post at once")
-    assert told == "postgresql refused postgres with *** at once"
+    redacted = config.redact("postgresql refused postgres with post at once")
+    assert redacted == "postgresql refused postgres with *** at once"
 
 
 def test_redact_finds_the_password_of_a_url_that_a_variable_holds(tmp_path):

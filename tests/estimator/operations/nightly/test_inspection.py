@@ -89,9 +89,9 @@ def rewrite(path, **columns):
 )
 def test_what_is_missing_is_named(world, old, new, words):
     edit(world, old, new)
-    said = check(world)
-    assert words in said
-    assert "is sound" not in said
+    message = check(world)
+    assert words in message
+    assert "is sound" not in message
 
 
 @pytest.mark.parametrize(
@@ -116,21 +116,21 @@ def test_every_problem_has_a_line(world):
     edit(world, '"reference.csv"', '"refrence.csv"')
     edit(world, "predictions/*.parquet", "elsewhere/*.parquet")
     edit(world, '"deadreckon.db"', '"nowhere/deadreckon.db"')
-    said = check(world)
+    message = check(world)
     for words in (
         "`store`",
         "`models.credit.reference`",
         "`models.credit`: predictions",
     ):
-        assert words in said
+        assert words in message
 
 
 def test_labels_that_have_not_come_are_no_error(world):
     for file in world.folder.glob("labels/*"):
         file.unlink()
-    said = check(world, 0)
-    assert "labels: no file matches" in said
-    assert "is sound" in said
+    message = check(world, 0)
+    assert "labels: no file matches" in message
+    assert "is sound" in message
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
@@ -145,10 +145,10 @@ def test_folders_that_cannot_be_written(world):
 def test_permissions_are_asked_for(world, monkeypatch):
     """As root, too, who may write anywhere."""
     monkeypatch.setattr(os, "access", lambda path, mode: not mode & os.W_OK)
-    said = check(world)
-    assert "`job.report`" in said
-    assert "`store`" in said
-    assert said.count("is not writable") == 2
+    message = check(world)
+    assert "`job.report`" in message
+    assert "`store`" in message
+    assert message.count("is not writable") == 2
 
 
 def test_a_file_that_is_no_store(world):

@@ -102,8 +102,8 @@ def test_says_what_a_monitor_says(world):
         off = (ours[name] - theirs[name]).abs()
         assert (ours[name].isna() == theirs[name].isna()).all()
         assert not (off > 0.03 * half_width + 1e-5).any(), name
-    said = [str(v) for v in overview_of(world).verdicts[""].values()]
-    assert said == [str(v) for v in monitor.degradation().values()]
+    sentences = [str(v) for v in overview_of(world).verdicts[""].values()]
+    assert sentences == [str(v) for v in monitor.degradation().values()]
 
 
 def test_what_was_believed_then_stays_answerable(world):

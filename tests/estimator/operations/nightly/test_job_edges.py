@@ -278,9 +278,9 @@ def test_a_segment_that_is_no_more_is_no_reason_to_warn(tmp_path):
     frame = load(world)
     gone = (frame["segment"] == "region=south") & (frame["period"] == "analysis")
     assert frame.loc[gone, "alert"].any()
-    told = gauges_of(overview_of(world), last_success=0.0)
-    assert {one.segment for one in told.metrics} == {"", "region=north"}
-    assert not any(one.alert for one in told.metrics)
+    gauges = gauges_of(overview_of(world), last_success=0.0)
+    assert {one.segment for one in gauges.metrics} == {"", "region=north"}
+    assert not any(one.alert for one in gauges.metrics)
 
 
 def test_rows_delivered_again_with_their_labels(tmp_path):
@@ -291,10 +291,10 @@ def test_rows_delivered_again_with_their_labels(tmp_path):
     end = START + pd.Timedelta(days=3)
     world.arrive_all()
     world.run()
-    known = world.rows["labeled_at"] < end
+    is_labelled = world.rows["labeled_at"] < end
     again = world.rows.assign(
-        y_true=world.rows["y_true"].where(known),
-        labeled_at=world.rows["labeled_at"].where(known),
+        y_true=world.rows["y_true"].where(is_labelled),
+        labeled_at=world.rows["labeled_at"].where(is_labelled),
     )
     again.to_parquet(world.folder / "predictions" / "again.parquet")
     assert world.run() == RAN
@@ -307,10 +307,10 @@ def test_labels_of_a_database_of_which_some_are_missing(tmp_path, monkeypatch, f
     world, apart = (World(tmp_path / name, n_days=3) for name in ("database", "files"))
     apart.arrive_all()
     apart.run()
-    known = world.rows["labeled_at"] < START + pd.Timedelta(days=3)
+    is_labelled = world.rows["labeled_at"] < START + pd.Timedelta(days=3)
     labels = world.rows.assign(
-        y_true=world.rows["y_true"].astype("Int64").where(known),
-        labeled_at=world.rows["labeled_at"].where(known),
+        y_true=world.rows["y_true"].astype("Int64").where(is_labelled),
+        labeled_at=world.rows["labeled_at"].where(is_labelled),
     )[["id", "y_true", "labeled_at"]]
     labels = labels.sort_values(
         "y_true", na_position="last" if first == "labelled" else "first"
@@ -409,10 +409,10 @@ def test_a_corrected_row_id_is_read_anew(world, tmp_path):
     assert load(world).query("period == 'analysis'")["n_labels"].sum() == 0
     edit(world, 'row_id = "customer"', 'row_id = "id"')
     assert world.run() == RAN
-    found = load(world).query(
+    corrected = load(world).query(
         "period == 'analysis' and segment == '' and metric == 'roc_auc'"
     )
-    assert found["n_labels"].sum() == labels["id"].isin(world.rows["id"]).sum()
+    assert corrected["n_labels"].sum() == labels["id"].isin(world.rows["id"]).sum()
 
 
 def test_an_erased_row_is_counted_no_more(world, tmp_path, caplog):
@@ -442,11 +442,11 @@ def test_a_corrected_segment_leaves_nothing_behind(world, tmp_path):
 
 
 def test_a_bug_in_one_model_does_not_stop_the_others(world, monkeypatch, caplog):
-    own = world.path.read_text().split("[models.credit]")[1]
+    model_config = world.path.read_text().split("[models.credit]")[1]
     world.path.write_text(
         world.path.read_text()
         + "\n[models.fraud]"
-        + own.replace("models.credit", "models.fraud")
+        + model_config.replace("models.credit", "models.fraud")
     )
     done = model_run.evaluate
     calls = []

@@ -42,15 +42,17 @@ def world(tmp_path, hook, monkeypatch):
 
 
 def test_one_message_when_a_verdict_changes(world, hook):
-    told = []
+    posted_days = []
     for day in range(world.n_days):
         world.arrive(day)
         world.run()
-        told.append(len(hook.received))
+        posted_days.append(len(hook.received))
         assert world.run() == NOTHING_NEW
-        assert len(hook.received) == told[-1]
-    assert told[7] == 0
-    assert 1 <= told[-1] <= 4  # two metrics, each announced once or corrected once
+        assert len(hook.received) == posted_days[-1]
+    assert posted_days[7] == 0
+    assert (
+        1 <= posted_days[-1] <= 4
+    )  # two metrics, each announced once or corrected once
     text = " ".join(message["text"] for message in hook.received)
     assert "credit" in text
     assert "suddenly" in text
@@ -89,12 +91,12 @@ def figures(world):
 def test_figures_for_prometheus(world):
     world.arrive_all()
     world.run()
-    found = figures(world)
-    assert found["deadreckon_alert", "roc_auc", None] == 1
-    assert found["deadreckon_value", "roc_auc", None] < 0.62
-    assert found["deadreckon_verdict", "roc_auc", "sudden"] == 1
+    gauges = figures(world)
+    assert gauges["deadreckon_alert", "roc_auc", None] == 1
+    assert gauges["deadreckon_value", "roc_auc", None] < 0.62
+    assert gauges["deadreckon_verdict", "roc_auc", "sudden"] == 1
     newest = START + pd.Timedelta(days=world.n_days - 1)
-    begun = found["deadreckon_chunk_start_timestamp_seconds", "roc_auc", None]
+    begun = gauges["deadreckon_chunk_start_timestamp_seconds", "roc_auc", None]
     assert 0 <= begun - newest.timestamp() < 3_600
 
 
@@ -204,19 +206,19 @@ def test_labels_that_stop_are_told_once_and_shown_everywhere(calm, hook):
     came = calm.rows["labeled_at"] < died
     due = calm.rows["labeled_at"] < calm.end()
     missing = int((due & ~came).sum())
-    found = re.search(r"no labels since (\S+); ([\d,]+) of ([\d,]+) expected", text)
-    assert found[1] == "2026-01-09"
+    match = re.search(r"no labels since (\S+); ([\d,]+) of ([\d,]+) expected", text)
+    assert match[1] == "2026-01-09"
     assert "label feed that stopped" in text
     status = calm.command("status").stdout
     (line,) = [x for x in status.splitlines() if x.startswith("  Warning: no labels")]
-    told = int(re.search(r"; ([\d,]+) of", line)[1].replace(",", ""))
-    assert told == pytest.approx(missing, rel=0.1)
+    n_expected = int(re.search(r"; ([\d,]+) of", line)[1].replace(",", ""))
+    assert n_expected == pytest.approx(missing, rel=0.1)
     page = (calm.folder / "report" / "credit.html").read_text()
     index = (calm.folder / "report" / "index.html").read_text()
     assert "no labels since" in page
     assert "no labels since" in index
     gauge = figures(calm)["deadreckon_labels_overdue", None, None]
-    assert gauge == told
+    assert gauge == n_expected
     assert calm.run(fail_on="warning") == WARNING
     assert calm.run(fail_on="alert") == NOTHING_NEW
     for file in (calm.folder / "labels").glob("*.kept"):
@@ -353,9 +355,9 @@ def test_the_job_forgets_an_outage_and_remembers_a_dead_feed(tmp_path):
 
 def test_a_retraining_hides_no_dead_feed_from_the_job(tmp_path):
     """Stray labels of the old model's rows are few for both models together."""
-    told = []
+    messages = []
     for retrained in ("", '[[models.credit.retrained]]\nfrom_chunk = "2026-01-24"\n'):
-        world = World(tmp_path / f"world{len(told)}", n_days=27)
+        world = World(tmp_path / f"world{len(messages)}", n_days=27)
         if retrained:
             text = f'{world.path.read_text()}\n{retrained}reference = "reference.csv"\n'
             world.path.write_text(text)
@@ -367,8 +369,8 @@ def test_a_retraining_hides_no_dead_feed_from_the_job(tmp_path):
         stray &= world.rows["time"] < world.moment(19)
         add_labels(world, (came < died) | (stray & (stray.cumsum() % 3 > 0)))
         world.run()
-        told.append(load_overview_of(world).overdue)
-    plain, both = told
+        messages.append(load_overview_of(world).overdue)
+    plain, both = messages
     assert plain.n_since > 50
     assert both.missing == pytest.approx(plain.missing, rel=0.1)
     assert (both.since, both.n_since) == (plain.since, plain.n_since)
@@ -384,11 +386,13 @@ def test_alerts_failures_and_the_address_of_the_pages(world, hook):
     for day in range(12):
         world.arrive(day)
         world.run()
-    told = texts(hook)
-    assert len(told) == 1  # when it began, not each day
-    assert re.search(r"credit · roc_auc: 0\.\d+ \(.*\) in chunk .* below the", told[0])
-    assert "Report: https://example.com/pages/" in told[0]
-    assert "accuracy" not in told[0]
+    posted = texts(hook)
+    assert len(posted) == 1  # when it began, not each day
+    assert re.search(
+        r"credit · roc_auc: 0\.\d+ \(.*\) in chunk .* below the", posted[0]
+    )
+    assert "Report: https://example.com/pages/" in posted[0]
+    assert "accuracy" not in posted[0]
     file = world.folder / "predictions" / "011.parquet"
     content = file.read_bytes()
     for _ in range(2):

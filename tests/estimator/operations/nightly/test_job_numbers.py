@@ -46,14 +46,16 @@ def test_a_labelled_day_is_exact(tmp_path, kind):
     assert world.run() == RAN
     rows = world.rows[world.rows["time"] < world.moment(1)]
     assert rows["labeled_at"].max() < world.moment(2)
-    said = load(world).query("chunk == '2026-01-05'").set_index(["segment", "metric"])
+    results = (
+        load(world).query("chunk == '2026-01-05'").set_index(["segment", "metric"])
+    )
     for segment in ("", "region=north", "region=south"):
-        own = rows[rows["region"] == segment[7:]] if segment else rows
+        in_segment = rows[rows["region"] == segment[7:]] if segment else rows
         for name, truth in TRUTH.items():
-            row = said.loc[(segment, name)]
-            assert row["n_labels"] == row["n_rows"] == len(own)
+            row = results.loc[(segment, name)]
+            assert row["n_labels"] == row["n_rows"] == len(in_segment)
             for column in ("value", "realized", "lower", "upper"):
-                expected = truth(own["y_true"], own["y_pred_proba"])
+                expected = truth(in_segment["y_true"], in_segment["y_pred_proba"])
                 assert row[column] == pytest.approx(expected, abs=1e-9), (name, column)
 
 
@@ -61,16 +63,16 @@ def test_a_large_day_is_within_its_interval(tmp_path):
     world = world_of(tmp_path, KINDS["overconfident"], per_day=60_000)
     assert world.run() == RAN
     rows = world.rows[world.rows["time"] < world.moment(1)]
-    said = load(world).query("chunk == '2026-01-05' and segment == ''")
-    said = said.set_index("metric")
+    results = load(world).query("chunk == '2026-01-05' and segment == ''")
+    results = results.set_index("metric")
     for name, bar in (("roc_auc", 2e-5), ("average_precision", 1e-4)):
         truth = TRUTH[name](rows["y_true"], rows["y_pred_proba"])
-        assert said.loc[name, "value"] == pytest.approx(truth, abs=bar)
-        assert said.loc[name, "lower"] <= truth <= said.loc[name, "upper"]
-        assert 0 < said.loc[name, "upper"] - said.loc[name, "lower"] < 0.01
+        assert results.loc[name, "value"] == pytest.approx(truth, abs=bar)
+        assert results.loc[name, "lower"] <= truth <= results.loc[name, "upper"]
+        assert 0 < results.loc[name, "upper"] - results.loc[name, "lower"] < 0.01
     for name in ("accuracy", "log_loss", "brier_score"):
         truth = TRUTH[name](rows["y_true"], rows["y_pred_proba"])
-        assert said.loc[name, "value"] == pytest.approx(truth, abs=1e-9)
+        assert results.loc[name, "value"] == pytest.approx(truth, abs=1e-9)
 
 
 def test_tables_of_an_earlier_version_are_counted_anew(tmp_path, monkeypatch, caplog):

@@ -77,8 +77,10 @@ def test_nothing_is_taken_back_within_a_week(nights):
     rng = np.random.default_rng(0)
     for _ in range(30):
         kinds = rng.choice(["stable", "sudden", "gradual"], 42, p=[0.3, 0.6, 0.1])
-        told = [night for night, _ in follow(nights, kinds.tolist(), settings())]
-        assert all(b - a >= 7 for a, b in pairwise(told))
+        announced_nights = [
+            night for night, _ in follow(nights, kinds.tolist(), settings())
+        ]
+        assert all(b - a >= 7 for a, b in pairwise(announced_nights))
 
 
 def test_an_improbable_verdict_neither_announces_nor_takes_back(nights):
@@ -97,8 +99,8 @@ def test_an_improbable_verdict_neither_announces_nor_takes_back(nights):
 def test_segments_are_told_of_where_asked(nights):
     kinds, north = ["sudden"] * 42, "region=north"
     for asked, n in (((), 0), (("region",), 1), ((north,), 1), (("region=south",), 0)):
-        found = follow(nights, kinds, settings(segments=asked), segment=north)
-        assert len(found) == n
+        messages = follow(nights, kinds, settings(segments=asked), segment=north)
+        assert len(messages) == n
 
 
 def test_an_alert_is_told_when_it_begins_and_if_it_is_sure(estimator, nights):
@@ -145,9 +147,9 @@ def test_an_alert_is_told_once_until_a_chunk_has_none(nights):
         for night, performance in enumerate(nights)
     ]
     only = settings(on=("alert",), min_probability=0.9)
-    told = follow(wavering, ["stable"] * 42, only)
-    first = {night // 7 for night, _ in told}
-    assert (len(told), first) == (2, {1, 5})
+    messages = follow(wavering, ["stable"] * 42, only)
+    first = {night // 7 for night, _ in messages}
+    assert (len(messages), first) == (2, {1, 5})
 
 
 def test_states_of_before_are_read(nights):

@@ -104,9 +104,9 @@ def test_the_sentence_of_a_real_verdict():
     values = 0.8 + rng.normal(0, 0.01, 30)
     values[20:] -= 0.05
     verdict = classify_degradation(values, np.full(30, 0.01), n_reference=10)
-    said = str(replace(verdict, metric="accuracy"))
-    change = replace(CHANGE, metric="accuracy", sentence=said)
-    assert said.removeprefix("accuracy ") in slack_message([change])["text"]
+    sentence = str(replace(verdict, metric="accuracy"))
+    change = replace(CHANGE, metric="accuracy", sentence=sentence)
+    assert sentence.removeprefix("accuracy ") in slack_message([change])["text"]
 
 
 def test_data_cannot_speak_slack():
@@ -193,11 +193,11 @@ def receiver(monkeypatch):
         def do_POST(self):
             length = int(self.headers.get("content-length", 0))
             sent = (self.path, self.headers, self.rfile.read(length), time.monotonic())
-            found.requests.append(sent)
-            found.meanwhile()
-            status, headers, body = found.answers.pop(0)
+            webhook.requests.append(sent)
+            webhook.meanwhile()
+            status, headers, body = webhook.answers.pop(0)
             if status == "silence":
-                found.released.wait(10)
+                webhook.released.wait(10)
                 return
             if status == "hang up":
                 return
@@ -219,11 +219,11 @@ def receiver(monkeypatch):
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         port = server.server_address[1]
         url = f"http://u{SECRET}:p{SECRET}@127.0.0.1:{port}/s/{SECRET}?key={SECRET}"
-        found = Receiver(url=url, port=port)
+        webhook = Receiver(url=url, port=port)
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
-        yield found
-        found.released.set()
+        yield webhook
+        webhook.released.set()
         server.shutdown()
         thread.join()
 
@@ -292,7 +292,7 @@ def test_it_gives_up_in_the_end(receiver):
 def test_waits_grow(receiver):
     receiver.answers = [answer(500), answer(500), answer(500), answer(200)]
     post(receiver.url, backoff=0.1)
-    waits = np.diff([at for *_, at in receiver.requests])
+    waits = np.diff([moment for *_, moment in receiver.requests])
     assert waits[1] >= 0.2
     assert waits[2] >= 0.4
 
@@ -328,7 +328,7 @@ def test_redirects_are_not_followed(receiver):
 
 
 @pytest.mark.parametrize(
-    ("body", "told"),
+    ("body", "shown"),
     [
         (b"no_service", True),
         (b"invalid_blocks\n", True),
@@ -338,12 +338,12 @@ def test_redirects_are_not_followed(receiver):
         ("\u00e9_b".encode("latin-1"), False),
     ],
 )
-def test_what_slack_calls_it_is_told_and_nothing_else(receiver, body, told):
+def test_what_slack_calls_it_is_told_and_nothing_else(receiver, body, shown):
     receiver.answers = [answer(404, body)]
     with pytest.raises(NotificationError) as caught:
         post(f"{receiver.url}&a=in_the_url")
-    assert (f"404 ({body.decode('latin-1').strip()})" in str(caught.value)) == told
-    assert ("404. Check" in str(caught.value)) != told
+    assert (f"404 ({body.decode('latin-1').strip()})" in str(caught.value)) == shown
+    assert ("404. Check" in str(caught.value)) != shown
 
 
 def test_a_slow_server_is_left(receiver):
@@ -496,12 +496,12 @@ def test_what_is_no_address(url):
 
 def told_by(error):
     """Everything an exception says or drags along, seen or not."""
-    said = traceback.format_exception(error)
+    lines = traceback.format_exception(error)
     while error is not None:
-        said += [str(error), repr(error)]
+        lines += [str(error), repr(error)]
         assert error.__cause__ is None
         error = error.__context__
-    return "".join(said)
+    return "".join(lines)
 
 
 @pytest.mark.parametrize(
@@ -579,8 +579,10 @@ def test_a_line_has_time_level_message_and_fields(log):
     before = time.time()
     log.warning("%d of %d rows", 2, 3, extra={"model": "credit", "seconds": 0.25})
     entry = read_strictly(log.stream.getvalue())
-    at = np.datetime64(entry.pop("time").removesuffix("+00:00"), "ms").astype(float)
-    assert before - 0.001 <= at / 1_000 <= time.time()
+    milliseconds = np.datetime64(entry.pop("time").removesuffix("+00:00"), "ms").astype(
+        float
+    )
+    assert before - 0.001 <= milliseconds / 1_000 <= time.time()
     assert entry == {
         "level": "WARNING",
         "message": "2 of 3 rows",

@@ -51,15 +51,15 @@ def metric_like(**changes):
 
 def read(path):
     """Read the file as Prometheus does: {(name, labels): value}, each one once."""
-    found = {}
+    series = {}
     for family in text_string_to_metric_families(path.read_bytes().decode("utf-8")):
         assert family.type == "gauge"
         assert family.documentation.endswith(".")
         for sample in family.samples:
             key = (sample.name, *sorted(sample.labels.items()))
-            assert key not in found
-            found[key] = sample.value
-    return found
+            assert key not in series
+            series[key] = sample.value
+    return series
 
 
 def test_every_gauge_is_read_back(tmp_path):
@@ -102,12 +102,12 @@ def test_undefined_is_nan_and_no_verdict_is_no_kind(tmp_path):
         value=math.nan, alert=False, kind=None, probability=math.nan, upper=math.inf
     )
     write_textfile(path, [with_metrics(unknown)])
-    found = {name: value for (name, *_), value in read(path).items()}
-    assert math.isnan(found["deadreckon_value"])
-    assert math.isnan(found["deadreckon_data_as_of_timestamp_seconds"])
-    assert math.isnan(found["deadreckon_verdict_probability"])
-    assert found["deadreckon_value_upper"] == math.inf
-    assert found["deadreckon_alert"] == 0.0
+    series = {name: value for (name, *_), value in read(path).items()}
+    assert math.isnan(series["deadreckon_value"])
+    assert math.isnan(series["deadreckon_data_as_of_timestamp_seconds"])
+    assert math.isnan(series["deadreckon_verdict_probability"])
+    assert series["deadreckon_value_upper"] == math.inf
+    assert series["deadreckon_alert"] == 0.0
     verdicts = [x for (name, *_), x in read(path).items() if name.endswith("_verdict")]
     assert verdicts == [0.0] * 6
 
@@ -123,9 +123,11 @@ def test_any_label_is_read_back(tmp_path_factory, model, segments):
     path = tmp_path_factory.mktemp("labels") / "a.prom"
     metrics = (metric_like(segment=segment) for segment in segments)
     write_textfile(path, [with_metrics(*metrics, model=model)])
-    found = [dict(labels) for name, *labels in read(path) if name == "deadreckon_value"]
-    assert [labels["segment"] for labels in found] == segments
-    assert {labels["model"] for labels in found} == {model}
+    read_back = [
+        dict(labels) for name, *labels in read(path) if name == "deadreckon_value"
+    ]
+    assert [labels["segment"] for labels in read_back] == segments
+    assert {labels["model"] for labels in read_back} == {model}
 
 
 def test_models_that_are_gone_are_gone(tmp_path):

@@ -46,7 +46,7 @@ def sources(engine, folder, rows, labels, *, ending=".parquet", n_files=3, timed
     write(labels, folder / f"labels{ending}")
     roles = {ID: "id", LABEL: "y_true"} | ({AT: "labeled_at"} if timed else {})
     opened = []
-    for name, pattern, own, others in (
+    for name, pattern, name_roles, others in (
         ("predictions", "rows*", {ID: "id", TIME: "time"}, ("y_pred_proba", "region")),
         ("labels", "labels*", roles, ()),
     ):
@@ -56,7 +56,9 @@ def sources(engine, folder, rows, labels, *, ending=".parquet", n_files=3, timed
             open_row_source(
                 engine,
                 RowData(name=name, where="here", files=files),
-                RequestedColumns(roles=own, others=others, numbers=("y_pred_proba",)),
+                RequestedColumns(
+                    roles=name_roles, others=others, numbers=("y_pred_proba",)
+                ),
             )
         )
     return opened
@@ -75,19 +77,19 @@ def test_rows_with_their_labels(engine, tmp_path, ending, ids):
     if ids == "texts":
         rows = rows.assign(id="row-" + rows["id"].astype(str))
         labels = labels.assign(id="row-" + labels["id"].astype(str))
-    predictions, known = sources(engine, tmp_path, rows, labels, ending=ending)
+    predictions, label_source = sources(engine, tmp_path, rows, labels, ending=ending)
     begin, end = START + pd.Timedelta(hours=5), START + pd.Timedelta(days=2)
     until = START + pd.Timedelta(days=2, hours=3)
-    found = read_rows(
-        engine, predictions, known, spans=[(begin, end)], until=until
+    joined = read_rows(
+        engine, predictions, label_source, spans=[(begin, end)], until=until
     ).to_pandas()
     inside = rows[(rows["time"] >= begin) & (rows["time"] < end)]
     truth = inside.merge(labels[labels["labeled_at"] <= until], how="left", on="id")
     names = ["time", "y_pred_proba", "region", "y_true", "labeled_at"]
     for name in ("time", "labeled_at"):
-        truth[name] = truth[name].astype(found[name].dtype)
+        truth[name] = truth[name].astype(joined[name].dtype)
     pd.testing.assert_frame_equal(
-        found[names].sort_values(["time", "y_pred_proba"], ignore_index=True),
+        joined[names].sort_values(["time", "y_pred_proba"], ignore_index=True),
         truth[names].sort_values(["time", "y_pred_proba"], ignore_index=True),
         check_dtype=False,
     )
@@ -95,38 +97,40 @@ def test_rows_with_their_labels(engine, tmp_path, ending, ids):
 
 def test_spans_apart_and_open(engine, tmp_path):
     rows, labels = split()
-    predictions, known = sources(engine, tmp_path, rows, labels)
+    predictions, label_source = sources(engine, tmp_path, rows, labels)
     first, last = START + pd.Timedelta(days=1), START + pd.Timedelta(days=2)
-    found = read_rows(
-        engine, predictions, known, spans=[(START, first), (last, None)]
+    joined = read_rows(
+        engine, predictions, label_source, spans=[(START, first), (last, None)]
     ).to_pandas()
     apart = (rows["time"] < first) | (rows["time"] >= last)
-    assert sorted(found["time"]) == sorted(rows.loc[apart, "time"])
+    assert sorted(joined["time"]) == sorted(rows.loc[apart, "time"])
 
 
 def test_of_two_labels_the_later_counts_and_at_equal_times_the_larger(engine, tmp_path):
     rows, _ = split()
     time = pd.Timestamp("2026-02-01")
-    said = [
+    deliveries = [
         (0, 1, time), (0, 0, time + pd.Timedelta(days=1)),  # the later
         (1, 0, time), (1, 1, time),  # the larger
         (2, 1, time), (2, 0, pd.NaT),  # of unknown time: the earliest
         (3, 1, pd.NaT), (3, 0, pd.NaT),
     ]  # fmt: skip
-    labels = pd.DataFrame(said, columns=["id", "y_true", "labeled_at"])
-    predictions, known = sources(engine, tmp_path, rows, labels)
-    found = read_rows(engine, predictions, known, spans=[(START, None)]).to_pandas()
-    values = found.merge(rows, on=["time", "y_pred_proba", "region"]).set_index("id")
+    labels = pd.DataFrame(deliveries, columns=["id", "y_true", "labeled_at"])
+    predictions, label_source = sources(engine, tmp_path, rows, labels)
+    joined = read_rows(
+        engine, predictions, label_source, spans=[(START, None)]
+    ).to_pandas()
+    values = joined.merge(rows, on=["time", "y_pred_proba", "region"]).set_index("id")
     assert values["y_true"].dropna().to_dict() == {0: 0, 1: 1, 2: 1, 3: 1}
 
 
 def test_hours(engine, tmp_path):
     rows, labels = split()
     predictions, _ = sources(engine, tmp_path, rows, labels)
-    found = count_hours(engine, predictions)
+    hours = count_hours(engine, predictions)
     truth = rows["time"].dt.floor("h").value_counts().sort_index()
-    assert found.hour.tolist() == truth.index.to_numpy("M8[us]").tolist()
-    assert found.count.tolist() == truth.tolist()
+    assert hours.hour.tolist() == truth.index.to_numpy("M8[us]").tolist()
+    assert hours.count.tolist() == truth.tolist()
     some = list(predictions.files)[:1]
     part = count_hours(engine, predictions, files=some)
     assert part.n_rows == 200
@@ -139,12 +143,16 @@ def test_hours(engine, tmp_path):
 def test_hours_of_rows_that_have_new_labels(engine, tmp_path):
     rows, labels = split()
     stray = labels[:5].assign(id=-labels["id"][:5] - 1)
-    predictions, known = sources(engine, tmp_path, rows, pd.concat([labels, stray]))
+    predictions, label_source = sources(
+        engine, tmp_path, rows, pd.concat([labels, stray])
+    )
     after = START + pd.Timedelta(days=2)
-    found, n_labels = count_labeled_hours(engine, predictions, known, after=after)
+    hours, n_labels = count_labeled_hours(
+        engine, predictions, label_source, after=after
+    )
     new = labels[labels["labeled_at"] > after]
     truth = rows[rows["id"].isin(new["id"])]["time"].dt.floor("h").value_counts()
-    assert dict(zip(found.hour.astype("M8[ns]"), found.count, strict=True)) == {
+    assert dict(zip(hours.hour.astype("M8[ns]"), hours.count, strict=True)) == {
         hour.to_datetime64(): n for hour, n in truth.items()
     }
     assert n_labels == len(new) + (stray["labeled_at"] > after).sum()
@@ -153,36 +161,40 @@ def test_hours_of_rows_that_have_new_labels(engine, tmp_path):
 def test_labels_of_no_row_that_is_read(engine, tmp_path):
     rows, labels = split()
     labels = labels.assign(id=-1 - labels["id"], y_true=labels["y_true"].astype(float))
-    predictions, known = sources(engine, tmp_path, rows, labels)
-    found = read_rows(engine, predictions, known, spans=[(START, None)])
-    assert found["y_true"].null_count == found.num_rows == len(rows)
+    predictions, label_source = sources(engine, tmp_path, rows, labels)
+    joined = read_rows(engine, predictions, label_source, spans=[(START, None)])
+    assert joined["y_true"].null_count == joined.num_rows == len(rows)
 
 
 def test_labels_without_times_count_always(engine, tmp_path):
     rows, labels = split()
     labels = labels.drop(columns="labeled_at")
-    predictions, known = sources(engine, tmp_path, rows, labels, timed=False)
-    found = read_rows(
-        engine, predictions, known, spans=[(START, None)], until=pd.Timestamp("2027")
+    predictions, label_source = sources(engine, tmp_path, rows, labels, timed=False)
+    joined = read_rows(
+        engine,
+        predictions,
+        label_source,
+        spans=[(START, None)],
+        until=pd.Timestamp("2027"),
     ).to_pandas()
-    assert found["y_true"].notna().sum() == len(labels)
-    assert "labeled_at" not in found
+    assert joined["y_true"].notna().sum() == len(labels)
+    assert "labeled_at" not in joined
 
 
 def test_ids_of_two_kinds(engine, tmp_path):
     rows, labels = split()
     labels = labels.assign(id="row-" + labels["id"].astype(str))
-    predictions, known = sources(engine, tmp_path, rows, labels)
+    predictions, label_source = sources(engine, tmp_path, rows, labels)
     with pytest.raises(DataError, match="`id` must be of one type"):
-        check_join(predictions, known)
+        check_join(predictions, label_source)
 
 
 def test_times_with_and_without_zone(engine, tmp_path):
     rows, labels = split()
     labels = labels.assign(labeled_at=labels["labeled_at"].dt.tz_localize("UTC"))
-    predictions, known = sources(engine, tmp_path, rows, labels)
+    predictions, label_source = sources(engine, tmp_path, rows, labels)
     with pytest.raises(DataError, match="everywhere or nowhere"):
-        check_join(predictions, known)
+        check_join(predictions, label_source)
 
 
 @pytest.mark.parametrize(
@@ -211,9 +223,9 @@ def test_names_that_would_be_sql(engine, tmp_path):
         ),
         RequestedColumns(roles={ID: "id", TIME: "time"}, others=(odd,)),
     )
-    found = read_rows(engine, source, None, spans=[(START, None)])
-    assert found.column_names == ["time", odd]
-    assert found.num_rows == len(rows)
+    table = read_rows(engine, source, None, spans=[(START, None)])
+    assert table.column_names == ["time", odd]
+    assert table.num_rows == len(rows)
 
 
 def test_a_file_of_another_kind(engine, tmp_path):

@@ -89,8 +89,8 @@ def test_sources_in_a_database_give_what_files_give(
         ),
     }[kind]
     text = rows.path.read_text()
-    for glob, found in zip(("predictions", "labels"), where, strict=True):
-        text = text.replace(f'"{glob}/*.parquet"', f'{{ url = "{url}", {found} }}')
+    for glob, selection in zip(("predictions", "labels"), where, strict=True):
+        text = text.replace(f'"{glob}/*.parquet"', f'{{ url = "{url}", {selection} }}')
     rows.path.write_text(text)
     assert rows.run() == RAN
     assert rows.final() == files.final()

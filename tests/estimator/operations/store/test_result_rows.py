@@ -29,10 +29,10 @@ def performance(request, reference_frame, production_frame):
 
 
 def part_of(performance, period):
-    of = performance.period == period
+    in_period = performance.period == period
     return Performance(
         **{
-            name: value[of] if isinstance(value, np.ndarray) else value
+            name: value[in_period] if isinstance(value, np.ndarray) else value
             for name in Performance.__dataclass_fields__
             for value in [getattr(performance, name)]
         }
@@ -68,17 +68,17 @@ def test_what_is_the_same_is_not_written(performance):
     assert [row["revision"] for row in before] == [1] * len(rows)
     for as_of in (1, 2):
         again = result_rows(part_of(performance, "analysis"), as_of)
-        found = restate(again, before, as_of)
-        assert (found.changed, found.history, found.gone) == ([], [], [])
+        written = restate(again, before, as_of)
+        assert (written.changed, written.history, written.gone) == ([], [], [])
 
 
 def test_what_is_no_more_leaves_a_last_row_in_the_history(performance):
     rows = result_rows(part_of(performance, "analysis"), as_of=1)
-    found = restate(rows[1:], stored(rows), as_of=5)
+    written = restate(rows[1:], stored(rows), as_of=5)
     key = rows[0]["segment"], rows[0]["chunk"], rows[0]["metric"]
-    assert found.gone == [key]
-    assert found.changed == []
-    (last,) = found.history
+    assert written.gone == [key]
+    assert written.changed == []
+    (last,) = written.history
     assert (last["gone"], last["as_of"], last["revision"]) == (True, 5, 2)
     assert last["value"] is None
 
@@ -87,32 +87,35 @@ def test_many_small_steps_are_a_large_one(performance):
     rows = result_rows(part_of(performance, "analysis"), as_of=1)
     before = stored(rows)
     half_width = 0.5 * (rows[3]["upper"] - rows[3]["lower"])
-    worth = 0
+    n_remembered = 0
     for _ in range(300):
         rows[3] = {
             **rows[3],
             "value": rows[3]["value"] + 0.9 * WORTH_KEEPING * half_width,
         }
-        found = restate(rows, before, as_of=1)
-        before = [*before[:3], *found.changed, *before[4:]]
-        worth += len(found.history)
-        told = before[3]["remembered_value"]
-        assert abs(told - rows[3]["value"]) <= WORTH_KEEPING * half_width
-    assert 100 <= worth <= 200
+        written = restate(rows, before, as_of=1)
+        before = [*before[:3], *written.changed, *before[4:]]
+        n_remembered += len(written.history)
+        remembered = before[3]["remembered_value"]
+        assert abs(remembered - rows[3]["value"]) <= WORTH_KEEPING * half_width
+    assert 100 <= n_remembered <= 200
 
 
 @pytest.mark.parametrize(
-    ("share", "worth"), [(0.5 * WORTH_KEEPING, False), (2 * WORTH_KEEPING, True)]
+    ("share", "is_remembered"),
+    [(0.5 * WORTH_KEEPING, False), (2 * WORTH_KEEPING, True)],
 )
-def test_what_has_hardly_moved_is_written_but_not_remembered(performance, share, worth):
+def test_what_has_hardly_moved_is_written_but_not_remembered(
+    performance, share, is_remembered
+):
     rows = result_rows(part_of(performance, "analysis"), as_of=1)
     before = stored(rows)
     half_width = 0.5 * (rows[3]["upper"] - rows[3]["lower"])
     rows[3] = {**rows[3], "value": rows[3]["value"] + share * half_width}
-    found = restate(rows, before, as_of=1)
+    written = restate(rows, before, as_of=1)
     new = {**rows[3], "revision": 2}
-    assert new.items() <= found.changed[0].items()
-    assert remembered(found.history) == ([new] if worth else [])
+    assert new.items() <= written.changed[0].items()
+    assert remembered(written.history) == ([new] if is_remembered else [])
 
 
 @pytest.mark.parametrize("fact", ["n_labels", "note", "alert", "realized"])
@@ -121,6 +124,6 @@ def test_facts_are_always_remembered(performance, fact):
     before = stored(rows)
     new = {"n_labels": 7, "note": "odd", "alert": not rows[0]["alert"], "realized": 0.5}
     rows[0] = {**rows[0], fact: new[fact]}
-    found = restate(rows, before, as_of=1)
-    assert remembered(found.history) == [{**rows[0], "revision": 2}]
-    assert len(found.changed) == 1
+    written = restate(rows, before, as_of=1)
+    assert remembered(written.history) == [{**rows[0], "revision": 2}]
+    assert len(written.changed) == 1

@@ -167,8 +167,8 @@ def test_a_value_that_cannot_be_kept_is_bad_data_of_its_model(
             save_run(store, "credit", replace(RECORD, results=odd))
             assert load_results(store, "credit")[0]["segment"] == segment
         save_run(store, "fraud", RECORD)
-        said = {"started": "2026", "ended": "2026", "exit_code": 65}
-        log_run(store, "credit", summary=f"got {segment!r} {segment}", **said)
+        run = {"started": "2026", "ended": "2026", "exit_code": 65}
+        log_run(store, "credit", summary=f"got {segment!r} {segment}", **run)
 
 
 def test_a_number_that_cannot_be_kept(url):
@@ -266,10 +266,10 @@ def test_one_run_at_a_time(url):
             pass
 
 
-@pytest.mark.parametrize("place", ["url", "postgres"])
-def test_who_posts_messages_keeps_no_run_away(request, monkeypatch, place):
+@pytest.mark.parametrize("url_fixture", ["url", "postgres"])
+def test_who_posts_messages_keeps_no_run_away(request, monkeypatch, url_fixture):
     monkeypatch.setattr(locks, "POSTING_SECONDS", 0.3)
-    url = request.getfixturevalue(place)
+    url = request.getfixturevalue(url_fixture)
     with open_store(url) as mine, open_store(url) as other:
         with posting_lease(mine):
             with lease(other):

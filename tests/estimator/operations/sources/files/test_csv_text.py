@@ -41,8 +41,8 @@ def same_number(engine, cell):
             in_duckdb(engine, csv_text.number_sql, [cell])
         assert in_duckdb(engine, csv_text.is_number_sql, [cell]) == [False]
     else:
-        found = in_duckdb(engine, csv_text.number_sql, [cell or None])
-        assert missing_as_none(found) == missing_as_none(expected)
+        in_sql = in_duckdb(engine, csv_text.number_sql, [cell or None])
+        assert missing_as_none(in_sql) == missing_as_none(expected)
         assert in_duckdb(engine, csv_text.is_number_sql, [cell or None]) == [True]
 
 
@@ -59,8 +59,8 @@ def test_any_number(engine, cell):
 
 def test_texts(engine):
     expected = csv_text.read_texts(pd.Series(CELLS, dtype=object)).tolist()
-    found = in_duckdb(engine, csv_text.text_sql, [cell or None for cell in CELLS])
-    assert missing_as_none(found) == missing_as_none(expected)
+    in_sql = in_duckdb(engine, csv_text.text_sql, [cell or None for cell in CELLS])
+    assert missing_as_none(in_sql) == missing_as_none(expected)
     as_written = dict(zip(CELLS, expected, strict=True))
     for cell in ("01", "NA", "10:00", "10:00:00", " x ", "1.0.0", "null", " 1 "):
         assert as_written[cell] == cell
@@ -118,8 +118,8 @@ def test_times_that_may_mean_two_things_are_refused(engine, cell):
 
 @pytest.mark.parametrize(("cell", "number"), [("12", 12), ("-3.0", -3), ("007", 7)])
 def test_ids_that_are_joined_with_whole_numbers(engine, cell, number):
-    found = in_duckdb(engine, lambda x: csv_text.whole_sql(x, "id"), [cell])
-    assert found == [number]
+    in_sql = in_duckdb(engine, lambda x: csv_text.whole_sql(x, "id"), [cell])
+    assert in_sql == [number]
 
 
 @pytest.mark.parametrize("cell", ["12.5", "A1", "1e3"])

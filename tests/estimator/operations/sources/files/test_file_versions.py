@@ -85,8 +85,8 @@ def test_a_file_behind_a_url_rewritten_on_the_same_day(file):
 
     def version():
         with open_engine("100MB", 1) as engine:
-            (found,) = find_files(engine, location, "labels").values()
-        return found
+            (newest,) = find_files(engine, location, "labels").values()
+        return newest
 
     os.utime(file, (1_800_000_000, 1_800_000_000))
     before = version()
