@@ -1,6 +1,12 @@
 """How a process of the command line ends, as a number."""
 
+from typing import Final, Literal, get_args
+
 RAN, WARNING, ALERT = 0, 10, 20
+# How grave what a run has to say is, the less grave first, and the code that says so.
+Severity = Literal["warning", "alert"]
+SEVERITIES: Final[tuple[Severity, ...]] = get_args(Severity)
+CODE_OF_SEVERITY: Final[dict[Severity, int]] = {"warning": WARNING, "alert": ALERT}
 # 65 and 75 as in sysexits.h: bad data; a failure that will pass.
 CRASHED, MISUSED, BAD_DATA, LOCKED, NOTHING_NEW = 1, 2, 65, 75, 99
 BROKEN_PIPE = 128 + 13  # what the shell says of a process that SIGPIPE ends

@@ -48,7 +48,7 @@ class LoggedCommand(click.Command):
 )
 @click.option(
     "--fail-on",
-    type=click.Choice(["warning", "alert"]),
+    type=click.Choice(exit_codes.SEVERITIES),
     help="Exit with 10 or 20 from this gravity on.",
 )
 @click.option(

@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Iterable
 from datetime import date, datetime
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
 from pydantic import (
     AfterValidator,
@@ -20,6 +20,7 @@ from calibration.registry import CALIBRATORS
 from estimator.estimation.parameters import METHODS
 from estimator.metrics.registry import METRIC_NAMES
 from estimator.operations.config import checks as checks
+from estimator.operations.notifications.messages import About
 
 _WHERE = "path, glob or URL of Parquet or CSV files, several of them, or a database."
 
@@ -53,7 +54,6 @@ Text = Annotated[str, Field(pattern=r"\S")]
 LocalPath = Annotated[Text, AfterValidator(checks.check_path)]
 Moment = Annotated[Text, BeforeValidator(_iso)]
 Metric = Annotated[str, _choice(METRIC_NAMES)]
-Subject = Literal["verdict", "alert", "failure", "labels_overdue"]
 Columns = str | Annotated[list[str], AfterValidator(tuple)]
 
 
@@ -119,7 +119,7 @@ class Notify(Table):
     webhook: Annotated[Text, AfterValidator(checks.check_webhook)] = _optional(
         "URL that takes a message in JSON, as Slack's do.", "${WEBHOOK}"
     )
-    on: Annotated[list[Subject], AfterValidator(tuple)] = _key(
+    on: Annotated[list[About], AfterValidator(tuple)] = _key(
         "What to send messages about: verdicts that have been announced, thresholds "
         "crossed in the newest complete chunk, failed runs, labels that have stopped.",
         default=("verdict", "labels_overdue"),

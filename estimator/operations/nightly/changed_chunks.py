@@ -96,7 +96,7 @@ def find_spans(
     hours : ndarray of datetime64[us], or None
         In any order; None: all that have rows.
     since, until : Timestamp, optional
-        Only chunks that begin first_hour the first or later, and rows up to the second.
+        Only chunks that begin at the first or later, and rows up to the second.
     stored : mapping of str to StoredChunk
         Size of each chunk that is stored and still valid, by label: its rows are not
         counted again.

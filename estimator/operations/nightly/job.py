@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Literal
 
 import pandas as pd
 
@@ -23,15 +22,15 @@ from estimator.operations.errors import (
     StoreUnavailable,
 )
 from estimator.operations.exit_codes import (
-    ALERT,
     BAD_DATA,
+    CODE_OF_SEVERITY,
     CRASHED,
     GRAVITY,
     MISUSED,
     NOTHING_NEW,
     RAN,
-    WARNING,
     WENT_WELL,
+    Severity,
 )
 from estimator.operations.nightly.model_run import N_STAGES, ModelRun, run_model
 from estimator.operations.nightly.overview import (
@@ -65,7 +64,6 @@ from estimator.progress import Progress
 from estimator.report.headline import compose_headline
 from estimator.report.page import index_html, report_html
 
-FailOn = Literal["warning", "alert"]
 log = logging.getLogger("deadreckon")
 
 
@@ -74,7 +72,7 @@ def run_job(
     *,
     until: pd.Timestamp | None = None,
     dry_run: bool = False,
-    fail_on: FailOn | None = None,
+    fail_on: Severity | None = None,
     progress: Progress | None = None,
 ) -> int:
     """Run every model's night; return the exit code.
@@ -155,14 +153,14 @@ def _say_verdicts(config: NightlyConfig, overviews: Sequence[ModelOverview]) -> 
 
 
 def _codes_of_concerns(
-    overviews: Sequence[ModelOverview], fail_on: FailOn | None
+    overviews: Sequence[ModelOverview], fail_on: Severity | None
 ) -> list[int]:
     """Return the exit codes of warnings and alerts that count; say what they are."""
     codes = []
     for overview in overviews:
         for severity, sentence in concerns_of(overview):
             if fail_on == "warning" or fail_on == severity:
-                codes.append(ALERT if severity == "alert" else WARNING)
+                codes.append(CODE_OF_SEVERITY[severity])
                 log.warning(
                     "%s: %s: %s",
                     overview.name,

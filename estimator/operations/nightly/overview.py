@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,9 +13,10 @@ from estimator.degradation.verdict import Degradation
 from estimator.delayed_labels.overdue import OverdueLabels
 from estimator.monitoring.deployments import deployment_of
 from estimator.operations.data_time import on_data_clock, shown, ticks
+from estimator.operations.exit_codes import Severity
 from estimator.operations.nightly.estimators import load_deployments
 from estimator.operations.nightly.evaluation import Verdicts, judge
-from estimator.operations.notifications.messages import overdue_sentence
+from estimator.operations.notifications.messages import CALM_KINDS, overdue_sentence
 from estimator.operations.notifications.prometheus import MetricGauges, ModelGauges
 from estimator.operations.store.connection import Store
 from estimator.operations.store.model_state import load_state
@@ -23,9 +24,6 @@ from estimator.operations.store.result_rows import performance_of_rows
 from estimator.operations.store.stored_results import load_results, load_verdicts
 from estimator.report.page import Report
 from estimator.results.performance import Performance
-
-# Kinds of decline that are over, or none.
-CALM = ("stable", "recovered")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +121,7 @@ def report_of(overview: ModelOverview) -> Report:
 
 def concerns_of(
     overview: ModelOverview,
-) -> list[tuple[Literal["warning", "alert"], str]]:
+) -> list[tuple[Severity, str]]:
     """Return what is grave, each with its severity and a sentence; none: all is calm.
 
     ``alert``: a metric over all rows is beyond its threshold in the newest complete
@@ -131,7 +129,7 @@ def concerns_of(
     over, or labels have stopped.
     """
     performance = overview.performance
-    concerns: list[tuple[Literal["warning", "alert"], str]] = []
+    concerns: list[tuple[Severity, str]] = []
     for i in newest_rows(performance).tolist():
         segment = str(performance.segment[i])
         for k in np.flatnonzero(performance.alert[i]).tolist():
@@ -145,7 +143,7 @@ def concerns_of(
         concerns += [
             ("warning", f"{where}{verdict}")
             for verdict in by_metric.values()
-            if verdict.kind not in CALM
+            if verdict.kind not in CALM_KINDS
         ]
     return concerns + [("warning", warning) for warning in overview.warnings]
 

@@ -11,7 +11,7 @@ from estimator.frames.datetimes import TimeZone
 from estimator.operations.data_time import shown
 from estimator.operations.terminal import printable
 
-GOOD_NEWS = ("stable", "recovered")
+CALM_KINDS = ("stable", "recovered")  # of verdicts: no decline, or one that is over
 # https://docs.slack.dev/reference/block-kit/blocks: of a message, and of a section.
 MAX_BLOCKS = 50
 MAX_TEXT = 3_000
@@ -52,7 +52,6 @@ class VerdictChange:
 
 
 About = Literal["verdict", "alert", "failure", "labels_overdue"]
-ABOUT: Final[tuple[About, ...]] = ("verdict", "alert", "failure", "labels_overdue")
 # Of what is no verdict, what one and several are called.
 _NOUNS: Final = {
     "alert": ("alert", "alerts"),
@@ -210,7 +209,7 @@ def is_good(change: Message) -> bool:
     """Whether it is good news."""
     if isinstance(change, Notice):
         return change.is_over
-    return change.kind in GOOD_NEWS
+    return change.kind in CALM_KINDS
 
 
 def _count(changes: Sequence[Message]) -> str:

@@ -22,7 +22,7 @@ class ModelState:
     as_of, until : int or None
         Latest time that results know of; ``--as-of`` of the last run. Microseconds.
     files : dict of dict of str
-        By feed, the files that were read, each with its version.
+        Version of each file that was read, by source, by path.
     estimators : dict of (str, bytes)
         By first chunk, the fingerprint and the file of the estimator.
     chunks : dict of StoredChunk

@@ -66,8 +66,8 @@ def save_run(store: Store, model: str, record: RunRecord) -> None:
         head = {**of_model, "as_of": record.as_of, "until": record.until}
         upsert_rows(connection, schema.model, [head])
         files = [
-            {"feed": feed, "path": path, "version": version}
-            for feed, versions in record.files.items()
+            {"feed": source, "path": path, "version": version}
+            for source, versions in record.files.items()
             for path, version in versions.items()
         ]
         estimators = [
