@@ -137,6 +137,13 @@ def test_links_lead_somewhere(page):
             assert anchor in anchors(target), link
 
 
+@pytest.mark.parametrize("page", TEXTS, ids=by_name)
+def test_paths_of_the_repository_exist(page):
+    folders = "calibration|estimator|tests|trials|benchmarks|docs|examples|notebooks"
+    for path in re.findall(rf"`((?:{folders})/[\w./]*)`", page.read_text("utf-8")):
+        assert (ROOT / path).exists(), path
+
+
 def test_the_readme_links_every_page_and_is_short():
     text = README.read_text("utf-8")
     assert len(text.splitlines()) <= 200
