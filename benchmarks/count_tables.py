@@ -27,6 +27,7 @@ from estimator.delayed_labels.counts.weighted_rows import rows_from_counts
 from estimator.frames.columns import Columns, SegmentCodes, not_none
 from estimator.metrics.measurement import Measurement, measure
 from estimator.metrics.metric_names import resolve_metrics
+from estimator.metrics.rows import Decisions, rows_of_columns
 
 Floats = NDArray[np.float64]
 Draw = Callable[[Floats, np.random.Generator], tuple[Floats, Floats]]
@@ -161,7 +162,9 @@ def run(kind: str, n_rows: int, seed: int) -> Trial:
     )
     chunks = make_chunks(n_rows, "D", columns.timestamp)
     begun = time.perf_counter()
-    (table,) = count_rows(columns, chunks, decision=0.5, bands=np.array([0.3, 0.7]))
+    (table,) = count_rows(
+        columns, chunks, decision=Decisions(threshold=0.5), bands=np.array([0.3, 0.7])
+    )
     seconds = time.perf_counter() - begun
     content = table_to_bytes(table)
     laid = rows_from_counts(
@@ -171,9 +174,11 @@ def run(kind: str, n_rows: int, seed: int) -> Trial:
     measured = measure(
         METRICS,
         groups,
-        score=laid.columns.score,
-        soft=not_none(laid.columns.label),
-        decision=not_none(laid.columns.decision),
+        rows_of_columns(
+            laid.columns,
+            not_none(laid.columns.label),
+            Decisions(by_row=not_none(laid.columns.decision)),
+        ),
     )
     return _compare(measured, score, label, code, table.cells["count"].size, content,
                     seconds)  # fmt: skip

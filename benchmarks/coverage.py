@@ -27,6 +27,7 @@ from estimator import PerformanceEstimator
 from estimator.chunking.groups import Groups
 from estimator.metrics.measurement import Measurement, measure
 from estimator.metrics.metric_names import resolve_metrics
+from estimator.metrics.rows import Decisions, Rows
 from estimator.results.performance import Performance
 
 Floats = NDArray[np.float64]
@@ -246,7 +247,8 @@ def measure_chunks(
         chunk=np.arange(offsets.size - 1),
     )
     chosen = resolve_metrics(metrics, None)
-    return measure(chosen, groups, score=score, soft=soft, decision=0.5)
+    rows = Rows(score=score, soft=soft, decisions=Decisions(threshold=0.5))
+    return measure(chosen, groups, rows)
 
 
 if __name__ == "__main__":

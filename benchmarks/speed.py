@@ -24,6 +24,7 @@ from benchmarks.worlds import ALL_METRICS, COSTS, draw_frame
 from calibration import SplineCalibrator
 from estimator import PerformanceEstimator
 from estimator.metrics.error_cells import measure_error_cells
+from estimator.metrics.rows import Decisions, Rows
 from estimator.metrics.soft_label_sums import sum_soft_labels
 
 KERNEL_TARGET, ESTIMATE_TARGET, ESTIMATE_AIM = 5.0, 10.0, 5.0
@@ -62,9 +63,16 @@ def main() -> int:
         score = frame["y_pred_proba"].to_numpy()
         size = n_rows // n_chunks
         offsets = np.arange(0, n_rows + 1, size)
-        soft, decision = calibrator.predict(score), score >= 0.5
+        by_row = Rows(
+            score=score,
+            soft=calibrator.predict(score),
+            decisions=Decisions(by_row=score >= 0.5),
+        )
+        by_score = Rows(
+            score=score, soft=calibrator.predict, decisions=Decisions(threshold=0.5)
+        )
         sums = partial(
-            sum_soft_labels, score, rows=None, offsets=offsets, error_cells=cells
+            sum_soft_labels, row_numbers=None, offsets=offsets, error_cells=cells
         )
         estimator = PerformanceEstimator(
             ALL_METRICS, chunk=size, business_costs=COSTS
@@ -72,11 +80,9 @@ def main() -> int:
         seconds = median_seconds(
             {
                 "np.sort": partial(_sort, score, offsets),
-                "argsort": partial(sums, soft, decision=decision),
-                "sort + calibration": partial(sums, calibrator.predict, decision=0.5),
-                "argsort, no log loss": partial(
-                    sums, soft, decision=decision, with_log_loss=False
-                ),
+                "argsort": partial(sums, by_row),
+                "sort + calibration": partial(sums, by_score),
+                "argsort, no log loss": partial(sums, by_row, with_log_loss=False),
                 "estimate": partial(estimator.estimate, frame),
             },
             options.repeats,

@@ -22,6 +22,7 @@ from estimator import Monitor, PerformanceEstimator
 from estimator.chunking.groups import Groups
 from estimator.metrics.measurement import measure
 from estimator.metrics.metric_names import resolve_metrics
+from estimator.metrics.rows import Decisions, Rows
 
 Floats = NDArray[np.float64]
 
@@ -160,9 +161,11 @@ def replicate(
             segment=np.full(N_CHUNKS, "", dtype=object),
             chunk=np.arange(N_CHUNKS),
         ),
-        score=production["y_pred_proba"].to_numpy(),
-        soft=probability,
-        decision=0.5,
+        Rows(
+            score=production["y_pred_proba"].to_numpy(),
+            soft=probability,
+            decisions=Decisions(threshold=0.5),
+        ),
     )
     rows = []
     for t in asked:

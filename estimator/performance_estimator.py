@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, Final, Literal, Self
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
@@ -36,7 +35,13 @@ from estimator.estimation.parameters import (
     same_value,
     snapshot_parameters,
 )
-from estimator.estimation.reference import N_STEPS, Features, Reference, learn_reference
+from estimator.estimation.reference import (
+    N_STEPS,
+    Reference,
+    ReferenceFrame,
+    ReferenceOptions,
+    learn_reference,
+)
 from estimator.estimation.reference_arrays import (
     reference_from_arrays,
     reference_to_arrays,
@@ -50,9 +55,12 @@ from estimator.files.archive import (
 from estimator.frames.column_names import column_names
 from estimator.frames.columns import ColumnNames, Columns, read_columns
 from estimator.frames.features import learn_features
-from estimator.label_free.shift_adaptive import ADAPTIVE, learning_steps, work_of
+from estimator.label_free.adapter_learning import Features, learning_steps
+from estimator.label_free.adapting_settings import ADAPTIVE
+from estimator.label_free.shift_adaptive import work_of
 from estimator.metrics.measurement import measure
 from estimator.metrics.registry import Metric
+from estimator.metrics.rows import Decisions, rows_of_columns
 from estimator.progress import Progress
 from estimator.results.assembly import (
     assemble_performance,
@@ -241,7 +249,7 @@ class PerformanceEstimator(BaseEstimator):  # type: ignore[misc]
         """
         metrics, specs = self.check_parameters()
         columns = self._read(reference, "reference", self.labeled_at)
-        rows = print_of_rows(columns)
+        row_print = print_of_rows(columns)
         chunks = self._chunks(columns, self.chunk)
         counted_by = self._periods() if counted else None
         table, matrix = None, None
@@ -262,19 +270,21 @@ class PerformanceEstimator(BaseEstimator):  # type: ignore[misc]
             )
             n_steps += learning_steps(self.method)
         with self._progress(n_steps) as progress, progress.stage("fitting"):
-            fitted = learn_reference(
-                metrics,
-                columns,
-                chunks,
-                decision=self.decisions(columns),
+            frame = ReferenceFrame(
+                columns=columns,
+                chunks=chunks,
+                decisions=self.decisions(columns),
+                row_print=row_print,
+                features=features,
+            )
+            options = ReferenceOptions(
+                metrics=metrics,
                 calibrator=self.calibrator,
                 thresholds=specs,
                 level=float(self.level),
-                advance=progress.advance,
-                rows=rows,
-                features=features,
                 counted_by=counted_by,
             )
+            fitted = learn_reference(frame, options, progress.advance)
         self.reference_ = fitted
         self.fitted_parameters_ = snapshot_parameters(self.get_params(deep=False))
         mistakes = mistakes_in_reference(
@@ -329,7 +339,7 @@ class PerformanceEstimator(BaseEstimator):  # type: ignore[misc]
         )
         unusable = columns.missing_score + columns.missing_decision > 0
         groups = delivered.keep(~np.isnan(columns.score)) if unusable else delivered
-        decision = self.decisions(columns)
+        decisions = self.decisions(columns)
         plain = score_map(fitted, columns.segments)
         features = features_of(fitted, production, name="production")
         adapter = fitted.adapter
@@ -347,7 +357,7 @@ class PerformanceEstimator(BaseEstimator):  # type: ignore[misc]
                 advance=progress.advance,
             )
             estimated = estimate_groups(
-                fitted, columns, plain, groups, decision, advance=progress.advance
+                fitted, columns, plain, groups, decisions, advance=progress.advance
             )
         realized, n_labels = None, np.zeros_like(groups.n_rows)
         if columns.label is not None:
@@ -356,9 +366,7 @@ class PerformanceEstimator(BaseEstimator):  # type: ignore[misc]
             realized = measure(
                 fitted.metrics,
                 labeled,
-                score=columns.score,
-                soft=columns.label,
-                decision=decision,
+                rows_of_columns(columns, columns.label, decisions),
             )
         analysis = assemble_performance(
             fitted.metrics,
@@ -551,8 +559,8 @@ class PerformanceEstimator(BaseEstimator):  # type: ignore[misc]
         _check_same_clock(reference, columns)
         return columns
 
-    def decisions(self, columns: Columns) -> NDArray[np.bool_] | float:
-        """Return the rows' decisions, or the score from which a row is positive.
+    def decisions(self, columns: Columns) -> Decisions:
+        """Return how rows are decided: by their column, or from a score on.
 
         Parameters
         ----------
@@ -561,10 +569,11 @@ class PerformanceEstimator(BaseEstimator):  # type: ignore[misc]
 
         Returns
         -------
-        ndarray of bool, shape (n_rows,), or float
-            Decisions where there is a column of them, else ``decision_threshold``.
+        Decisions
+            By the column of decisions where there is one, else by
+            ``decision_threshold``.
         """
-        return self.decision_threshold if columns.decision is None else columns.decision
+        return Decisions(threshold=self.decision_threshold, by_row=columns.decision)
 
     def _read(
         self,

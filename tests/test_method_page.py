@@ -18,9 +18,11 @@ from calibration.maps.logistic import LEARNED_PENALTIES, fit_logistic
 from estimator import PerformanceEstimator
 from estimator.delayed_labels.arrivals import N_AGES, N_BANDS, Arrivals
 from estimator.delayed_labels.delay_model import fit_delays
-from estimator.label_free import shift_adaptive
+from estimator.label_free.adapter_learning import _learn_weight
+from estimator.label_free.chunk_map import ChunkMap, blend_soft_labels
 from estimator.metrics.calibration_shift import shift_frame
 from estimator.metrics.error_cells import NO_ERROR
+from estimator.metrics.rows import Decisions, Rows
 from estimator.simulation import simulate_credit_default
 
 ROOT = Path(__file__).parent.parent
@@ -46,7 +48,7 @@ DERIVED = (
     "evidence",
     "order_sums",
     "measure_adapted",
-    "_blend",
+    "blend_soft_labels",
     "_learn_weight",
 )
 
@@ -174,15 +176,15 @@ def test_equations_22_and_23_both_intervals_and_the_breach(fitted):
 def test_equations_30_and_34_the_blend_and_its_inflation():
     base, aware, weighted = np.array([[0.2, 0.6], [0.3, 0.5], [0.1, 0.9]])
     omega, outside, effective, m = 0.7, 0.1, 500.0, 8_000
-    found = shift_adaptive._Weighted(
+    chunk_map = ChunkMap(
         calibrated=weighted, effective_sample_size=effective, outside=outside
     )
     for method in ("auto", "pape"):
-        blend, inflation = shift_adaptive._blend(method, omega, base, aware, found, m)
+        blend, inflation = blend_soft_labels(method, omega, base, aware, chunk_map, m)
         for i in range(2):
             share = effective / (effective + 2000)
-            way = (aware[i] - base[i]) + share * (weighted[i] - base[i])
-            p = base[i] + 0.5 * omega * (1 - outside) * way
+            step = (aware[i] - base[i]) + share * (weighted[i] - base[i])
+            p = base[i] + 0.5 * omega * (1 - outside) * step
             gamma = 0.5 * omega * (1 - outside) * share
             if method == "pape":
                 p, gamma = weighted[i], 1.0
@@ -221,9 +223,8 @@ def test_equations_31_to_33_the_weight_of_adapting(drift):
     )
     label = (rng.random(n) < moved) * 1.0
     base = expit(2 * (score - 0.5))
-    weight, deviation = shift_adaptive._learn_weight(
-        score, label, base, truth, 0.5, NO_ERROR
-    )
+    rows = Rows(score=score, soft=base, decisions=Decisions(threshold=0.5))
+    weight, deviation = _learn_weight(rows, label, truth, NO_ERROR)
     r, x, variance = np.empty((3, 2, n_blocks))
     for b in range(n_blocks):
         rows = block == b

@@ -15,6 +15,7 @@ from estimator.chunking.groups import Groups
 from estimator.estimation.reference import Reference
 from estimator.frames.columns import Columns, not_none
 from estimator.frames.features import read_features
+from estimator.label_free.adapted_measurement import measure_adapted
 from estimator.label_free.segment_calibration import (
     Segments,
     shift_rows,
@@ -23,13 +24,13 @@ from estimator.label_free.segment_calibration import (
 )
 from estimator.label_free.shift_adaptive import (
     AdaptedRows,
-    Rows,
+    RowSet,
     adapt_rows,
-    measure_adapted,
 )
 from estimator.metrics.calibration_shift import shift_frame
 from estimator.metrics.error_cells import ErrorCells
 from estimator.metrics.measurement import Measurement, measure
+from estimator.metrics.rows import Decisions, rows_of_columns
 from estimator.metrics.soft_labels import ShiftedSoftLabel, SoftLabel, soft_labels_at
 from estimator.progress import Advance
 
@@ -74,7 +75,7 @@ def adapt_columns(
     columns: Columns,
     plain: ScoreMap,
     features: Floats,
-    chunks: Sequence[Rows],
+    chunks: Sequence[RowSet],
     *,
     advance: Advance | None = None,
 ) -> tuple[Columns, tuple[str, ...]]:
@@ -99,7 +100,7 @@ def adapt_scores(
     score: NDArray[np.floating],
     plain: ScoreMap,
     features: Floats,
-    chunks: Sequence[Rows],
+    chunks: Sequence[RowSet],
     *,
     advance: Advance | None = None,
 ) -> AdaptedRows:
@@ -146,30 +147,43 @@ def estimate_groups(
     columns: Columns,
     plain: ScoreMap,
     groups: Groups,
-    decision: NDArray[np.bool_] | float,
+    decisions: Decisions,
     *,
     advance: Advance | None = None,
 ) -> Measurement:
-    """Estimate the metrics of each group as if no label had come."""
+    """Estimate the metrics of each group as if no label had come.
+
+    Parameters
+    ----------
+    fitted : Reference
+        What was learned from the reference.
+    columns : Columns
+        Rows of the frame, with their soft labels by features where any were read.
+    plain : ScoreMap
+        Map of the score for these rows.
+    groups : Groups
+        Which rows belong to which chunk of which segment.
+    decisions : Decisions
+        How each row is decided.
+    advance : callable, optional
+        Called with the number of rows whenever some are done.
+    """
     soft = soft_labels_of(fitted, columns, plain)
+    rows = rows_of_columns(columns, plain.soft, decisions)
     if not isinstance(soft, np.ndarray) or fitted.adapter is None:
         return measure(
             fitted.metrics,
             groups,
-            score=columns.score,
-            soft=soft,
-            decision=decision,
+            rows,
             error_cells=plain.error_cells,
             advance=advance,
         )
     return measure_adapted(
         fitted.metrics,
         groups,
-        score=columns.score,
+        rows,
         adapted=replace(not_none(columns.adapted), calibrated=soft),
-        plain=plain.soft,
         relative_error=fitted.adapter.relative_error,
-        decision=decision,
         error_cells=plain.error_cells,
         frame=shift_frame(plain.error_cells),
         advance=advance,

@@ -9,7 +9,8 @@ from calibration import FeatureAwareCalibrator
 from estimator.files.archive import Arrays, under
 from estimator.frames.column_names import name_from_json, name_to_json
 from estimator.frames.features import Feature, FeatureTable
-from estimator.label_free.shift_adaptive import ReferenceSample, ShiftAdapter
+from estimator.label_free.chunk_map import ReferenceSample
+from estimator.label_free.shift_adaptive import ShiftAdapter
 
 _ADAPTER_NUMBERS = (
     "method",

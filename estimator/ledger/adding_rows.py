@@ -14,7 +14,8 @@ from estimator.frames.adapted_soft_labels import (
     no_soft_labels,
 )
 from estimator.frames.columns import Columns, not_none
-from estimator.label_free.shift_adaptive import FAR, AdaptedRows
+from estimator.label_free.adapting_settings import OUTSIDE_REFERENCE
+from estimator.label_free.shift_adaptive import AdaptedRows
 from estimator.ledger.adding_labels import match_labels
 from estimator.ledger.label_events import no_events
 from estimator.ledger.label_frame import microseconds
@@ -317,8 +318,9 @@ def _append_adapted(
 
 def _graver(before: str, now: str) -> str:
     """Return what to say of a chunk: once far outside, it stays noted."""
-    is_far = before.startswith(FAR) and not now.startswith(FAR)
-    return before if is_far else now
+    # Saved ledgers keep the text of a remark only.
+    stays = before.startswith(OUTSIDE_REFERENCE)
+    return before if stays and not now.startswith(OUTSIDE_REFERENCE) else now
 
 
 def _extend_values(

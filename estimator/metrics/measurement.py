@@ -1,6 +1,6 @@
 """Confidence-based performance estimation (CBPE): metrics of rows with soft labels."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,10 +11,10 @@ from estimator.metrics.error_cells import NO_ERROR, ErrorCells
 from estimator.metrics.intervals import ShiftError, error_variances
 from estimator.metrics.moments import compute_moments, undefined_reasons
 from estimator.metrics.registry import Metric
+from estimator.metrics.rows import Rows
 from estimator.metrics.soft_label_sums import SoftLabelSums, sum_soft_labels
 from estimator.metrics.soft_labels import (
     ShiftedSoftLabel,
-    SoftLabel,
     soft_labels_by_row,
 )
 from estimator.progress import Advance
@@ -52,10 +52,8 @@ class Measurement:
 def measure(
     metrics: tuple[Metric, ...],
     groups: Groups,
+    rows: Rows,
     *,
-    score: NDArray[np.floating],
-    soft: SoftLabel | ShiftedSoftLabel | Floats,
-    decision: NDArray[np.bool_] | float,
     error_cells: ErrorCells = NO_ERROR,
     shift: ShiftError | None = None,
     advance: Advance | None = None,
@@ -68,38 +66,50 @@ def measure(
     on the metric and :math:`g_i` on its denominator :math:`B`. With calibrated
     probabilities that is the estimate [1]_, with labels the realized metric.
 
+    Parameters
+    ----------
+    metrics : tuple of Metric
+        Metrics to compute.
+    groups : Groups
+        Which rows belong to which chunk of which segment.
+    rows : Rows
+        Score, soft label and decision of each row.
+    error_cells : ErrorCells
+        Error of the calibration map behind the soft labels.
+    shift : ShiftError, optional
+        Error of the shift that the soft labels contain.
+    advance : callable, optional
+        Called with the number of rows whenever some are done.
+
     References
     ----------
     .. [1] Bialek et al. (2024), "Estimating Model Performance Under Covariate Shift
        Without Labels", arXiv:2401.08348.
     """
     with_log_loss = any(metric.name == "log_loss" for metric in metrics)
-    if isinstance(soft, ShiftedSoftLabel) and len(groups.parts) > 1:
+    if isinstance(rows.soft, ShiftedSoftLabel) and len(groups.parts) > 1:
         # Each part has the rows of the first: once is enough.
-        rows, offsets = groups.parts[0]
-        soft = soft_labels_by_row(soft, score, rows, int(offsets[-1]))
-    found = [
+        row_numbers, offsets = groups.parts[0]
+        soft = soft_labels_by_row(rows.soft, rows.score, row_numbers, int(offsets[-1]))
+        rows = replace(rows, soft=soft)
+    parts = [
         sum_soft_labels(
-            score,
-            soft,
-            rows=rows,
+            rows,
+            row_numbers=row_numbers,
             offsets=offsets,
-            decision=decision,
-            weight=groups.weight,
-            contents=groups.contents,
             error_cells=error_cells,
             with_log_loss=with_log_loss,
             advance=advance,
         )
-        for rows, offsets in groups.parts
+        for row_numbers, offsets in groups.parts
     ]
     sums = SoftLabelSums(
-        sums=np.concatenate([part.sums for part in found]),
-        jacobian=np.concatenate([part.jacobian for part in found]),
-        scatter=np.concatenate([part.scatter for part in found]),
+        sums=np.concatenate([part.sums for part in parts]),
+        jacobian=np.concatenate([part.jacobian for part in parts]),
+        scatter=np.concatenate([part.scatter for part in parts]),
         by_segment=None
         if error_cells.segments is None
-        else np.concatenate([not_none(part.by_segment) for part in found]),
+        else np.concatenate([not_none(part.by_segment) for part in parts]),
     )
     moments = compute_moments(metrics, sums.sums)
     reason = undefined_reasons(metrics, sums.sums, moments)

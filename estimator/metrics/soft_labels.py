@@ -33,8 +33,11 @@ class ShiftedSoftLabel:
     slots: Slots
 
 
+SoftLabels = SoftLabel | ShiftedSoftLabel | Floats
+
+
 def soft_labels_at(
-    soft: SoftLabel | ShiftedSoftLabel | Floats,
+    soft: SoftLabels,
     score: NDArray[np.floating],
     rows: NDArray[np.bool_] | NDArray[np.int64],
 ) -> Floats:

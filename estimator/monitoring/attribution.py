@@ -8,6 +8,7 @@ from estimator.estimation.estimates import score_map
 from estimator.estimation.reference import Reference
 from estimator.frames.columns import not_none
 from estimator.metrics.measurement import measure
+from estimator.metrics.rows import rows_of_columns
 from estimator.monitoring.evaluation import ChunkEvaluation
 from estimator.performance_estimator import PerformanceEstimator
 from estimator.results.assembly import row_scale
@@ -34,9 +35,11 @@ def attribution_of(
         found = measure(
             fitted.metrics,
             groups.keep(~np.isnan(not_none(known.columns.label))),
-            score=known.columns.score,
-            soft=known.reconciliation.expected_labels(),
-            decision=estimator.decisions(known.columns),
+            rows_of_columns(
+                known.columns,
+                known.reconciliation.expected_labels(),
+                estimator.decisions(known.columns),
+            ),
             error_cells=score_map(fitted, known.columns.segments).error_cells,
         )
         expected[0] = found.value

@@ -5,8 +5,7 @@ probabilities, posteriors, arrived labels.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +21,7 @@ from estimator.estimation.reference import Reference
 from estimator.frames.columns import Columns, not_none
 from estimator.metrics.intervals import ShiftError
 from estimator.metrics.measurement import Measurement, measure
+from estimator.metrics.rows import rows_of_columns
 from estimator.monitoring.scored_rows import ScoredRows
 from estimator.performance_estimator import PerformanceEstimator
 from estimator.results.assembly import assemble_performance, compose_remarks
@@ -108,19 +108,15 @@ def evaluate_chunks(
     unusable = columns.missing_score + columns.missing_decision > 0
     groups = delivered.keep(~np.isnan(columns.score)) if unusable else delivered
     labeled = groups.keep(~np.isnan(label))
-    of_rows = partial(
-        measure,
-        fitted.metrics,
-        score=columns.score,
-        decision=estimator.decisions(columns),
-    )
+    labeled_rows = rows_of_columns(columns, label, estimator.decisions(columns))
     reconciled = None
     if reconciliation is not None:
         at = np.arange(len(chunks)) if wanted is None else np.asarray(wanted)
         chunk = at[groups.chunk]
-        reconciled = of_rows(
-            groups=groups,
-            soft=reconciliation.soft,
+        reconciled = measure(
+            fitted.metrics,
+            groups,
+            replace(labeled_rows, soft=reconciliation.soft),
             error_cells=reconciliation.frame.cells,
             shift=ShiftError(
                 covariance=reconciliation.shift.covariance[chunk],
@@ -141,7 +137,7 @@ def evaluate_chunks(
             estimator.decisions(columns),
         ),
         reconciled=reconciled,
-        realized=of_rows(groups=labeled, soft=label),
+        realized=measure(fitted.metrics, labeled, labeled_rows),
         reconciliation=reconciliation,
         remarks=tuple(remarks),
         calendar=calendar,

@@ -28,6 +28,7 @@ from estimator.delayed_labels.counts.score_cells import (
 from estimator.frames.columns import Columns, not_none
 from estimator.ledger.label_frame import NO_TIME, microseconds
 from estimator.ledger.label_hours import count_by_hour
+from estimator.metrics.rows import Decisions
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -48,7 +49,7 @@ def count_rows(
     columns: Columns,
     chunks: Chunks,
     *,
-    decision: NDArray[np.bool_] | float,
+    decision: Decisions,
     bands: Floats,
     metrics: Collection[str] = SUMMED,
     remarks: Sequence[str] = (),
@@ -59,8 +60,8 @@ def count_rows(
     ----------
     columns, chunks : Columns, Chunks
         Rows with a time, and with labels (NaN where there is none).
-    decision : ndarray of shape (n_rows,), or float
-        Decision of each row, or the score from which it is positive.
+    decision : Decisions
+        How each row is decided.
     bands : ndarray of shape (N_BANDS - 1,)
         Scores between the bands by which delays may differ.
     metrics : collection of str
@@ -122,9 +123,7 @@ class _Rows:
     labeled_at: Integers | None
 
 
-def _read_rows(
-    columns: Columns, rows: Integers, decision: NDArray[np.bool_] | float
-) -> _Rows:
+def _read_rows(columns: Columns, rows: Integers, decision: Decisions) -> _Rows:
     score = np.asarray(columns.score[rows], dtype=np.float64)
     label = not_none(columns.label)[rows]
     codes, values = [], {}
@@ -136,9 +135,7 @@ def _read_rows(
         score=score,
         time=microseconds(not_none(columns.timestamp)[rows]),
         outcome=np.where(np.isnan(label), UNLABELED, label).astype(np.int64),
-        decision=decision[rows]
-        if isinstance(decision, np.ndarray)
-        else score >= decision,
+        decision=decision.take(rows, score),
         codes=codes,
         values=values,
         means={} if adapted is None else adapted.take(rows).by_name(),

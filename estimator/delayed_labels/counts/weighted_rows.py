@@ -29,6 +29,7 @@ from estimator.frames.datetimes import TimeZone
 from estimator.ledger.label_hours import LabelHours, count_by_hour, no_hours
 from estimator.metrics.measurement import Measurement, measure
 from estimator.metrics.registry import Metric
+from estimator.metrics.rows import Decisions, rows_of_columns
 
 # Lengths of a chunk after which the ages of all its rows are taken to be the same.
 OLD = 25
@@ -147,7 +148,7 @@ def measure_counted(
     chunks: Chunks,
     spec: Period | Edges,
     groups: Groups,
-    decision: NDArray[np.bool_] | float,
+    decision: Decisions,
 ) -> Measurement:
     """Measure labelled rows as their tables of counts say, group by group.
 
@@ -160,8 +161,8 @@ def measure_counted(
         By which the rows fell into chunks.
     groups : Groups
         The groups to measure, in their order.
-    decision : ndarray of shape (n_rows,), or float
-        Decision of each row, or the score from which it is positive.
+    decision : Decisions
+        How each row is decided.
     """
     names = [metric.name for metric in metrics]
     no_arrivals = replace(columns, labeled_at=None)
@@ -180,9 +181,7 @@ def measure_counted(
         group_rows(counted, laid.chunks, segments).keep(
             ~np.isnan(counted.score) & ~np.isnan(label)
         ),
-        score=counted.score,
-        soft=label,
-        decision=not_none(counted.decision),
+        rows_of_columns(counted, label, Decisions(by_row=not_none(counted.decision))),
     )
 
 

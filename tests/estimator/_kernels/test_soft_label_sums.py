@@ -15,6 +15,7 @@ from estimator.metrics.error_cells import ErrorCells
 from estimator.metrics.metric_names import resolve_metrics
 from estimator.metrics.moments import compute_moments
 from estimator.metrics.registry import METRIC_NAMES
+from estimator.metrics.rows import Decisions, Rows
 from estimator.metrics.soft_label_sums import sum_soft_labels
 from tests import reference
 
@@ -72,11 +73,23 @@ THREE_CELLS = ErrorCells(
 )
 
 
-def run(score, soft, decision, offsets=None, **options):
-    bounds = np.array([0, score.size] if offsets is None else offsets)
-    return sum_soft_labels(
-        score, soft, rows=None, offsets=bounds, decision=decision, **options
+def rows_of(score, soft, decision, weight=None, contents=None):
+    """Decisions are given row by row, or as the score from which they are positive."""
+    by_row = decision if isinstance(decision, np.ndarray) else None
+    threshold = decision if by_row is None else np.nan
+    return Rows(
+        score=score,
+        soft=soft,
+        decisions=Decisions(threshold=threshold, by_row=by_row),
+        weight=weight,
+        contents=contents,
     )
+
+
+def run(score, soft, decision, offsets=None, *, weight=None, contents=None, **options):
+    bounds = np.array([0, score.size] if offsets is None else offsets)
+    rows = rows_of(score, soft, decision, weight, contents)
+    return sum_soft_labels(rows, row_numbers=None, offsets=bounds, **options)
 
 
 def moments(name, *chunk, **options):
@@ -211,10 +224,8 @@ def test_sorting_the_score_alone_gives_the_same_as_sorting_rows():
     rng = np.random.default_rng(0)
     score = rng.random(3_000).round(2)
     offsets = np.array([0, 1_000, 2_000, 2_500, 3_000])
-    by_score = sum_soft_labels(score, np.sqrt, rows=None, offsets=offsets, decision=0.5)
-    by_row = sum_soft_labels(
-        score, np.sqrt(score), rows=None, offsets=offsets, decision=score >= 0.5
-    )
+    by_score = run(score, np.sqrt, 0.5, offsets)
+    by_row = run(score, np.sqrt(score), score >= 0.5, offsets)
     assert_allclose(by_score.sums, by_row.sums, rtol=1e-12)
 
 
@@ -239,11 +250,12 @@ def test_weights_go_with_their_rows_however_these_are_sorted(soft, decision):
     rows = rng.permutation(n)[:90_000]
     offsets = np.array([0, 10, 40_000, 40_000, 89_999, 90_000])
     found = sum_soft_labels(
-        score, soft, rows=rows, offsets=offsets, decision=decision, weight=weight,
+        rows_of(score, soft, decision, weight), row_numbers=rows, offsets=offsets,
         error_cells=THREE_CELLS,
     )  # fmt: skip
     expected = sum_soft_labels(
-        score, soft, rows=np.repeat(rows, weight[rows].astype(int)), decision=decision,
+        rows_of(score, soft, decision),
+        row_numbers=np.repeat(rows, weight[rows].astype(int)),
         offsets=np.append(0, np.cumsum(weight[rows])).astype(np.int64)[offsets],
         error_cells=THREE_CELLS,
     )  # fmt: skip
@@ -259,11 +271,11 @@ def test_threads_and_blocks_change_nothing():
     score = rng.random(200_000)
     rows = rng.permutation(score.size)
     offsets = np.array([0, 10, 70_000, 70_000, 199_999, 200_000])
-    options = {"soft": np.sqrt, "decision": 0.5}
-    together = sum_soft_labels(score, rows=rows, offsets=offsets, **options)
+    content = rows_of(score, np.sqrt, 0.5)
+    together = sum_soft_labels(content, row_numbers=rows, offsets=offsets)
     for c, (start, stop) in enumerate(pairwise(offsets)):
         alone = sum_soft_labels(
-            score, rows=rows[start:stop], offsets=np.array([0, stop - start]), **options
+            content, row_numbers=rows[start:stop], offsets=np.array([0, stop - start])
         )
         assert_allclose(together.sums[c], alone.sums[0], rtol=1e-12)
 

@@ -28,11 +28,13 @@ from estimator.label_free.segment_calibration import (
     with_segment_errors,
 )
 from estimator.metrics.calibration_shift import shift_frame
-from estimator.metrics.error_cells import measure_error_cells
+from estimator.metrics.error_cells import NO_ERROR, measure_error_cells
 from estimator.metrics.intervals import ShiftError
 from estimator.metrics.measurement import measure
 from estimator.metrics.metric_names import resolve_metrics
 from estimator.metrics.registry import METRIC_NAMES
+from estimator.metrics.rows import Decisions, Rows
+from estimator.metrics.segment_slots import BlockSlots
 from estimator.metrics.soft_label_sums import sum_soft_labels
 
 COSTS = {"tn": 1.0, "fp": -5.0, "fn": -20.0, "tp": 10.0}
@@ -289,11 +291,13 @@ def test_new_values_err_alike_however_many_chunks_are_held(at_once, monkeypatch)
             coded[column] = SegmentCodes(codes=codes, values=values.tolist())
         shifts = shift_rows(calibration, coded)
         return sum_soft_labels(
-            score[rows],
-            shifted_soft_label(calibrator, calibration, shifts.slots),
-            rows=None,
+            Rows(
+                score=score[rows],
+                soft=shifted_soft_label(calibrator, calibration, shifts.slots),
+                decisions=Decisions(threshold=0.5),
+            ),
+            row_numbers=None,
             offsets=offsets,
-            decision=0.5,
             error_cells=with_segment_errors(plain, calibration, shifts),
         ).by_segment
 
@@ -323,18 +327,23 @@ def test_a_chunk_of_one_value_sums_as_any_other(name, monkeypatch):
     offsets = np.insert(offsets, 1, offsets[1])  # one chunk has no rows
     sums = partial(
         sum_soft_labels,
-        score,
-        shifted_soft_label(calibrator, calibration, shifts.slots),
-        rows=rows,
+        Rows(
+            score=score,
+            soft=shifted_soft_label(calibrator, calibration, shifts.slots),
+            decisions=Decisions(threshold=0.5),
+        ),
+        row_numbers=rows,
         offsets=offsets,
-        decision=0.5,
         error_cells=with_segment_errors(plain, calibration, shifts),
     )
     found = sums().by_segment
     assert (found[:, 0, 0] > 0.0).sum() >= 2
     monkeypatch.setattr(
         "estimator.metrics.soft_label_sums.split_slots",
-        lambda columns, bounds: (np.empty((bounds.size - 1, 0), np.int32), columns),
+        lambda columns, bounds, order: BlockSlots(
+            by_row=np.array(columns)[:, order],
+            fixed=np.empty((bounds.size - 1, 0), np.int32),
+        ),
     )
     assert_allclose(found, sums().by_segment, rtol=1e-9, atol=1e-18)
 
@@ -480,9 +489,13 @@ def test_the_error_of_the_shifts_is_the_delta_method(name, calibrator):
         segment=np.array(["", ""], dtype=object),
         chunk=np.array([0, 1]),
     )
-    of_rows = partial(measure, metrics, groups, score=score, decision=0.5)
+
+    def measure_soft(soft, error_cells=NO_ERROR):
+        rows = Rows(score=score, soft=soft, decisions=Decisions(threshold=0.5))
+        return measure(metrics, groups, rows, error_cells=error_cells)
+
     soft = shifted_soft_label(calibrator, calibration, rows.slots)
-    found = of_rows(soft=soft, error_cells=cells)
+    found = measure_soft(soft, cells)
     # Only what the segments add, and what all rows have in common: no other factor.
     p = soft.of_rows(score, rows.slots)
     u = shifts.standardize(logit(calibrator.predict(score)))
@@ -498,8 +511,8 @@ def test_the_error_of_the_shifts_is_the_delta_method(name, calibrator):
     step = 1e-4
     slope = np.stack(
         [
-            of_rows(soft=expit(logit(p) + step * column)).value
-            - of_rows(soft=expit(logit(p) - step * column)).value
+            measure_soft(expit(logit(p) + step * column)).value
+            - measure_soft(expit(logit(p) - step * column)).value
             for column in columns
         ]
     )[:, :, 0] / (2.0 * step)
@@ -512,8 +525,8 @@ def test_the_error_of_the_shifts_is_the_delta_method(name, calibrator):
         rest = sum(
             (
                 (
-                    of_rows(soft=expit(logit(p) + step * f)).value
-                    - of_rows(soft=expit(logit(p) - step * f)).value
+                    measure_soft(expit(logit(p) + step * f)).value
+                    - measure_soft(expit(logit(p) - step * f)).value
                 )[:, 0]
                 / (2.0 * step)
             )
@@ -542,9 +555,12 @@ def test_a_tracked_shift_and_the_rest_are_the_whole_error():
         chunk=np.array([0]),
     )
     soft = shifted_soft_label(calibrator, calibration, rows.slots)
-    of_rows = partial(measure, metrics, groups, score=score, decision=0.5, soft=soft)
-    whole = of_rows(error_cells=cells).calibration_variance
-    parts = of_rows(
+    content = Rows(score=score, soft=soft, decisions=Decisions(threshold=0.5))
+    whole = measure(metrics, groups, content, error_cells=cells).calibration_variance
+    parts = measure(
+        metrics,
+        groups,
+        content,
         error_cells=frame.cells,
         shift=ShiftError(covariance=frame.prior[None], slope=np.ones(1)),
     )

@@ -1,5 +1,7 @@
 """Worlds in which a model ignores a feature that matters, and the mix of it changes."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -12,14 +14,13 @@ from estimator import Monitor, PerformanceEstimator
 from estimator.chunking.groups import Groups
 from estimator.frames.adapted_soft_labels import AdaptedSoftLabels
 from estimator.frames.features import learn_features
-from estimator.label_free.shift_adaptive import (
-    learn_adapter,
-    measure_adapted,
-)
+from estimator.label_free.adapted_measurement import measure_adapted
+from estimator.label_free.adapter_learning import Features, learn_adapter
 from estimator.metrics.calibration_shift import shift_frame
 from estimator.metrics.error_cells import NO_ERROR, measure_error_cells
 from estimator.metrics.measurement import measure
 from estimator.metrics.metric_names import resolve_metrics
+from estimator.metrics.rows import Decisions, Rows
 
 FEATURES = ["group", "age", "idle"]
 METHODS = ["feature_aware", "pape", "auto"]
@@ -192,30 +193,35 @@ def test_the_error_of_adapting_is_part_of_the_interval():
     calibrator = SplineCalibrator().fit(score, label)
     cells = measure_error_cells(calibrator, score, calibrator.predict(score))
     metrics = resolve_metrics(["roc_auc", "accuracy", "tp"], None)
-    rows = np.arange(1_000, dtype=np.int64)
+    of_segment = np.arange(1_000, dtype=np.int64)
     groups = Groups(
-        parts=((None, np.array([0, 900, 2_000])), (rows, np.array([0, 400, 1_000]))),
+        parts=(
+            (None, np.array([0, 900, 2_000])),
+            (of_segment, np.array([0, 400, 1_000])),
+        ),
         segment=np.array(["", "", "a=b", "a=b"], dtype=object),
         chunk=np.array([0, 1, 0, 1]),
     )
     moved = np.clip(score + 0.05, 0.01, 0.99)
     inflation, outside = rng.uniform(1.0, 2.0, 2_000), np.zeros(2_000)
     outside[900:] = 0.6
-    shared = {"score": score, "decision": 0.5, "error_cells": cells}
+    rows = Rows(
+        score=score, soft=calibrator.predict, decisions=Decisions(threshold=0.5)
+    )
     frame = shift_frame(cells)
     found = measure_adapted(
         metrics,
         groups,
+        rows,
         adapted=AdaptedSoftLabels(
             calibrated=moved, inflation=inflation, outside=outside
         ),
-        plain=calibrator.predict,
         relative_error=0.4,
         frame=frame,
-        **shared,
+        error_cells=cells,
     )
-    adapted = measure(metrics, groups, soft=moved, **shared)
-    plain = measure(metrics, groups, soft=calibrator.predict, **shared)
+    adapted = measure(metrics, groups, replace(rows, soft=moved), error_cells=cells)
+    plain = measure(metrics, groups, rows, error_cells=cells)
     phi = [
         inflation[a:b].mean()
         for a, b in ((0, 900), (900, 2_000), (0, 400), (400, 1_000))
@@ -231,7 +237,9 @@ def test_the_error_of_adapting_is_part_of_the_interval():
         ((of_map - frame.centre) / frame.scale, 0.25),
     ):
         off = [
-            measure(metrics, groups, soft=expit(x + step * direction), **shared).value
+            measure(
+                metrics, groups, replace(rows, soft=expit(x + step * direction))
+            ).value
             for step in (1e-4, -1e-4)
         ]
         slope = (off[0] - off[1]) / 2e-4
@@ -247,15 +255,15 @@ def learned(frame, method="auto"):
     table, matrix = learn_features(frame, FEATURES)
     score, label = frame["y_pred_proba"].to_numpy(), frame["y_true"].to_numpy(float)
     adapter, _ = learn_adapter(
-        method,
-        table,
-        matrix,
+        Features(method=method, table=table, matrix=matrix, random_state=0),
+        Rows(
+            score=score,
+            soft=cross_fit("spline", score, label).probabilities,
+            decisions=Decisions(threshold=0.5),
+        ),
         score,
         label,
-        cross_fit("spline", score, label).probabilities,
-        decision=0.5,
         error_cells=NO_ERROR,
-        random_state=0,
         advance=lambda _: None,
     )
     return adapter

@@ -7,21 +7,22 @@ from numpy.testing import assert_allclose
 from estimator.metrics.metric_names import resolve_metrics
 from estimator.metrics.moments import compute_moments, undefined_reasons
 from estimator.metrics.registry import METRIC_NAMES, METRICS
+from estimator.metrics.rows import Decisions, Rows
 from estimator.metrics.soft_label_sums import sum_soft_labels
 
 COSTS = {"tn": 1.0, "fp": -5.0, "fn": -100.0, "tp": 20.0}
 ALL = resolve_metrics(METRIC_NAMES, COSTS)
 
 
-def sums_of(score, soft, decision=0.5):
+def sums_of(score, soft, offsets=None):
     score = np.asarray(score, dtype=float)
-    return sum_soft_labels(
-        score,
-        np.asarray(soft, dtype=float),
-        rows=None,
-        offsets=np.array([0, score.size]),
-        decision=decision,
-    ).sums
+    rows = Rows(
+        score=score,
+        soft=np.asarray(soft, dtype=float),
+        decisions=Decisions(threshold=0.5),
+    )
+    bounds = np.array([0, score.size]) if offsets is None else offsets
+    return sum_soft_labels(rows, row_numbers=None, offsets=bounds).sums
 
 
 def reasons(score, soft):
@@ -65,13 +66,7 @@ def test_correction_moves_the_plug_in_to_the_expected_metric(name):
         offsets = np.arange(0, labels.size + 1, 12)
         realized = compute_moments(
             (metric,),
-            sum_soft_labels(
-                np.tile(score, len(labels)),
-                labels.ravel().astype(float),
-                rows=None,
-                offsets=offsets,
-                decision=0.5,
-            ).sums,
+            sums_of(np.tile(score, len(labels)), labels.ravel(), offsets),
         ).value[:, 0]
         defined = np.isfinite(realized)
         truth = np.average(realized[defined], weights=chance[defined])
@@ -88,13 +83,9 @@ def test_label_variance_is_that_of_labels_drawn():
     labels = (rng.random((draws, 300)) < score).astype(float)
     realized = compute_moments(
         ALL,
-        sum_soft_labels(
-            np.tile(score, draws),
-            labels.ravel(),
-            rows=None,
-            offsets=np.arange(0, labels.size + 1, 300),
-            decision=0.5,
-        ).sums,
+        sums_of(
+            np.tile(score, draws), labels.ravel(), np.arange(0, labels.size + 1, 300)
+        ),
     ).value
     expected = compute_moments(ALL, sums_of(score, score))
     assert_allclose(
@@ -111,10 +102,7 @@ def test_sampling_variance_is_that_of_rows_drawn():
     label = (rng.random(score.size) < score).astype(float)
     offsets = np.arange(0, score.size + 1, n)
     for soft in (score, label, np.where(rng.random(score.size) < 0.5, score, label)):
-        found = compute_moments(
-            ALL,
-            sum_soft_labels(score, soft, rows=None, offsets=offsets, decision=0.5).sums,
-        )
+        found = compute_moments(ALL, sums_of(score, soft, offsets))
         assert_allclose(
             found.value.std(axis=0),
             np.sqrt(found.sampling_variance.mean(axis=0)),

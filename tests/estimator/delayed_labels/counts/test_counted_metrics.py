@@ -25,6 +25,7 @@ from estimator.delayed_labels.counts.weighted_rows import rows_from_counts
 from estimator.frames.columns import Columns, SegmentCodes
 from estimator.metrics.measurement import measure
 from estimator.metrics.metric_names import resolve_metrics
+from estimator.metrics.rows import Decisions, rows_of_columns
 from estimator.monitoring.evaluation import evaluate_chunks, performance_of
 from estimator.monitoring.scored_rows import ScoredRows
 
@@ -76,7 +77,9 @@ def columns_of(score, label, code):
 def measure_counts(columns):
     """Return the realized metrics of all rows and of both segments, from counts."""
     chunks = make_chunks(columns.n_rows, "D", columns.timestamp)
-    (table,) = count_rows(columns, chunks, decision=0.5, bands=np.array([0.3, 0.7]))
+    (table,) = count_rows(
+        columns, chunks, decision=Decisions(threshold=0.5), bands=np.array([0.3, 0.7])
+    )
     table = table_from_bytes(table_to_bytes(table))
     laid = rows_from_counts([table], check_chunk("D", has_timestamp=True), None)
     labeled = ~np.isnan(laid.columns.label) & ~np.isnan(laid.columns.score)
@@ -84,9 +87,9 @@ def measure_counts(columns):
     return measure(
         METRICS,
         groups.keep(labeled),
-        score=laid.columns.score,
-        soft=laid.columns.label,
-        decision=laid.columns.decision,
+        rows_of_columns(
+            laid.columns, laid.columns.label, Decisions(by_row=laid.columns.decision)
+        ),
     )
 
 
@@ -206,7 +209,10 @@ def test_only_an_exact_value_has_an_interval_without_width(n_rows, is_exact):
     columns = estimator.read_production(rows, with_arrivals=True)
     chunks = make_chunks(columns.n_rows, "D", columns.timestamp)
     tables = count_rows(
-        columns, chunks, decision=0.5, bands=estimator.reference_.delays.bands
+        columns,
+        chunks,
+        decision=Decisions(threshold=0.5),
+        bands=estimator.reference_.delays.bands,
     )
     laid = rows_from_counts(tables, check_chunk("D", has_timestamp=True), None)
     scored = ScoredRows(
