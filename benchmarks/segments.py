@@ -194,7 +194,7 @@ def compare(
     one_map, shifted = [], []
     for task in tasks:
         with patch(
-            "estimator.estimation.reference.learn_segment_calibration",
+            "estimator.estimation.fitted_map.learn_segment_calibration",
             return_value=None,
         ):
             one_map.append(run(task, segments, with_features=with_features))

@@ -28,6 +28,12 @@ from estimator.estimation.estimates import (
     features_of,
     score_map,
 )
+from estimator.estimation.learning import (
+    N_STEPS,
+    ReferenceFrame,
+    ReferenceOptions,
+    learn_reference,
+)
 from estimator.estimation.parameters import (
     check_parameters,
     parameters_from_json,
@@ -35,13 +41,7 @@ from estimator.estimation.parameters import (
     same_value,
     snapshot_parameters,
 )
-from estimator.estimation.reference import (
-    N_STEPS,
-    Reference,
-    ReferenceFrame,
-    ReferenceOptions,
-    learn_reference,
-)
+from estimator.estimation.reference import Reference
 from estimator.estimation.reference_arrays import (
     reference_from_arrays,
     reference_to_arrays,
@@ -63,6 +63,8 @@ from estimator.metrics.registry import Metric
 from estimator.metrics.rows import Decisions, rows_of_columns
 from estimator.progress import Progress
 from estimator.results.assembly import (
+    Measured,
+    ResultRules,
     assemble_performance,
     compose_remarks,
     concatenate_periods,
@@ -369,17 +371,17 @@ class PerformanceEstimator(BaseEstimator):  # type: ignore[misc]
                 rows_of_columns(columns, columns.label, decisions),
             )
         analysis = assemble_performance(
-            fitted.metrics,
             "analysis",
-            float(self.level),
             chunks,
             groups,
-            estimated=estimated,
-            realized=realized,
-            n_labels=n_labels,
-            thresholds=fitted.thresholds,
-            drift=fitted.drift,
-            remarks=compose_remarks(columns, chunks, delivered, groups, adapted),
+            Measured(estimated=estimated, realized=realized, n_labels=n_labels),
+            ResultRules(
+                metrics=fitted.metrics,
+                level=float(self.level),
+                thresholds=fitted.thresholds,
+                drift=fitted.drift,
+            ),
+            compose_remarks(columns, chunks, delivered, groups, adapted),
         )
         return concatenate_periods(fitted.performance, analysis)
 

@@ -24,7 +24,12 @@ from estimator.metrics.measurement import Measurement, measure
 from estimator.metrics.rows import rows_of_columns
 from estimator.monitoring.scored_rows import ScoredRows
 from estimator.performance_estimator import PerformanceEstimator
-from estimator.results.assembly import assemble_performance, compose_remarks
+from estimator.results.assembly import (
+    Measured,
+    ResultRules,
+    assemble_performance,
+    compose_remarks,
+)
 from estimator.results.performance import Performance
 
 
@@ -160,16 +165,20 @@ def performance_of(
         for g in range(len(known.groups.chunk)):
             remarks[g].append("before the rebase")
     return assemble_performance(
-        fitted.metrics,
         "analysis",
-        float(estimator.level),
         known.chunks,
         known.groups,
-        estimated=known.estimated,
-        realized=known.realized,
-        reconciled=known.reconciled,
-        n_labels=known.n_labels,
-        thresholds=fitted.thresholds,
-        drift=fitted.drift,
-        remarks=remarks,
+        Measured(
+            estimated=known.estimated,
+            realized=known.realized,
+            reconciled=known.reconciled,
+            n_labels=known.n_labels,
+        ),
+        ResultRules(
+            metrics=fitted.metrics,
+            level=float(estimator.level),
+            thresholds=fitted.thresholds,
+            drift=fitted.drift,
+        ),
+        remarks,
     )

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 import numpy as np
@@ -66,19 +66,56 @@ def compose_remarks(
     return remarks
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Measured:
+    """What was measured of each group: arrays have one row per group.
+
+    Attributes
+    ----------
+    estimated : Measurement
+        Metrics as estimated without labels.
+    realized : Measurement or None
+        Metrics of the rows that have a label; None without labels.
+    n_labels : ndarray of int64 of shape (n_groups,)
+        Number of rows that have a label.
+    reconciled : Measurement or None
+        Estimate that the labels which have come correct; None without these.
+    """
+
+    estimated: Measurement
+    realized: Measurement | None
+    n_labels: NDArray[np.int64]
+    reconciled: Measurement | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ResultRules:
+    """What makes values of measurements: whatever the reference sets.
+
+    Attributes
+    ----------
+    metrics : tuple of Metric
+        Metrics that were measured.
+    level : float
+        Coverage of the intervals, in (0, 1).
+    thresholds : mapping of str to Thresholds
+        Thresholds by segment.
+    drift : mapping of str to ndarray of shape (n_metrics,)
+        tau² by segment: of each metric, of a mean over rows for sums over rows.
+    """
+
+    metrics: tuple[Metric, ...]
+    level: float
+    thresholds: Mapping[str, Thresholds]
+    drift: Mapping[str, Floats]
+
+
 def assemble_performance(
-    metrics: tuple[Metric, ...],
     period: Literal["reference", "analysis"],
-    level: float,
     chunks: Chunks,
     groups: Groups,
-    *,
-    estimated: Measurement,
-    realized: Measurement | None,
-    reconciled: Measurement | None = None,
-    n_labels: NDArray[np.int64],
-    thresholds: Mapping[str, Thresholds],
-    drift: Mapping[str, Floats],
+    measured: Measured,
+    rules: ResultRules,
     remarks: Remarks,
 ) -> Performance:
     """Put together what is known of each group: value, intervals, thresholds, notes.
@@ -87,41 +124,42 @@ def assemble_performance(
     has width 0, or that of what counting in cells leaves open. In the analysis period
     the value is the reconciled one where labels have been reconciled, else the
     estimate.
+
+    Parameters
+    ----------
+    period : {"reference", "analysis"}
+        Which period the groups are of.
+    chunks : Chunks
+        Chunks of the period.
+    groups : Groups
+        Which of its rows belong to which chunk of which segment.
+    measured : Measured
+        What was measured of each group.
+    rules : ResultRules
+        Level, thresholds and drift.
+    remarks : dict of list of str by number of the group
+        Remarks on each group; more are added.
     """
-    n_rows = groups.n_rows
-    shape = estimated.value.shape
-    scale = row_scale(metrics, n_rows)
-    tau2, low, high = np.empty(shape), np.empty(shape), np.empty(shape)
-    for segment, of in groups.by_segment():
-        tau2[of] = drift.get(segment, drift[""]) * scale[of] ** 2
-        rules = thresholds.get(segment)
-        if rules is None:
-            for g in range(of.start, of.stop):
-                remarks[g].append("segment is not in the reference")
-            low[of], high[of] = np.nan, np.nan
-        else:
-            low[of], high[of] = rules.at(n_rows[of])
+    metrics, level, n_rows = rules.metrics, rules.level, groups.n_rows
+    estimated, realized = measured.estimated, measured.realized
+    tau2, low, high = _limits(rules, groups, remarks)
+    value, is_realized = estimated, False
     if period == "reference" and realized is not None:
-        at, tau2 = realized, np.zeros(shape)  # labels owe nothing to the calibration
-    elif reconciled is not None:
-        at, tau2 = reconciled, np.zeros(shape)  # the tracked shift stands for drift
-    else:
-        at = estimated
-    if at is not realized:
-        share = estimated.outside / np.maximum(n_rows, 1)
-        told = (n_labels == n_rows) & (reconciled is not None)
-        for g in np.flatnonzero((share > EXTRAPOLATED) & ~told).tolist():
-            remarks[g].append(
-                f"extrapolated: {share[g]:.1%} of the scores lie beyond the reference's"
-            )
-    hidden = at.calibration_variance + at.shift_variance + tau2
-    unknown = at.label_variance + hidden
-    population = at.sampling_variance + hidden
-    lower, upper = interval(at.value, unknown, metrics, level, at.order_error)
+        value, is_realized = realized, True
+        tau2 = np.zeros(tau2.shape)  # labels owe nothing to the calibration
+    elif measured.reconciled is not None:
+        value = measured.reconciled
+        tau2 = np.zeros(tau2.shape)  # the tracked shift stands for drift
+    if not is_realized:
+        _remark_extrapolation(measured, n_rows, remarks)
+    hidden = value.calibration_variance + value.shift_variance + tau2
+    unknown = value.label_variance + hidden
+    population = value.sampling_variance + hidden
+    lower, upper = interval(value.value, unknown, metrics, level, value.order_error)
     expected_lower, expected_upper = interval(
-        at.value, population, metrics, level, at.order_error
+        value.value, population, metrics, level, value.order_error
     )
-    breach = breach_probability(metrics, at.value, population, low, high)
+    breach = breach_probability(metrics, value.value, population, low, high)
     complete = chunks.complete[groups.chunk]
     return Performance(
         metrics=tuple(metric.name for metric in metrics),
@@ -133,41 +171,77 @@ def assemble_performance(
         end=chunks.end[groups.chunk],
         timezone=None if chunks.timezone is None else str(chunks.timezone),
         n_rows=n_rows,
-        n_labels=n_labels,
-        value=at.value,
+        n_labels=measured.n_labels,
+        value=value.value,
         lower=lower,
         upper=upper,
         expected_lower=expected_lower,
         expected_upper=expected_upper,
-        standard_error=np.sqrt(at.sampling_variance + at.shift_variance),
-        calibration_error=np.sqrt(at.calibration_variance),
+        standard_error=np.sqrt(value.sampling_variance + value.shift_variance),
+        calibration_error=np.sqrt(value.calibration_variance),
         estimated=estimated.value,
-        realized=np.full(shape, np.nan) if realized is None else realized.value,
+        realized=np.full(tau2.shape, np.nan) if realized is None else realized.value,
         lower_threshold=low,
         upper_threshold=high,
         breach_probability=breach,
         alert=(breach >= 0.5) & complete[:, None],
-        note=_notes(remarks, reconciled or estimated, realized, n_labels),
+        note=_notes(remarks, measured),
     )
 
 
-def _notes(
-    remarks: Remarks,
-    stated: Measurement,
-    realized: Measurement | None,
-    n_labels: NDArray[np.int64],
-) -> NDArray[np.object_]:
-    notes = np.full(stated.value.shape, "", dtype=object)
+def _limits(
+    rules: ResultRules, groups: Groups, remarks: Remarks
+) -> tuple[Floats, Floats, Floats]:
+    """Return tau² and both thresholds of each group; remark on segments without.
+
+    Returns
+    -------
+    tau2, low, high : ndarray of shape (n_groups, n_metrics)
+        NaN thresholds where there is none.
+    """
+    n_rows = groups.n_rows
+    scale = row_scale(rules.metrics, n_rows)
+    tau2, low, high = (np.empty(scale.shape) for _ in range(3))
+    for segment, part in groups.by_segment():
+        drift = rules.drift.get(segment, rules.drift[""])
+        tau2[part] = drift * scale[part] ** 2
+        thresholds = rules.thresholds.get(segment)
+        if thresholds is None:
+            for g in range(part.start, part.stop):
+                remarks[g].append("segment is not in the reference")
+            low[part], high[part] = np.nan, np.nan
+        else:
+            low[part], high[part] = thresholds.at(n_rows[part])
+    return tau2, low, high
+
+
+def _remark_extrapolation(
+    measured: Measured, n_rows: NDArray[np.int64], remarks: Remarks
+) -> None:
+    """Remark on groups with many scores beyond the reference's."""
+    share = measured.estimated.outside / np.maximum(n_rows, 1)
+    is_labelled = (measured.n_labels == n_rows) & (measured.reconciled is not None)
+    for g in np.flatnonzero((share > EXTRAPOLATED) & ~is_labelled).tolist():
+        remarks[g].append(
+            f"extrapolated: {share[g]:.1%} of the scores lie beyond the reference's"
+        )
+
+
+def _notes(remarks: Remarks, measured: Measured) -> NDArray[np.object_]:
+    realized = measured.realized
+    estimated = measured.reconciled or measured.estimated
+    notes = np.full(estimated.value.shape, "", dtype=object)
     for g, texts in remarks.items():
         notes[g] = "; ".join(texts)
-    said = [("undefined", stated.reason)]
+    reasons = [("undefined", estimated.reason)]
     if realized is not None:
-        differs = (realized.reason != stated.reason) & (n_labels > 0)[:, None]
-        said.append(("realized undefined", np.where(differs, realized.reason, "")))
-    for what, reason in said:
+        differs = realized.reason != estimated.reason
+        differs &= (measured.n_labels > 0)[:, None]
+        reasons.append(("realized undefined", np.where(differs, realized.reason, "")))
+    for what, reason in reasons:
         for g, k in np.argwhere(reason != ""):
-            known = f"{notes[g, k]}; " if notes[g, k] else ""
-            notes[g, k] = f"{known}{what}: {reason[g, k]}"
+            before = f"{notes[g, k]}; " if notes[g, k] else ""
+            notes[g, k] = f"{before}{what}: {reason[g, k]}"
     return notes
 
 
@@ -176,8 +250,8 @@ def concatenate_periods(reference: Performance, analysis: Performance) -> Perfor
     order: slice | NDArray[np.intp] = slice(None)
     if len(analysis.segments) > 1:
         segments = {name: i for i, name in enumerate(analysis.segments)}
-        place = [segments[name] for name in (*reference.segment, *analysis.segment)]
-        order = np.argsort(place, kind="stable")
+        rank = [segments[name] for name in (*reference.segment, *analysis.segment)]
+        order = np.argsort(rank, kind="stable")
     joined: dict[str, Any] = {
         "metrics": analysis.metrics,
         "level": analysis.level,

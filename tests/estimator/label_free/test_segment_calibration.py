@@ -110,7 +110,7 @@ def fit(reference=REFERENCE, **options):
 def one_map(monkeypatch, **options):
     """Return what was estimated before segments had shifts."""
     with monkeypatch.context() as patch:
-        name = "estimator.estimation.reference.learn_segment_calibration"
+        name = "estimator.estimation.fitted_map.learn_segment_calibration"
         patch.setattr(name, lambda *_: None)
         return fit(**options)
 
