@@ -175,8 +175,8 @@ def _moves(quadratic: Quadratic, variance: Floats) -> Floats:
 def _gains(quadratic: Quadratic, variance: Floats) -> Floats:
     """Return what each variance above 0 adds to the log likelihood, else infinity."""
     gain = np.full(variance.size, np.inf)
+    log_likelihood = quadratic.solve(variance).log_likelihood
     for k in np.flatnonzero(variance[:-1]).tolist():
         without = np.where(np.arange(variance.size) == k, 0.0, variance)
-        with_all = quadratic.solve(variance).log_likelihood
-        gain[k] = with_all - quadratic.solve(without).log_likelihood
+        gain[k] = log_likelihood - quadratic.solve(without).log_likelihood
     return gain
