@@ -99,35 +99,35 @@ def classify_degradation(
         higher_is_better=higher_is_better,
         shared_error=shared_error,
     )
-    logs: dict[str, list[float]] = {kind: [] for kind in KINDS}
-    rises, shapes, series_by_rho = [], [], []
+    log_weights: dict[str, list[float]] = {kind: [] for kind in KINDS}
+    log_rises, shapes, series_by_rho = [], [], []
     for rho, prior in NOISE.rho_prior.items():
         whitened = whiten(series, rho)
         series_by_rho.append(whitened)
         log_prior = float(np.log(STABLE_PRIOR * prior))
-        logs["stable"].append(log_prior + whitened.log_stable)
+        log_weights["stable"].append(log_prior + whitened.log_stable)
         for fits in fit_shapes(series, whitened):
             shapes.append(fits)
-            weight = log_total(fits.log_weight)
-            logs[fits.kind].append(weight + float(np.log(DECLINE_PRIOR)))
-            rises.append(fits.log_rise + float(np.log(RISE_PRIOR)))
-    flat = log_total(np.array(logs["stable"]))
-    rise = log_total(np.array(rises))
-    total = np.array(
+            log_weight = log_total(fits.log_weight)
+            log_weights[fits.kind].append(log_weight + float(np.log(DECLINE_PRIOR)))
+            log_rises.append(fits.log_rise + float(np.log(RISE_PRIOR)))
+    log_flat = log_total(np.array(log_weights["stable"]))
+    log_rise = log_total(np.array(log_rises))
+    log_kinds = np.array(
         [
-            np.logaddexp(flat, rise)
+            np.logaddexp(log_flat, log_rise)
             if kind == "stable"
-            else log_total(np.array(logs[kind]))
+            else log_total(np.array(log_weights[kind]))
             for kind in KINDS
         ]
     )
-    probability = np.exp(total - total.max())
+    probability = np.exp(log_kinds - log_kinds.max())
     probability /= probability.sum()
-    decline = log_total(total[1:]) - np.log(1.0 - STABLE_PRIOR)
+    log_decline = log_total(log_kinds[1:]) - np.log(1.0 - STABLE_PRIOR)
     verdict = Degradation(
         kind=KINDS[int(np.argmax(probability))],
         probabilities=dict(zip(KINDS, probability.tolist(), strict=True)),
-        log_bayes_factor=float(decline - flat + np.log(STABLE_PRIOR)),
+        log_bayes_factor=float(log_decline - log_flat + np.log(STABLE_PRIOR)),
         higher_is_better=bool(higher_is_better),
         n_reference=int(n_reference),
         chunks=series.chunk_times,
@@ -138,24 +138,29 @@ def classify_degradation(
         affected=np.zeros(series.chunk_times.size, dtype=np.bool_),
     )
     if verdict.kind != "stable":
-        of_kind = [fits for fits in shapes if fits.kind == verdict.kind]
-        return replace(verdict, **locate(verdict.kind, series, of_kind))
-    return replace(verdict, **_improvement(series)) if rise > flat else verdict
+        kind_shapes = [fits for fits in shapes if fits.kind == verdict.kind]
+        return replace(verdict, **locate(verdict.kind, series, kind_shapes))
+    if log_rise > log_flat:
+        return replace(verdict, **_improvement(series))
+    return verdict
 
 
 def _improvement(series: Series) -> dict[str, Any]:
-    """Locate what went up, as the decline of the series upside down."""
-    turned = replace(series, y=-series.y, sign=-series.sign, center=-series.center)
-    by_kind: dict[str, list[Fits]] = {}
+    """Return the fields of a verdict that say where the series went up, and how much.
+
+    An improvement is located as the decline of the series upside down.
+    """
+    inverted = replace(series, y=-series.y, sign=-series.sign, center=-series.center)
+    shapes: dict[str, list[Fits]] = {}
     for rho in NOISE.rho_prior:
-        for fits in fit_shapes(turned, whiten(turned, rho)):
+        for fits in fit_shapes(inverted, whiten(inverted, rho)):
             if fits.kind != "cyclical":  # which goes down as well
-                by_kind.setdefault(fits.kind, []).append(fits)
-    totals = {
-        kind: log_total(np.array([log_total(f.log_weight) for f in fits]))
-        for kind, fits in by_kind.items()
+                shapes.setdefault(fits.kind, []).append(fits)
+    log_weights = {
+        kind: log_total(np.array([log_total(fits.log_weight) for fits in kind_shapes]))
+        for kind, kind_shapes in shapes.items()
     }
-    kind = max(totals, key=lambda name: totals[name])
-    located = locate(kind, turned, by_kind[kind])
-    unaffected = np.zeros_like(located["affected"])
-    return located | {"improved": True, "affected": unaffected}
+    kind = max(log_weights, key=lambda name: log_weights[name])
+    fields = locate(kind, inverted, shapes[kind])
+    unaffected = np.zeros_like(fields["affected"])
+    return fields | {"improved": True, "affected": unaffected}

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -35,21 +34,24 @@ def judge_series(
     since : str or int, optional
         Label of the first analysis chunk to count.
     attribution : DataFrame, optional
-        As `Monitor.attribution` gives it: then the verdict names a cause.
+        Attribution of the estimates, as `Monitor.attribution` gives it: then the
+        verdict names a cause.
 
     Returns
     -------
     dict of str to Degradation
-        By metric. Counts have no good direction and are left out, like metrics that no
-        chunk has a value of.
+        Verdict on each metric. Counts have no good direction and are left out, like
+        metrics that no chunk has a value of.
     """
     verdicts: dict[str, Degradation] = {}
-    for name, whole in series.items():
+    for name, metric_series in series.items():
         registered = METRICS.get(name)
-        higher = True if registered is None else registered.higher_is_better
-        if higher is None:
+        higher_is_better = True if registered is None else registered.higher_is_better
+        if higher_is_better is None:
             continue
-        verdict = _judge(whole.since(since), attribution, higher_is_better=higher)
+        verdict = _judge(
+            metric_series.since(since), attribution, higher_is_better=higher_is_better
+        )
         if verdict is not None:
             verdicts[name] = verdict
     return verdicts
@@ -61,17 +63,18 @@ def _judge(
     """Return the verdict on one metric, None if no chunk has a value."""
     is_total = series.metric == BUSINESS_VALUE
     scale = np.maximum(series.n_rows, 1) if is_total else np.ones(len(series))
-    value, error = series.value / scale, series.standard_error / scale
-    shared = _typical((series.calibration_error / scale)[series.n_reference :])
-    if not (np.isfinite(value) & np.isfinite(error)).any():
+    values, standard_errors = series.value / scale, series.standard_error / scale
+    calibration_errors = (series.calibration_error / scale)[series.n_reference :]
+    shared_error = _finite_median(calibration_errors)
+    if not (np.isfinite(values) & np.isfinite(standard_errors)).any():
         return None
     verdict = classify_degradation(
-        value,
-        error,
+        values,
+        standard_errors,
         n_reference=series.n_reference,
         times=_times(series),
         higher_is_better=higher_is_better,
-        shared_error=shared,
+        shared_error=shared_error,
     )
     per_row = bool(scale.max() != 1.0)
     verdict = replace(
@@ -81,13 +84,15 @@ def _judge(
     )
     if attribution is None:
         return verdict
-    of_series = attribution["segment"] == series.segment
-    of_series &= attribution["metric"] == series.metric
-    attributed = attribution[of_series]
-    return with_cause(verdict, _per_row(attributed) if is_total else attributed, shared)
+    is_series = attribution["segment"] == series.segment
+    is_series &= attribution["metric"] == series.metric
+    attributed = attribution[is_series]
+    if is_total:
+        attributed = _per_row(attributed)
+    return with_cause(verdict, attributed, shared_error)
 
 
-def _times(series: MetricSeries) -> Any:
+def _times(series: MetricSeries) -> pd.DatetimeIndex | None:
     """Return when the chunks are: their labels, else their middles, None if unknown.
 
     None, too, where chunks overlap in time: then their order is all there is.
@@ -99,19 +104,19 @@ def _times(series: MetricSeries) -> Any:
     if all(isinstance(name, str) for name in label.tolist()):
         times = pd.to_datetime(label.tolist(), format="ISO8601", utc=True)
         times = pd.DatetimeIndex(times).tz_localize(None)
-        shared = np.flatnonzero(label[1:] == label[:-1]) + 1
-        if shared.size:
+        repeated = np.flatnonzero(label[1:] == label[:-1]) + 1
+        if repeated.size:
             # The reference ends and production begins within one period: its second
             # part is as late as its first row, on the clock of the label.
-            dated = "+" not in label[0] and "-" not in label[0][10:]
-            zone = series.timezone if dated else None
+            has_offset = "+" in label[0] or "-" in label[0][10:]
+            zone = None if has_offset else series.timezone
             values = times.to_numpy().astype("M8[us]")
-            values[shared] = wall_clock(start[shared], zone)
+            values[repeated] = wall_clock(start[repeated], zone)
             times = pd.DatetimeIndex(values)
     else:
         times = pd.DatetimeIndex(start + (series.end - start) / 2)
-    ordered = times.notna().all() and times.is_monotonic_increasing
-    return times if ordered and times.is_unique else None
+    is_ordered = times.notna().all() and times.is_monotonic_increasing
+    return times if is_ordered and times.is_unique else None
 
 
 def _per_row(attribution: pd.DataFrame) -> pd.DataFrame:
@@ -124,6 +129,7 @@ def _per_row(attribution: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _typical(errors: Floats) -> float:
+def _finite_median(errors: Floats) -> float:
+    """Return the median of the errors that are not NaN, 0 if all are."""
     finite = errors[np.isfinite(errors)]
     return float(np.median(finite)) if finite.size else 0.0

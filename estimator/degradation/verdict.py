@@ -50,7 +50,7 @@ _CAUSES = {
     "both": "covariate shift and concept drift",
 }
 
-UNKNOWN: Final = Interval(float("nan"), float("nan"))
+UNKNOWN_INTERVAL: Final = Interval(float("nan"), float("nan"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -122,7 +122,7 @@ class Degradation:
     period: Any = None
     period_interval: Interval | None = None
     magnitude: float = float("nan")
-    magnitude_interval: Interval = UNKNOWN
+    magnitude_interval: Interval = UNKNOWN_INTERVAL
     improved: bool = False
     cause: Cause = "unknown"
     log_bayes_factor: float
@@ -200,23 +200,31 @@ class Degradation:
 
 
 def label_chunks(verdict: Degradation, labels: Sequence[Any]) -> Degradation:
-    """Return the verdict with these labels for its chunks, instead of times."""
-    label = dict(zip(map(plain, verdict.chunks), labels, strict=True))
+    """Return the verdict with labels for its chunks, instead of times.
 
-    def named(place: Any) -> Any:
-        if isinstance(place, Interval):
-            return Interval(named(place.low), named(place.high))
-        return None if place is None else label[place]
+    Parameters
+    ----------
+    verdict : Degradation
+        Verdict whose chunks are times or indices.
+    labels : sequence of shape (n_chunks,)
+        Label of each chunk, in the order of ``verdict.chunks``.
+    """
+    label_by_time = dict(zip(map(plain, verdict.chunks), labels, strict=True))
+
+    def relabel(time: Any) -> Any:
+        if isinstance(time, Interval):
+            return Interval(relabel(time.low), relabel(time.high))
+        return None if time is None else label_by_time[time]
 
     chunks = np.empty(len(labels), dtype=object)
     chunks[:] = labels
     return replace(
         verdict,
         chunks=chunks,
-        onset=named(verdict.onset),
-        end=named(verdict.end),
-        onset_interval=named(verdict.onset_interval),
-        end_interval=named(verdict.end_interval),
+        onset=relabel(verdict.onset),
+        end=relabel(verdict.end),
+        onset_interval=relabel(verdict.onset_interval),
+        end_interval=relabel(verdict.end_interval),
     )
 
 
@@ -228,8 +236,8 @@ def event_text(verdict: Degradation) -> str:
 def certainty_text(verdict: Degradation) -> str:
     """Say how sure the verdict is, and what the cause is if that is known."""
     cause = _CAUSES.get(verdict.cause)
-    because = f"; cause: {cause}" if cause else ""
-    return f"probability {probability_text(verdict.probability)}{because}"
+    cause_text = f"; cause: {cause}" if cause else ""
+    return f"probability {probability_text(verdict.probability)}{cause_text}"
 
 
 def overlay_of(
@@ -250,26 +258,30 @@ def overlay_of(
     fitted = verdict.fitted if changed else np.full_like(verdict.fitted, np.nan)
     affected = verdict.affected.astype(np.float64)
     if n_rows is not None:
-        fitted = _at_the_end(fitted, verdict.n_reference, n_rows.size, np.nan)
-        affected = _at_the_end(affected, verdict.n_reference, n_rows.size, 0.0)
+        fitted = _spread_over_chunks(fitted, verdict.n_reference, n_rows.size, np.nan)
+        affected = _spread_over_chunks(affected, verdict.n_reference, n_rows.size, 0.0)
         if verdict.per_row:
             fitted = fitted * n_rows
     return Overlay(sentence=str(verdict), fitted=fitted, affected=affected > 0.0)
 
 
-def _at_the_end(
+def _spread_over_chunks(
     values: Floats, n_reference: int, n_chunks: int, missing: float
 ) -> Floats:
-    """Spread values of the reference and the last chunks over all: a rebase cuts."""
-    spread = np.full(n_chunks, missing)
-    spread[:n_reference] = values[:n_reference]
+    """Return values of the reference and of the last chunks as values of all chunks.
+
+    Chunks between them were before a rebase: they have the ``missing`` value.
+    """
+    chunk_values = np.full(n_chunks, missing)
+    chunk_values[:n_reference] = values[:n_reference]
     n_last = values.size - n_reference
-    spread[n_chunks - n_last :] = values[n_reference:]
-    return spread
+    chunk_values[n_chunks - n_last :] = values[n_reference:]
+    return chunk_values
 
 
 def _event(verdict: Degradation) -> str:
-    down = "rose" if not verdict.higher_is_better else "fell"
+    """Return the sentence about what happened, without the name of the metric."""
+    declined = "rose" if not verdict.higher_is_better else "fell"
     worse = "higher" if not verdict.higher_is_better else "lower"
     size = size_text(verdict.magnitude, verdict.magnitude_interval)
     onset = end = in_onset = in_end = ""
@@ -280,24 +292,25 @@ def _event(verdict: Degradation) -> str:
         end = chunk_name(verdict.chunks, verdict.end)
         in_end = during_chunk(verdict.chunks, verdict.end)
     if verdict.kind == "sudden":
-        return f"{down} suddenly {in_onset}, by {size}"
+        return f"{declined} suddenly {in_onset}, by {size}"
     if verdict.kind == "training_serving_skew":
         return f"has been {worse} since deployment, by {size}: training-serving skew"
     if verdict.kind == "recovered":
         return f"was {worse} by {size} from {onset}, and recovered {in_end}"
     if verdict.kind == "gradual":
         if verdict.end is not None:
-            return f"{down} gradually from {onset} to {end}, by {size}"
-        moves = "declines" if verdict.higher_is_better else "rises"
-        return f"{moves} gradually since {onset}, {_rate(verdict)}, by {size} so far"
+            return f"{declined} gradually from {onset} to {end}, by {size}"
+        declines = "declines" if verdict.higher_is_better else "rises"
+        return f"{declines} gradually since {onset}, {_rate(verdict)}, by {size} so far"
     if verdict.kind == "cyclical":
-        when = "at irregular intervals"
+        timing = "at irregular intervals"
         if verdict.period_interval is not None:
             low, high = verdict.period_interval
             unit = period_unit(verdict.chunks, verdict.period)
-            between = f"{duration_text(low)} to {duration_text(high)}"
-            when = f"with a period of {duration_text(verdict.period)} ({between}){unit}"
-        return f"goes down and up {when}, by {size}"
+            period = duration_text(verdict.period)
+            limits = f"{duration_text(low)} to {duration_text(high)}"
+            timing = f"with a period of {period} ({limits}){unit}"
+        return f"goes down and up {timing}, by {size}"
     if verdict.improved:
         return f"improved {in_onset}, by {size}, and does not degrade"
     return "is stable"
@@ -305,5 +318,5 @@ def _event(verdict: Degradation) -> str:
 
 def _rate(verdict: Degradation) -> str:
     """Return the change per month, or per chunk where there are no dates."""
-    began = int(np.argmax(verdict.affected))
-    return change_rate(verdict.magnitude, began, verdict.chunks)
+    onset = int(np.argmax(verdict.affected))
+    return change_rate(verdict.magnitude, onset, verdict.chunks)

@@ -31,15 +31,15 @@ def to_json(verdict: Degradation) -> dict[str, Any]:
     for field in fields(Degradation):
         value = getattr(verdict, field.name)
         if isinstance(value, np.ndarray):
-            value = [_plain(one) for one in value.tolist()]
-        saved[field.name] = _plain(value)
+            value = [_to_json_value(item) for item in value.tolist()]
+        saved[field.name] = _to_json_value(value)
     return saved
 
 
 def from_json(saved: dict[str, Any]) -> Degradation:
     """Return the verdict that `to_json` took apart."""
     entries = dict(saved)
-    # What was saved before the field existed says it in the name alone.
+    # A verdict that was saved before the field existed has it in its name alone.
     entries.setdefault("per_row", entries["metric"].endswith(" per row"))
     for name, kind in _ARRAYS.items():
         # None is NaN in an array of floats.
@@ -48,27 +48,27 @@ def from_json(saved: dict[str, Any]) -> Degradation:
     chunks[:] = entries["chunks"]
     entries["chunks"] = chunks
     for name in _CHUNKS_AND_TIMES:  # an open end stays None
-        entries[name] = _built(entries[name])
+        entries[name] = _from_json_value(entries[name])
     entries["magnitude"] = _number(entries["magnitude"])
-    low, high = map(_number, _built(entries["magnitude_interval"]))
+    low, high = map(_number, _from_json_value(entries["magnitude_interval"]))
     entries["magnitude_interval"] = Interval(low, high)
     return Degradation(**entries)
 
 
-def _plain(value: Any) -> Any:
+def _to_json_value(value: Any) -> Any:
     if isinstance(value, Interval):
-        return {"low": _plain(value.low), "high": _plain(value.high)}
+        return {"low": _to_json_value(value.low), "high": _to_json_value(value.high)}
     if isinstance(value, pd.Timedelta):
         return {"nanoseconds": value.as_unit("ns").value}
     value = plain(value)
     return None if isinstance(value, float) and math.isnan(value) else value
 
 
-def _built(value: Any) -> Any:
+def _from_json_value(value: Any) -> Any:
     if isinstance(value, dict) and "nanoseconds" in value:
         return pd.Timedelta(value["nanoseconds"], unit="ns")
     if isinstance(value, dict):
-        return Interval(_built(value["low"]), _built(value["high"]))
+        return Interval(_from_json_value(value["low"]), _from_json_value(value["high"]))
     return value
 
 

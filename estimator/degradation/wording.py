@@ -9,10 +9,15 @@ import pandas as pd
 from numpy.typing import NDArray
 
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+_ONE_DAY = pd.Timedelta(days=1)
 _MONTH = pd.Timedelta(days=365.2425 / 12)
+# Least durations of a change whose rate is given per month and per day; the rate of a
+# shorter one is per chunk.
+_RATE_PER_MONTH_AFTER = pd.Timedelta(days=45)
+_RATE_PER_DAY_AFTER = pd.Timedelta(days=2)
 
 
-def chunk_text(label: Any) -> str:
+def chunk_text(label: object) -> str:
     """Return a chunk's label, of dates at midnight only the day."""
     if isinstance(label, pd.Timestamp | np.datetime64):
         stamp = pd.Timestamp(label)
@@ -20,12 +25,12 @@ def chunk_text(label: Any) -> str:
     return str(label)
 
 
-def chunk_name(chunks: NDArray[Any], label: Any) -> str:
+def chunk_name(chunks: NDArray[Any], label: object) -> str:
     """Return how to speak of one of the chunks: weeks and months by their first day."""
     dates = _dates(chunks)
     if dates is None:
         return f"chunk {label}"
-    spacing = dates.to_series().diff().median() / pd.Timedelta(days=1)
+    spacing = dates.to_series().diff().median() / _ONE_DAY
     day = chunk_text(label)
     if spacing == 7:
         return f"the week of {day}"
@@ -36,7 +41,7 @@ def chunk_name(chunks: NDArray[Any], label: Any) -> str:
     return day
 
 
-def during_chunk(chunks: NDArray[Any], label: Any) -> str:
+def during_chunk(chunks: NDArray[Any], label: object) -> str:
     """Return when something happened: in a week, on a day, at an hour."""
     name = chunk_name(chunks, label)
     if _DAY.fullmatch(name):
@@ -45,57 +50,58 @@ def during_chunk(chunks: NDArray[Any], label: Any) -> str:
 
 
 def size_text(magnitude: float, interval: tuple[float, float]) -> str:
-    """Return a change without its sign, and between what it lies."""
+    """Return a change and its interval, without their signs."""
     digits = _digits(magnitude)
-    low, high = sorted(abs(x) for x in interval)
-    if interval[0] < 0.0 < interval[1]:
+    least, greatest = interval
+    low, high = sorted((abs(least), abs(greatest)))
+    if least < 0.0 < greatest:
         low = 0.0
     return f"{abs(magnitude):.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
 
 
-def change_rate(magnitude: float, began: int, chunks: NDArray[Any]) -> str:
+def change_rate(magnitude: float, onset: int, chunks: NDArray[Any]) -> str:
     """Return a change per month, or per chunk where there are no dates.
 
     Parameters
     ----------
     magnitude : float
         Change so far, in units of the metric.
-    began : int
-        Position of the chunk in which it began.
+    onset : int
+        Position of the chunk in which the change began.
     chunks : ndarray of shape (n_chunks,)
         Labels or times of all chunks.
     """
-    n_steps = max(chunks.size - began, 1)
+    n_steps = max(chunks.size - onset, 1)
     dates = _dates(chunks)
-    per, unit = magnitude / n_steps, "chunk"
+    rate, unit = magnitude / n_steps, "chunk"
     if dates is not None and len(dates) > 1:
-        elapsed = dates[-1] - dates[max(began - 1, 0)]
-        if elapsed > pd.Timedelta(days=45):
-            per, unit = magnitude / (elapsed / _MONTH), "month"
-        elif elapsed > pd.Timedelta(days=2):
-            per, unit = magnitude / (elapsed / pd.Timedelta(days=1)), "day"
-    sign = "−" if per < 0 else "+"
-    return f"{sign}{abs(per):.{_digits(per)}f} a {unit}"
+        elapsed = dates[-1] - dates[max(onset - 1, 0)]
+        if elapsed > _RATE_PER_MONTH_AFTER:
+            rate, unit = magnitude / (elapsed / _MONTH), "month"
+        elif elapsed > _RATE_PER_DAY_AFTER:
+            rate, unit = magnitude / (elapsed / _ONE_DAY), "day"
+    sign = "−" if rate < 0 else "+"
+    return f"{sign}{abs(rate):.{_digits(rate)}f} a {unit}"
 
 
-def duration_text(period: Any) -> str:
+def duration_text(period: pd.Timedelta | float) -> str:
     """Return a period in days, or as a number if it is no duration."""
     if isinstance(period, pd.Timedelta):
-        days = period / pd.Timedelta(days=1)
+        days = period / _ONE_DAY
         return f"{days:.0f} days" if days >= 10 else f"{days:.1f} days"
     return f"{period:.1f}"
 
 
-def period_unit(chunks: NDArray[Any], period: Any) -> str:
+def period_unit(chunks: NDArray[Any], period: object) -> str:
     """Return what a period without a unit of its own counts: chunks, or unknown times.
 
     The unit of a caller's numeric times is not known.
     """
     if isinstance(period, pd.Timedelta):
         return ""
-    labeled = chunks.dtype == object
-    counted = labeled or np.array_equal(chunks, np.arange(chunks.size))
-    return " chunks" if counted else ""
+    has_labels = chunks.dtype == object
+    counts_chunks = has_labels or np.array_equal(chunks, np.arange(chunks.size))
+    return " chunks" if counts_chunks else ""
 
 
 def _dates(chunks: Any) -> pd.DatetimeIndex | None:
@@ -114,16 +120,11 @@ def _digits(number: float) -> int:
     """Return the decimals that show two digits, at least three below 1."""
     if not np.isfinite(number) or number == 0.0:
         return 3
-    return int(
-        max(
-            0,
-            min(
-                6, max(3 if abs(number) < 1 else 1, 1 - np.floor(np.log10(abs(number))))
-            ),
-        )
-    )
+    least = 3 if abs(number) < 1 else 1
+    two_digits = 1 - int(np.floor(np.log10(abs(number))))
+    return min(6, max(least, two_digits))
 
 
-def probability_text(p: float) -> str:
+def probability_text(probability: float) -> str:
     """Return a probability with two digits, "above 0.99" where these would say 1."""
-    return "above 0.99" if p > 0.995 else f"{p:.2f}"
+    return "above 0.99" if probability > 0.995 else f"{probability:.2f}"
