@@ -161,14 +161,14 @@ def test_error_factor_is_the_spread_of_refits(uncertain):
     # Same scores, labels redrawn from the fitted map: what the delta method describes.
     score, y = rows()
     weight = np.random.default_rng(2).exponential(size=score.size)
-    at = np.quantile(score, [0.1, 0.3, 0.5, 0.7, 0.9])
+    grid = np.quantile(score, [0.1, 0.3, 0.5, 0.7, 0.9])
     p = uncertain.fit(score, y, sample_weight=weight).predict(score)
-    claimed = np.sqrt((uncertain.error_factor(at) ** 2).sum(axis=1))
+    claimed = np.sqrt((uncertain.error_factor(grid) ** 2).sum(axis=1))
     rng = np.random.default_rng(3)
     refits = [
         clone(uncertain)
         .fit(score, rng.random(score.size) < p, sample_weight=weight)
-        .predict(at)
+        .predict(grid)
         for _ in range(200)
     ]
     # A standard deviation from 200 draws is itself off by 5 %.

@@ -56,9 +56,9 @@ def test_a_batch_with_other_chunks_than_the_reference_has_a_verdict(
     """Labels of weeks beside numbers: they are no dates to be parsed together."""
     estimator = PerformanceEstimator(chunk="W", timestamp="timestamp")
     estimator.fit(reference_frame)
-    found = estimator.estimate(production_frame, chunk=500)
-    assert {type(label) for label in found.chunk.tolist()} == {str, int}
-    verdict = found.degradation()["roc_auc"]
+    performance = estimator.estimate(production_frame, chunk=500)
+    assert {type(label) for label in performance.chunk.tolist()} == {str, int}
+    verdict = performance.degradation()["roc_auc"]
     assert np.isclose(sum(verdict.probabilities.values()), 1.0)
     assert str(verdict).startswith("roc_auc ")
 

@@ -98,9 +98,9 @@ def test_32_threads_lose_no_row_and_no_label(estimator):
             alone.performance(as_of).to_frame(),
             rtol=1e-9,
         )
-    found = together.performance().to_frame().query("metric == 'accuracy'")
-    found = found[found["period"] == "analysis"]
-    assert found["n_rows"].sum() == found["n_labels"].sum() == len(ROWS)
+    analysis = together.performance().to_frame().query("metric == 'accuracy'")
+    analysis = analysis[analysis["period"] == "analysis"]
+    assert analysis["n_rows"].sum() == analysis["n_labels"].sum() == len(ROWS)
 
 
 def test_rows_of_a_count_lose_nothing_either():
@@ -133,10 +133,12 @@ def test_what_is_read_while_others_add_is_one_state(estimator, tmp_path):
 
     def read():
         for _ in range(3):
-            found = monitor.performance()
-            of = found.period == "analysis"
-            np.testing.assert_array_equal(found.n_labels[of], found.n_rows[of])
-            assert found.n_rows[of].sum() % PER_BATCH == 0
+            performance = monitor.performance()
+            is_analysis = performance.period == "analysis"
+            np.testing.assert_array_equal(
+                performance.n_labels[is_analysis], performance.n_rows[is_analysis]
+            )
+            assert performance.n_rows[is_analysis].sum() % PER_BATCH == 0
             monitor.degradation(metrics="accuracy")
             repr(monitor), monitor.announced, monitor.nbytes
 
@@ -172,13 +174,13 @@ def _repickle(monitor):
 
 def test_estimate_from_many_threads_is_what_one_says(estimator):
     expected = estimator.estimate(UNLABELLED).to_frame()
-    found = [None] * N_THREADS
+    estimates = [None] * N_THREADS
 
     def estimate(i):
-        found[i] = estimator.estimate(UNLABELLED).to_frame()
+        estimates[i] = estimator.estimate(UNLABELLED).to_frame()
 
     at_once(*(lambda i=i: estimate(i) for i in range(N_THREADS)))
-    for frame in found:
+    for frame in estimates:
         pd.testing.assert_frame_equal(frame, expected, check_exact=True)
 
 
@@ -191,9 +193,9 @@ def test_estimate_with_features_from_many_threads():
         chunk="W", timestamp="time", features="age", method="auto"
     ).fit(reference)
     expected = estimator.estimate(rows).to_frame()
-    found = []
-    at_once(*(lambda: found.append(estimator.estimate(rows)) for _ in range(8)))
-    for performance in found:
+    estimates = []
+    at_once(*(lambda: estimates.append(estimator.estimate(rows)) for _ in range(8)))
+    for performance in estimates:
         pd.testing.assert_frame_equal(
             performance.to_frame(), expected, check_exact=True
         )

@@ -43,7 +43,7 @@ def test_bounded_cubic_is_minus_the_clipped_value(x):
 @given(scores=hnp.arrays(np.float64, 20, elements=st.floats(0, 1)))
 def test_probabilities_are_those_of_the_basis_at_its_coefficients(scores):
     rng = np.random.default_rng(0)
-    known = rng.random(2_000)
-    spline = SplineCalibrator().fit(known, rng.random(2_000) < known**2)
+    fitted_scores = rng.random(2_000)
+    spline = SplineCalibrator().fit(fitted_scores, rng.random(2_000) < fitted_scores**2)
     eta = spline.basis(scores) @ spline.coefficients_
     assert_allclose(spline.predict(scores), [1 / (1 + math.exp(-v)) for v in eta])

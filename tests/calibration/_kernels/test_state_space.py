@@ -87,16 +87,16 @@ def test_filter_and_smoother_equal_dense_conditioning(name):
     k = d // 2
     transition = np.stack([np.eye(k), F[::2, ::2]], axis=-1)
     noise = np.stack([np.ones(d), np.diag(Q)], axis=-1)
-    mean, found = np.zeros((d, 2)), np.zeros(2)
+    mean, log_evidences = np.zeros((d, 2)), np.zeros(2)
     covariance = np.stack([np.eye(d), P0], axis=-1)
     for part in (slice(0, 5), slice(5, n)):
         filter_models(
             *(values[part] for values in seen),
-            transition, noise, Z[0, ::2].copy(), mean, covariance, found,
+            transition, noise, Z[0, ::2].copy(), mean, covariance, log_evidences,
         )  # fmt: skip
         if part.start == 0:
             half = mean[:, 1].copy(), np.ascontiguousarray(covariance[:, :, 1])
-    assert_allclose(found[1], expected[0], rtol=1e-10)
+    assert_allclose(log_evidences[1], expected[0], rtol=1e-10)
     last = Z @ covariance[:, :, 1] @ Z.T
     assert_allclose(Z @ mean[:, 1], expected[1][-1], atol=1e-10)
     assert_allclose(last, expected[2][-1], atol=1e-10)
@@ -166,15 +166,15 @@ def log_evidence_of_levels(seen, prior, begin, deviation):
 )
 def test_jumps_equal_plain_loops(per_step, seed, information, sizes, correlation):
     """Several models side by side, each with its own step before which it jumps."""
-    own = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     n = len(per_step)
     seen = (
         np.array(per_step),
-        own.normal(size=(n, 2, 2)) * np.sqrt(information),
-        own.normal(size=(n, 2)) * 2,
+        rng.normal(size=(n, 2, 2)) * np.sqrt(information),
+        rng.normal(size=(n, 2)) * 2,
     )
     prior = 0.3 * np.array([[1.0, correlation], [correlation, 1.0]])
-    begin = own.integers(0, n, len(sizes))
+    begin = rng.integers(0, n, len(sizes))
     columns = [np.stack([np.ones(n), np.arange(n) >= b]) for b in begin]
     summed = np.concatenate([products(seen, each) for each in columns])
     out = np.empty(len(sizes))

@@ -14,12 +14,12 @@ def shifted(by, n=3_000, seed=1):
 
 def test_the_ratio_of_two_normals():
     """log w(x) = by x - by²/2, up to what 60 small trees and the clip leave."""
-    found = estimate_density_ratio(REFERENCE, shifted(0.8))
+    estimate = estimate_density_ratio(REFERENCE, shifted(0.8))
     truth = np.exp(0.8 * REFERENCE[:, 0] - 0.32)
-    assert found.weight.mean() == pytest.approx(1.0)
-    assert np.corrcoef(found.weight, truth)[0, 1] > 0.85
+    assert estimate.weight.mean() == pytest.approx(1.0)
+    assert np.corrcoef(estimate.weight, truth)[0, 1] > 0.85
     # Reweighted, the reference has the moments of the other population.
-    moved = np.average(REFERENCE, axis=0, weights=found.weight)
+    moved = np.average(REFERENCE, axis=0, weights=estimate.weight)
     assert moved[0] == pytest.approx(0.8, abs=0.1)
     assert moved[1] == pytest.approx(0.0, abs=0.05)
 
@@ -35,8 +35,8 @@ def test_effective_sample_size_falls_with_the_shift():
 
 
 def test_unseen_rows_of_the_same_population_cannot_be_told_apart():
-    found = estimate_density_ratio(REFERENCE, shifted(0.0))
-    assert found.separability == pytest.approx(0.5, abs=0.03)
+    estimate = estimate_density_ratio(REFERENCE, shifted(0.0))
+    assert estimate.separability == pytest.approx(0.5, abs=0.03)
     far = estimate_density_ratio(REFERENCE, shifted(4.0))
     assert far.separability > 0.98
     assert far.importance[0] > 0.9
@@ -51,21 +51,21 @@ def test_categories_and_missing_values():
     gaps, more_gaps = draw.random(n) < 0.1, draw.random(n) < 0.4
     ours = np.stack([ours, np.where(gaps, np.nan, 1.0)], axis=1)
     theirs = np.stack([theirs, np.where(more_gaps, np.nan, 1.0)], axis=1)
-    found = estimate_density_ratio(ours, theirs, categorical=[0])
+    estimate = estimate_density_ratio(ours, theirs, categorical=[0])
     low = ours[:, 0] < 6
-    assert found.weight[low].mean() / found.weight[~low].mean() == pytest.approx(
+    assert estimate.weight[low].mean() / estimate.weight[~low].mean() == pytest.approx(
         2.0, rel=0.25
     )
     missing = np.isnan(ours[:, 1])
-    assert found.weight[missing].mean() == pytest.approx(4.0, rel=0.2)
+    assert estimate.weight[missing].mean() == pytest.approx(4.0, rel=0.2)
 
 
 def test_a_long_reference_is_thinned_evenly():
-    found = estimate_density_ratio(REFERENCE, shifted(0.5), max_reference=1_000)
-    assert found.rows.size == found.weight.size == 1_000
-    assert found.rows[0] == 0
-    assert found.rows[-1] == len(REFERENCE) - 1
-    assert set(np.diff(found.rows).tolist()) <= {8, 9}
+    estimate = estimate_density_ratio(REFERENCE, shifted(0.5), max_reference=1_000)
+    assert estimate.rows.size == estimate.weight.size == 1_000
+    assert estimate.rows[0] == 0
+    assert estimate.rows[-1] == len(REFERENCE) - 1
+    assert set(np.diff(estimate.rows).tolist()) <= {8, 9}
 
 
 def test_the_same_whatever_the_threads(monkeypatch):
@@ -100,7 +100,7 @@ def test_bad_input_is_refused(arguments, kind, message):
 
 
 def test_constant_features_weigh_all_rows_alike():
-    found = estimate_density_ratio(np.ones((500, 1)), np.ones((300, 1)))
-    assert_allclose(found.weight, 1.0, atol=0.05)
-    assert found.importance.sum() == 0.0
-    assert "worth" in repr(found)
+    estimate = estimate_density_ratio(np.ones((500, 1)), np.ones((300, 1)))
+    assert_allclose(estimate.weight, 1.0, atol=0.05)
+    assert estimate.importance.sum() == 0.0
+    assert "worth" in repr(estimate)

@@ -82,13 +82,13 @@ def test_out_of_fold_is_what_maps_without_these_rows_say():
     matrix = np.column_stack([logit(score), X])
     basis = calibrator.spline_.basis(score)
     for (start, stop), trees in zip(calibrator.folds_, calibrator.trees_, strict=True):
-        own = slice(start, stop)
-        raw = trees.predict(matrix[own], raw_score=True)
-        put_back = logit(calibrator.out_of_fold_[own]) - base[own] - raw
+        fold = slice(start, stop)
+        raw = trees.predict(matrix[fold], raw_score=True)
+        put_back = logit(calibrator.out_of_fold_[fold]) - base[fold] - raw
         # What is put back is a spline of the score with the same knots, and no more.
-        found, *_ = np.linalg.lstsq(basis[own], put_back)
-        assert_allclose(basis[own] @ found, put_back, atol=1e-6)
-        assert np.abs(found - calibrator.recalibration_).max() < 0.2
+        fold_recalibration, *_ = np.linalg.lstsq(basis[fold], put_back)
+        assert_allclose(basis[fold] @ fold_recalibration, put_back, atol=1e-6)
+        assert np.abs(fold_recalibration - calibrator.recalibration_).max() < 0.2
     assert not calibrator.out_of_fold_.flags.writeable
 
 
@@ -99,8 +99,10 @@ def test_without_a_shift_scores_keep_their_meaning():
     score = expit(rng.normal(size=40_000))
     truth = expit(0.5 * logit(score) + X @ np.linspace(-0.6, 0.6, 10))
     label = (rng.random(40_000) < truth) * 1.0
-    known, new = slice(None, 20_000), slice(20_000, None)
-    calibrator = FeatureAwareCalibrator().fit(score[known], label[known], X[known])
+    reference, new = slice(None, 20_000), slice(20_000, None)
+    calibrator = FeatureAwareCalibrator().fit(
+        score[reference], label[reference], X[reference]
+    )
     p = calibrator.predict(score[new], X[new])
     for low, high in ((0.0, 0.2), (0.4, 0.6), (0.8, 1.0)):
         band = (score[new] >= low) & (score[new] < high)
@@ -125,8 +127,8 @@ def test_categories_missing_and_new_codes():
     calibrator = FeatureAwareCalibrator().fit(
         score, label, code[:, None], categorical=[0]
     )
-    at = calibrator.predict(np.full(8, 0.5), np.arange(8.0)[:, None])
-    assert_array_equal(at > 0.5, effect > 0.0)
+    by_code = calibrator.predict(np.full(8, 0.5), np.arange(8.0)[:, None])
+    assert_array_equal(by_code > 0.5, effect > 0.0)
     new = calibrator.predict([0.5, 0.5], [[99.0], [np.nan]])
     assert_allclose(new[0], new[1])
     assert 0.3 < new[0] < 0.7
@@ -190,9 +192,9 @@ def test_what_is_put_back_does_not_go_against_a_folds_labels(monkeypatch):
         before = cross_fit("spline", score, label).probabilities
         moved, missed = [], []
         for start, stop in calibrator.folds_:
-            own = slice(start, stop)
-            moved.append(np.mean(calibrator.out_of_fold_[own] - before[own]))
-            missed.append(np.mean(label[own] - before[own]))
+            fold = slice(start, stop)
+            moved.append(np.mean(calibrator.out_of_fold_[fold] - before[fold]))
+            missed.append(np.mean(label[fold] - before[fold]))
         slopes.append(np.dot(moved, missed) / np.dot(missed, missed))
     assert abs(np.mean(slopes)) < 0.05
 

@@ -91,7 +91,7 @@ def test_identity_copies():
 def test_isotonic_is_scikit_learns():
     score, y = rows(lambda s: s**2, 1000)
     weight = np.random.default_rng(1).exponential(size=score.size)
-    at = np.linspace(0, 1, 500)
+    grid = np.linspace(0, 1, 500)
     model = IsotonicRegression(out_of_bounds="clip").fit(score, y, sample_weight=weight)
     calibrator = IsotonicCalibrator().fit(score, y, sample_weight=weight)
-    assert_allclose(calibrator.predict(at), model.predict(at))
+    assert_allclose(calibrator.predict(grid), model.predict(grid))

@@ -35,11 +35,11 @@ def test_is_linear_in_the_logit_beyond_the_outer_knots():
 
 def test_bends_where_a_straight_line_cannot():
     score, y = rows(100_000)
-    at = np.linspace(0.02, 0.98, 49)
-    spline = SplineCalibrator().fit(score, y).predict(at)
-    platt = PlattCalibrator().fit(score, y).predict(at)
-    assert np.abs(spline - at**2).max() < 0.015  # about 3 standard errors
-    assert np.abs(spline - at**2).mean() < np.abs(platt - at**2).mean()
+    grid = np.linspace(0.02, 0.98, 49)
+    spline = SplineCalibrator().fit(score, y).predict(grid)
+    platt = PlattCalibrator().fit(score, y).predict(grid)
+    assert np.abs(spline - grid**2).max() < 0.015  # about 3 standard errors
+    assert np.abs(spline - grid**2).mean() < np.abs(platt - grid**2).mean()
 
 
 def test_strong_penalty_leaves_a_straight_line():
@@ -53,23 +53,23 @@ def test_bends_go_where_a_line_will_do_and_stay_where_not():
     rng = np.random.default_rng(3)
     score = rng.random(5000)
     x = np.log(score / (1 - score))
-    at = np.linspace(0.01, 0.99, 99)
+    grid = np.linspace(0.01, 0.99, 99)
     distance = []
     for bend in (0.0, 1.0):
         y = rng.random(5000) < 1 / (1 + np.exp(-x + bend * np.sin(2 * x)))
         spline = SplineCalibrator().fit(score, y)
         platt = PlattCalibrator().fit(score, y)
-        distance.append(np.abs(spline.predict(at) - platt.predict(at)).max())
+        distance.append(np.abs(spline.predict(grid) - platt.predict(grid)).max())
     assert distance[0] < 0.01
     assert distance[1] > 0.05
 
 
 def test_two_knots_are_platt():
     score, y = rows(2000)
-    at = np.linspace(0.01, 0.99, 30)
+    grid = np.linspace(0.01, 0.99, 30)
     two = SplineCalibrator(n_knots=2, l2=1e-6).fit(score, y)
     assert_allclose(
-        two.predict(at), PlattCalibrator().fit(score, y).predict(at), atol=1e-5
+        two.predict(grid), PlattCalibrator().fit(score, y).predict(grid), atol=1e-5
     )
 
 

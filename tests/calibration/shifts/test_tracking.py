@@ -47,10 +47,10 @@ def test_without_information_nothing_is_learned():
     path = track(np.zeros((30, 2, 2)), np.zeros((30, 2)))
     assert_array_equal(path.mean, 0.0)
     # Families that too few chunks could tell are not there; the others share.
-    there = {"still", "offset", "jump", "random_walk", "mean_reverting"}
-    worth = sum(FAMILIES[name] for name in there)
+    families = {"still", "offset", "jump", "random_walk", "mean_reverting"}
+    total = sum(FAMILIES[name] for name in families)
     for name, weight in path.weights.items():
-        assert_allclose(weight, FAMILIES[name] / worth if name in there else 0.0)
+        assert_allclose(weight, FAMILIES[name] / total if name in families else 0.0)
 
 
 def test_where_nothing_moves_it_stands_still():
@@ -283,9 +283,9 @@ def test_damped_cycles_are_the_same_for_any_number_of_chunks():
     # A third of the cycle per memory, as undamped ones are to a third per chunk.
     assert_allclose(np.diff(frequency), (1 - SETTINGS.cycle_persistence) / 3)
     assert all(group.family.size <= 3 * 17 for group in damped)
-    there = np.concatenate([group.has_members(20, 20) for group in damped])
-    every = np.concatenate([group.frequency for group in damped])
-    assert_array_equal(there, every >= 1 / 20)
+    has_members = np.concatenate([group.has_members(20, 20) for group in damped])
+    frequencies = np.concatenate([group.frequency for group in damped])
+    assert_array_equal(has_members, frequencies >= 1 / 20)
     assert not any(group.has_members(20, 7).any() for group in damped)
 
 

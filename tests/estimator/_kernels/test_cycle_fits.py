@@ -45,7 +45,7 @@ def test_harmonics_against_dense_regression(rho, even):
                 columns = [w * dense.deployed for w in columns] + [dense.deployed]
                 deviations = [*deviations, 0.5]
             G = dense.W @ np.stack(columns, axis=1)
-            found, best = [], None
+            log_values, best = [], None
             for scale in scales:
                 prior = np.diag((scale * np.array(deviations)) ** -2.0)
                 precision = G.T @ dense.M @ G + prior
@@ -61,11 +61,11 @@ def test_harmonics_against_dense_regression(rho, even):
                 if since:
                     x = mean[-1] / np.sqrt(phi * covariance[-1, -1])
                     value += np.log(erfc(x / np.sqrt(2)))
-                if best is None or value > max(found):
+                if best is None or value > max(log_values):
                     best = mean
-                found.append(value)
+                log_values.append(value)
             assert_allclose(
-                out[f, variant], logsumexp(found) - np.log(2), rtol=1e-9, atol=1e-9
+                out[f, variant], logsumexp(log_values) - np.log(2), rtol=1e-9, atol=1e-9
             )
             expected = np.zeros(5)
             expected[:n_waves] = best[:n_waves]

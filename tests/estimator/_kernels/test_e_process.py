@@ -15,26 +15,30 @@ def test_e_process_is_a_mixture_of_likelihood_ratios():
     out = np.empty(n - n_reference)
     kernels.step_e_process(y, errors**-2.0, n_reference, shared, scales, out)
 
-    def log_likelihood(stop, at=None, amplitude=0.0):
+    def log_likelihood(stop, step_position=None, amplitude=0.0):
         i = np.arange(stop)
         flat = 1e3  # standard deviation of the level
         deployed = (i >= n_reference) * shared
         covariance = np.diag(errors[:stop] ** 2) + flat**2
         covariance += np.outer(deployed, deployed)
-        mean = np.zeros(stop) if at is None else amplitude * (i >= at)
+        mean = (
+            np.zeros(stop)
+            if step_position is None
+            else amplitude * (i >= step_position)
+        )
         return multivariate_normal(mean, covariance).logpdf(y[:stop])
 
     for stop in range(n_reference + 1, n + 1):
         flat = log_likelihood(stop)
-        n_places = stop - n_reference
-        expected = 1.0 / (n_places + 1.0)
-        for j in range(n_places):
+        n_positions = stop - n_reference
+        expected = 1.0 / (n_positions + 1.0)
+        for j in range(n_positions):
 
-            def height(x, scale, at=n_reference + j, stop=stop, flat=flat):
+            def height(x, scale, step_position=n_reference + j, stop=stop, flat=flat):
                 density = 2 * np.exp(-0.5 * (x / scale) ** 2)
                 density /= scale * np.sqrt(2 * np.pi)
-                return density * np.exp(log_likelihood(stop, at, -x) - flat)
+                return density * np.exp(log_likelihood(stop, step_position, -x) - flat)
 
             ratio = np.mean([quad(height, 0, 60, args=(c,))[0] for c in scales])
             expected += ratio / ((j + 1) * (j + 2))
-        assert_allclose(out[n_places - 1], expected, rtol=1e-4)
+        assert_allclose(out[n_positions - 1], expected, rtol=1e-4)

@@ -27,39 +27,43 @@ def rows(seed=0, n=700, share=0.4):
     x = rng.normal(-0.5, 1.3, n)
     label = (rng.random(n) < expit(x + 0.4)).astype(float)
     label[rng.random(n) > share] = np.nan
-    place = rng.integers(0, 3, n).astype(np.int32)
+    delay_cell = rng.integers(0, 3, n).astype(np.int32)
     x[5] = np.nan  # a row without a score
-    return x, label, place
+    return x, label, delay_cell
 
 
-def log_likelihood(shift, x, label, place):
+def log_likelihood(shift, x, label, delay_cell):
     """Bernoulli for labels; for waiting rows the mixture over what they may be."""
-    known = ~np.isnan(x)
-    x, label, place = x[known], label[known], place[known]
+    has_score = ~np.isnan(x)
+    x, label, delay_cell = x[has_score], label[has_score], delay_cell[has_score]
     p = expit(x + shift[0] + shift[1] * (x - CENTRE) / SCALE)
     waits = np.isnan(label)
-    of_label = np.where(label == 1, p, 1 - p)
-    mixture = p * np.exp(LOG_RATIO[place]) + 1 - p
-    return np.log(np.where(waits, mixture, of_label)).sum()
+    label_likelihood = np.where(label == 1, p, 1 - p)
+    mixture = p * np.exp(LOG_RATIO[delay_cell]) + 1 - p
+    return np.log(np.where(waits, mixture, label_likelihood)).sum()
 
 
-def information(x, label, place, n_steps=8, weight=None, offsets=OFFSETS):
+def information(x, label, delay_cell, n_steps=8, weight=None, offsets=OFFSETS):
     n = offsets.size - 1
     out = np.zeros((n, 2, 2)), np.zeros((n, 2)), np.zeros(n)
     shift_information(
-        x, CENTRE, SCALE, label, place, weight, LOG_RATIO, TO_COME, offsets, n_steps,
-        PRECISION, *out,
+        x, CENTRE, SCALE, label, delay_cell, weight, LOG_RATIO, TO_COME, offsets,
+        n_steps, PRECISION, *out,
     )  # fmt: skip
     return out
 
 
 def test_information_is_the_curvature_at_the_penalized_mode():
-    x, label, place = rows()
-    found, vector, _ = information(x, label, place)
+    x, label, delay_cell = rows()
+    chunk_information, vector, _ = information(x, label, delay_cell)
     for c in (0, 2):
-        own = tuple(column[OFFSETS[c] : OFFSETS[c + 1]] for column in (x, label, place))
+        chunk_rows = tuple(
+            column[OFFSETS[c] : OFFSETS[c + 1]] for column in (x, label, delay_cell)
+        )
         mode = minimize(
-            lambda s, own=own: PRECISION * s @ s / 2 - log_likelihood(s, *own),
+            lambda s, chunk_rows=chunk_rows: (
+                PRECISION * s @ s / 2 - log_likelihood(s, *chunk_rows)
+            ),
             np.zeros(2),
             tol=1e-12,
         ).x
@@ -69,75 +73,89 @@ def test_information_is_the_curvature_at_the_penalized_mode():
             for j in range(2):
                 a, b = np.eye(2)[i] * step, np.eye(2)[j] * step
                 hessian[i, j] = (
-                    log_likelihood(mode + a + b, *own)
-                    - log_likelihood(mode + a - b, *own)
-                    - log_likelihood(mode - a + b, *own)
-                    + log_likelihood(mode - a - b, *own)
+                    log_likelihood(mode + a + b, *chunk_rows)
+                    - log_likelihood(mode + a - b, *chunk_rows)
+                    - log_likelihood(mode - a + b, *chunk_rows)
+                    + log_likelihood(mode - a - b, *chunk_rows)
                 ) / (4 * step**2)
-        assert_allclose(found[c], -hessian, rtol=1e-3, atol=0.02)
+        assert_allclose(chunk_information[c], -hessian, rtol=1e-3, atol=0.02)
         # The estimate without the weak prior: at the mode its gradient is the prior's.
-        assert_allclose(vector[c], found[c] @ mode + PRECISION * mode, atol=1e-3)
-    assert_array_equal(found[1], 0.0)  # an empty chunk says nothing
+        assert_allclose(
+            vector[c], chunk_information[c] @ mode + PRECISION * mode, atol=1e-3
+        )
+    assert_array_equal(chunk_information[1], 0.0)  # an empty chunk says nothing
 
 
 def test_completeness_is_information_over_information_to_expect():
-    x, label, place = rows()
-    found, _, completeness = information(x, label, place, n_steps=0)
-    own = slice(400, 700)  # at no shift
-    waits = np.isnan(label[own])
-    z = expit(x[own] + LOG_RATIO[place[own]])[waits]
-    comes = z * TO_COME[1, place[own][waits]] + (1 - z) * TO_COME[0, place[own][waits]]
+    x, label, delay_cell = rows()
+    chunk_information, _, completeness = information(x, label, delay_cell, n_steps=0)
+    chunk = slice(400, 700)  # at no shift
+    waits = np.isnan(label[chunk])
+    z = expit(x[chunk] + LOG_RATIO[delay_cell[chunk]])[waits]
+    comes = (
+        z * TO_COME[1, delay_cell[chunk][waits]]
+        + (1 - z) * TO_COME[0, delay_cell[chunk][waits]]
+    )
     awaited = (z * (1 - z) * comes).sum()
     assert_allclose(
-        completeness[2], found[2, 0, 0] / (found[2, 0, 0] + awaited), rtol=1e-12
+        completeness[2],
+        chunk_information[2, 0, 0] / (chunk_information[2, 0, 0] + awaited),
+        rtol=1e-12,
     )
     assert completeness[1] == 0.0  # an empty chunk
     label[:400] = 1.0
-    assert information(x, label, place)[2][0] == 1.0
-    label[:400], place[:400] = np.nan, 0
-    assert information(x, label, place)[2][0] == 0.0
+    assert information(x, label, delay_cell)[2][0] == 1.0
+    label[:400], delay_cell[:400] = np.nan, 0
+    assert information(x, label, delay_cell)[2][0] == 0.0
 
 
 def test_rows_that_wait_without_regard_to_class_say_nothing():
-    x, label, place = rows()
-    place[:] = 0
-    found, vector, _ = information(x, label, place)
+    x, label, delay_cell = rows()
+    delay_cell[:] = 0
+    chunk_information, vector, _ = information(x, label, delay_cell)
     x[np.isnan(label)] = np.nan
-    alone = information(x, label, place)
-    assert_allclose(found, alone[0], atol=1e-9)
+    alone = information(x, label, delay_cell)
+    assert_allclose(chunk_information, alone[0], atol=1e-9)
     assert_allclose(vector, alone[1], atol=1e-9)
 
 
 @pytest.mark.parametrize("n_steps", [0, 8])
 def test_a_weighted_row_informs_like_that_many_equal_rows(n_steps):
-    x, label, place = rows(1)
+    x, label, delay_cell = rows(1)
     weight = np.random.default_rng(2).integers(1, 6, x.size).astype(float)
     offsets = np.concatenate([[0], np.cumsum(weight)]).astype(np.int64)[OFFSETS]
-    found = information(x, label, place, n_steps, weight)
-    expected = information(*repeated(weight, x, label, place), n_steps, offsets=offsets)
-    for ours, theirs in zip(found, expected, strict=True):
+    chunk_information = information(x, label, delay_cell, n_steps, weight)
+    expected = information(
+        *repeated(weight, x, label, delay_cell), n_steps, offsets=offsets
+    )
+    for ours, theirs in zip(chunk_information, expected, strict=True):
         assert_allclose(ours, theirs, rtol=1e-10, atol=1e-10)
 
 
 def test_information_is_never_negative():
     for seed in range(20):
-        x, label, place = rows(seed, share=0.02)
-        place[:] = 1 + (np.arange(place.size) % 2)
-        found, *_ = information(x, label, place)
-        assert np.linalg.eigvalsh(found).min() > -1e-9
+        x, label, delay_cell = rows(seed, share=0.02)
+        delay_cell[:] = 1 + (np.arange(delay_cell.size) % 2)
+        chunk_information, *_ = information(x, label, delay_cell)
+        assert np.linalg.eigvalsh(chunk_information).min() > -1e-9
 
 
 def test_soft_labels_are_labels_or_posteriors():
-    x, label, place = rows()
+    x, label, delay_cell = rows()
     shift = np.array([[0.1, -0.2], [0.0, 0.0], [-0.3, 0.1]])
     out = np.empty(x.size)
-    soften(x, CENTRE, SCALE, label, place, LOG_RATIO, OFFSETS, shift, out)
-    of = np.repeat(shift, np.diff(OFFSETS), axis=0)
-    eta = x + of[:, 0] + of[:, 1] * (x - CENTRE) / SCALE + LOG_RATIO[place]
+    soften(x, CENTRE, SCALE, label, delay_cell, LOG_RATIO, OFFSETS, shift, out)
+    row_shift = np.repeat(shift, np.diff(OFFSETS), axis=0)
+    eta = (
+        x
+        + row_shift[:, 0]
+        + row_shift[:, 1] * (x - CENTRE) / SCALE
+        + LOG_RATIO[delay_cell]
+    )
     assert_allclose(out, np.where(np.isnan(label), expit(eta), label), rtol=1e-12)
 
 
-def test_places_are_those_of_age_step():
+def test_delay_cells_are_those_of_age_step():
     rng = np.random.default_rng(0)
     seconds = np.concatenate(
         [[-5.0, 0.0, 0.5, 1.0, 86_400.0, 1e12], 10 ** rng.uniform(-1, 8, 500)]
@@ -152,24 +170,26 @@ def test_places_are_those_of_age_step():
 
 
 def test_waiting_rows_count_in_both_classes():
-    _, label, place = rows()
+    _, label, delay_cell = rows()
     soft = np.full(label.size, 0.3)
     soft[7] = np.nan
     waiting = np.zeros((2, 3))
-    count_waiting(label, soft, place, None, waiting)
-    there = np.isnan(label) & ~np.isnan(soft)
-    rows_by_place = np.bincount(place[there], minlength=3)
-    assert_allclose(waiting, [0.7 * rows_by_place, 0.3 * rows_by_place])
+    count_waiting(label, soft, delay_cell, None, waiting)
+    is_waiting = np.isnan(label) & ~np.isnan(soft)
+    rows_by_cell = np.bincount(delay_cell[is_waiting], minlength=3)
+    assert_allclose(waiting, [0.7 * rows_by_cell, 0.3 * rows_by_cell])
 
 
 def test_weighted_rows_wait_as_that_many():
-    _, label, place = rows()
+    _, label, delay_cell = rows()
     rng = np.random.default_rng(3)
     soft, weight = rng.random(label.size), rng.integers(1, 6, label.size)
     soft[7] = np.nan
     waiting = np.zeros((2, 3))
-    count_waiting(label, soft, place, weight.astype(float), waiting)
-    there = np.isnan(label) & ~np.isnan(soft)
-    soft, place = repeated(weight[there], soft[there], place[there])
-    expected = [np.bincount(place, values, 3) for values in (1.0 - soft, soft)]
+    count_waiting(label, soft, delay_cell, weight.astype(float), waiting)
+    is_waiting = np.isnan(label) & ~np.isnan(soft)
+    soft, delay_cell = repeated(
+        weight[is_waiting], soft[is_waiting], delay_cell[is_waiting]
+    )
+    expected = [np.bincount(delay_cell, values, 3) for values in (1.0 - soft, soft)]
     assert_allclose(waiting, expected)

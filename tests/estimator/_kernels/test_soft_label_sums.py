@@ -106,17 +106,19 @@ def test_value_and_variances_equal_the_loops_over_pairs(name, chunk):
 @given(weighted=weighted_rows)
 def test_weighted_rows_equal_the_loops_over_all_they_stand_for(name, weighted):
     chunk, weight = weighted
-    found = moments(name, *chunk, weight=weight)
-    assert_equal_to_the_loops(name, found, reference.repeated(weight, *chunk))
+    weighted_moments = moments(name, *chunk, weight=weight)
+    assert_equal_to_the_loops(
+        name, weighted_moments, reference.repeated(weight, *chunk)
+    )
 
 
-def assert_equal_to_the_loops(name, found, chunk):
+def assert_equal_to_the_loops(name, estimate, chunk):
     arguments = (name, *chunk, COSTS)
     plug_in = reference.plug_in(*arguments)
     # Log loss at a score of 0 or 1 is of the order of 36, a business value of 1000.
     scale = {"log_loss": 40.0, "business_value": 1e3}.get(name, 1.0)
     assert_allclose(
-        found.value[0, 0],
+        estimate.value[0, 0],
         plug_in + reference.correction(*arguments),
         rtol=1e-12,
         atol=1e-12 * scale,
@@ -124,8 +126,8 @@ def assert_equal_to_the_loops(name, found, chunk):
     if np.isnan(plug_in):
         return
     for variance, twin in (
-        (found.label_variance, reference.label_variance),
-        (found.sampling_variance, reference.sampling_variance),
+        (estimate.label_variance, reference.label_variance),
+        (estimate.sampling_variance, reference.sampling_variance),
     ):
         assert_allclose(
             variance[0, 0], twin(*arguments), rtol=1e-12, atol=1e-12 * scale**2
@@ -179,11 +181,14 @@ def test_known_labels_give_the_metric_of_sklearn_and_no_variance(name, chunk, se
     label[:2] = 0, 1
     decision = decision.copy()
     decision[:2] = True, False
-    found = moments(name, score, label, decision)
+    estimate = moments(name, score, label, decision)
     assert_allclose(
-        found.value[0, 0], SKLEARN[name](label, score, decision), rtol=1e-12, atol=1e-12
+        estimate.value[0, 0],
+        SKLEARN[name](label, score, decision),
+        rtol=1e-12,
+        atol=1e-12,
     )
-    assert found.label_variance[0, 0] == 0.0
+    assert estimate.label_variance[0, 0] == 0.0
 
 
 @pytest.mark.parametrize("name", METRIC_NAMES)
@@ -249,7 +254,7 @@ def test_weights_go_with_their_rows_however_these_are_sorted(soft, decision):
     soft = rng.random(n) if soft == "given" else soft
     rows = rng.permutation(n)[:90_000]
     offsets = np.array([0, 10, 40_000, 40_000, 89_999, 90_000])
-    found = sum_soft_labels(
+    weighted_sums = sum_soft_labels(
         rows_of(score, soft, decision, weight), row_numbers=rows, offsets=offsets,
         error_cells=THREE_CELLS,
     )  # fmt: skip
@@ -262,7 +267,7 @@ def test_weights_go_with_their_rows_however_these_are_sorted(soft, decision):
     for name in ("sums", "jacobian", "scatter"):
         # Chances below 1e-30 count as none.
         assert_allclose(
-            getattr(found, name), getattr(expected, name), rtol=1e-9, atol=1e-29
+            getattr(weighted_sums, name), getattr(expected, name), rtol=1e-9, atol=1e-29
         )
 
 
@@ -374,8 +379,8 @@ def test_losses_of_cells_are_their_scores_and_what_their_rows_differ_by(weighted
     )
     options = {"weight": weight}
     plain = run(score, soft, decision, **options).sums[0]
-    found = run(score, soft, decision, contents=contents, **options).sums[0]
+    sums = run(score, soft, decision, contents=contents, **options).sums[0]
     for column, more in ((14, brier), (17, log_loss)):
         added = weight @ ((1.0 - soft) * more[0] + soft * more[1])
-        assert_allclose(found[column], plain[column] + added, rtol=1e-9, atol=1e-9)
-    assert_allclose(np.delete(found, range(14, 20)), np.delete(plain, range(14, 20)))
+        assert_allclose(sums[column], plain[column] + added, rtol=1e-9, atol=1e-9)
+    assert_allclose(np.delete(sums, range(14, 20)), np.delete(plain, range(14, 20)))

@@ -33,18 +33,20 @@ def test_whitening_is_the_inverse_root_of_the_covariance(rho):
 def test_suffix_sums(rho):
     dense = Dense(rho)
     o, z, q = dense.o, dense.z, dense.q
-    for k, of in enumerate((o * o, o * z, o * q, q * q, q * z)):
-        expected = [of[i:].sum() for i in range(N + 1)]
+    for k, product in enumerate((o * o, o * z, o * q, q * q, q * z)):
+        expected = [product[i:].sum() for i in range(N + 1)]
         assert_allclose(dense.sums[k], expected, atol=1e-9)
 
 
 @pytest.mark.parametrize("rho", RHOS)
 def test_products_of_steps(rho):
     dense = Dense(rho)
-    at = np.arange(N_REFERENCE, N)
-    out = np.empty((at.size, 4))
-    kernels.step_products(at, dense.z, dense.o, dense.e, dense.sums, N_REFERENCE, out)
-    expected = [dense.products((np.arange(N) >= k) * 1.0) for k in at]
+    steps = np.arange(N_REFERENCE, N)
+    out = np.empty((steps.size, 4))
+    kernels.step_products(
+        steps, dense.z, dense.o, dense.e, dense.sums, N_REFERENCE, out
+    )
+    expected = [dense.products((np.arange(N) >= k) * 1.0) for k in steps]
     assert_allclose(out, expected, rtol=1e-9, atol=1e-9)
 
 
@@ -119,9 +121,9 @@ def test_evidence_of_an_amplitude_is_its_integral(rho):
             return quadratic * 2 * (x / tau) ** 2 / (tau * np.sqrt(2 * np.pi))
 
         rest = -0.5 * DOF * np.log(left)
-        for side, found in ((-1.0, down), (1.0, up)):
+        for side, log_evidence in ((-1.0, down), (1.0, up)):
             integral, _ = quad(lambda x, side=side: height(side * x), 0, np.inf)
-            assert_allclose(found, rest + np.log(integral), rtol=1e-7, atol=1e-7)
+            assert_allclose(log_evidence, rest + np.log(integral), rtol=1e-7, atol=1e-7)
         assert_allclose(mean, b / precision, rtol=1e-9)
         assert_allclose(variance, phi / precision, rtol=1e-7)
 
@@ -149,7 +151,7 @@ def test_a_rise_is_a_decline_upside_down():
 def test_two_steps_against_dense_algebra(rho):
     dense = Dense(rho)
     pairs = [(a, b) for a in range(N_REFERENCE + 1, N) for b in range(a + 1, N)]
-    first, last = (np.array(places) for places in zip(*pairs, strict=True))
+    first, last = (np.array(positions) for positions in zip(*pairs, strict=True))
     scales = np.array([1.5, 5.0])
     out = [np.empty(first.size) for _ in range(5)]
     kernels.two_steps(

@@ -22,8 +22,8 @@ def test_switching_sums_over_all_paths_with_three_changes():
         prior *= (1.0 - stay) ** changes
         level = np.where(below == 1, lower, upper)
         total += prior * np.exp(-0.5 * np.sum(weight * (y - level) ** 2) / phi)
-    found = kernels.log_switching(y, weight, upper, lower, phi, stay)
-    assert_allclose(found, np.log(total), rtol=1e-10)
+    log_evidence = kernels.log_switching(y, weight, upper, lower, phi, stay)
+    assert_allclose(log_evidence, np.log(total), rtol=1e-10)
     many = np.empty(2)
     kernels.log_switchings(
         y,
@@ -34,7 +34,7 @@ def test_switching_sums_over_all_paths_with_three_changes():
         stay,
         many,
     )
-    assert many[0] == found
+    assert many[0] == log_evidence
     assert many[1] == kernels.log_switching(y, weight, 2.0, 0.0, 1.0, stay)
 
 

@@ -51,13 +51,13 @@ def line(axes, label):
 def test_each_metric_gets_a_panel_with_its_data(performance):
     axes = performance.plot()
     assert len(axes) == 2
-    of = performance.segment == ""
+    all_rows = performance.segment == ""
     for k, panel in enumerate(axes):
         assert panel.get_ylabel() == performance.metrics[k]
         for label in ("estimated", "realized"):
             drawn = line(panel, label).get_ydata()
-            assert_array_equal(drawn, getattr(performance, label)[of, k])
-        alerts = performance.alert[of, k]
+            assert_array_equal(drawn, getattr(performance, label)[all_rows, k])
+        alerts = performance.alert[all_rows, k]
         assert alerts.any()
         assert_array_equal(line(panel, "alert").get_xdata(), np.flatnonzero(alerts))
 
@@ -70,9 +70,9 @@ def test_one_metric_on_given_axes(performance):
 
 def test_a_segment_can_be_drawn(performance):
     axes = performance.plot("roc_auc", segment="region=north")
-    of = performance.segment == "region=north"
+    is_north = performance.segment == "region=north"
     assert_array_equal(
-        line(axes, "estimated").get_ydata(), performance.estimated[of, 0]
+        line(axes, "estimated").get_ydata(), performance.estimated[is_north, 0]
     )
 
 
@@ -227,9 +227,9 @@ def test_a_verdict_draws_itself(fallen):
     (errorbar,) = axes.containers
     assert_array_equal(errorbar.lines[0].get_ydata(), verdict.values)
     assert axes.get_ylabel() == "accuracy"
-    _, own = plt.subplots(figsize=(3, 2))
-    assert verdict.plot(ax=own) is own
-    assert len(own.get_xticks()) <= 3
+    _, given_axes = plt.subplots(figsize=(3, 2))
+    assert verdict.plot(ax=given_axes) is given_axes
+    assert len(given_axes.get_xticks()) <= 3
 
 
 def test_a_stable_verdict_draws_no_shape(performance):

@@ -46,9 +46,9 @@ def test_months_of_different_length_are_complete():
     estimator = PerformanceEstimator(chunk="MS", timestamp="time")
     start = pd.Timestamp("2025-09-01")
     estimator.fit(timed(122, start, seed=1))
-    found = estimator.estimate(timed(59, pd.Timestamp("2026-01-01")))
-    assert newest_chunk(found) == "2026-02-01"
-    assert unfinished_chunk(found) is None
+    performance = estimator.estimate(timed(59, pd.Timestamp("2026-01-01")))
+    assert newest_chunk(performance) == "2026-02-01"
+    assert unfinished_chunk(performance) is None
 
 
 def test_rows_of_one_moment_a_day_are_complete_days():
@@ -58,35 +58,38 @@ def test_rows_of_one_moment_a_day_are_complete_days():
 
     estimator = PerformanceEstimator(chunk="D", timestamp="time")
     estimator.fit(at_noon(20, MONDAY - pd.Timedelta(days=20), 1))
-    found = estimator.estimate(at_noon(5, MONDAY, 0))
-    assert unfinished_chunk(found) is None
+    performance = estimator.estimate(at_noon(5, MONDAY, 0))
+    assert unfinished_chunk(performance) is None
 
 
 def test_a_number_of_rows_is_complete_with_the_last():
     estimator = PerformanceEstimator(chunk=500).fit(simulate(5_000, 1))
     for n, newest, unfinished in ((2_000, 3, None), (2_100, 3, 4), (1_990, 3, None)):
-        found = estimator.estimate(simulate(n, 0))
-        assert (newest_chunk(found), unfinished_chunk(found)) == (newest, unfinished)
+        performance = estimator.estimate(simulate(n, 0))
+        assert (newest_chunk(performance), unfinished_chunk(performance)) == (
+            newest,
+            unfinished,
+        )
 
 
 def test_segments_stand_beside_all_rows(reference_frame):
-    found = weekly(22, segments="region")
-    rows = newest_rows(found)
-    assert found.segment[rows].tolist() == ["", "region=north", "region=south"]
-    assert set(found.chunk[rows]) == {"2026-01-19"}
-    gone = (found.segment == "region=south") & (found.chunk == "2026-01-19")
-    fewer = replace(found, n_rows=np.where(gone, 0, found.n_rows))
-    assert found.segment[newest_rows(fewer)].tolist() == ["", "region=north"]
+    performance = weekly(22, segments="region")
+    rows = newest_rows(performance)
+    assert performance.segment[rows].tolist() == ["", "region=north", "region=south"]
+    assert set(performance.chunk[rows]) == {"2026-01-19"}
+    gone = (performance.segment == "region=south") & (performance.chunk == "2026-01-19")
+    fewer = replace(performance, n_rows=np.where(gone, 0, performance.n_rows))
+    assert performance.segment[newest_rows(fewer)].tolist() == ["", "region=north"]
 
 
 def test_without_analysis_there_is_none():
-    found = weekly(21)
+    performance = weekly(21)
     reference = {
-        name: getattr(found, name)[found.period == "reference"]
-        for name in found.__slots__
-        if isinstance(getattr(found, name), np.ndarray)
+        name: getattr(performance, name)[performance.period == "reference"]
+        for name in performance.__slots__
+        if isinstance(getattr(performance, name), np.ndarray)
     }
-    found = replace(found, **reference)
-    assert newest_chunk(found) is None
-    assert unfinished_chunk(found) is None
-    assert newest_rows(found).size == 0
+    performance = replace(performance, **reference)
+    assert newest_chunk(performance) is None
+    assert unfinished_chunk(performance) is None
+    assert newest_rows(performance).size == 0

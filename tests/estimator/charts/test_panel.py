@@ -123,8 +123,8 @@ def test_a_segment_stands_at_the_chunks_that_it_has(by_segment, series):
 
 def points(path, unit, left):
     """Read position and height of the points of a line."""
-    found = re.findall(r"[ML ]([\d.]+) ([\d.]+)(?=h0|[ML ]|$)", path)
-    return {round((float(x) - left) / unit - 0.5): float(y) for x, y in found}
+    coordinates = re.findall(r"[ML ]([\d.]+) ([\d.]+)(?=h0|[ML ]|$)", path)
+    return {round((float(x) - left) / unit - 0.5): float(y) for x, y in coordinates}
 
 
 def test_page_notebook_and_plot_draw_the_same(series, overlay):

@@ -29,9 +29,13 @@ def test_two_verdicts_running_must_agree():
         assert log.announced == "stable"
     log = log.update(SUDDEN, 6)
     assert log.announced == "sudden"
-    (said,) = log.history
-    assert (said.kind, said.chunk, said.onset) == ("sudden", 6, ONSET)
-    assert said.probability == SUDDEN.probability
+    (announcement,) = log.history
+    assert (announcement.kind, announcement.chunk, announcement.onset) == (
+        "sudden",
+        6,
+        ONSET,
+    )
+    assert announcement.probability == SUDDEN.probability
 
 
 def test_history_stays_when_the_kind_changes_or_ends():
@@ -68,8 +72,10 @@ def test_saved_and_read_again():
 
 
 def test_an_incident_is_announced_and_its_end_too():
-    found = follow_degradation(clear("recovered"), ERRORS, n_reference=N_REFERENCE)
-    first, *_, last = found.history
+    announcements = follow_degradation(
+        clear("recovered"), ERRORS, n_reference=N_REFERENCE
+    )
+    first, *_, last = announcements.history
     assert first.kind in {"sudden", "gradual"}
     assert ONSET < first.chunk <= ONSET + 3
     assert last.kind == "recovered"
@@ -78,15 +84,15 @@ def test_an_incident_is_announced_and_its_end_too():
 
 @pytest.mark.parametrize("kind", ["sudden", "training_serving_skew"])
 def test_following_ends_at_the_verdict_on_the_whole(kind):
-    found = follow_degradation(
+    announcements = follow_degradation(
         clear(kind), ERRORS, n_reference=N_REFERENCE, times=np.arange(42) * 7.0
     )
-    assert found.announced == kind
-    assert [a.kind for a in found.history] == [kind]
+    assert announcements.announced == kind
+    assert [a.kind for a in announcements.history] == [kind]
 
 
 def test_missing_chunks_bring_no_verdict():
     values = clear("sudden")
     values[ONSET + 1 :] = np.nan
-    found = follow_degradation(values, ERRORS, n_reference=N_REFERENCE)
-    assert found.history == ()
+    announcements = follow_degradation(values, ERRORS, n_reference=N_REFERENCE)
+    assert announcements.history == ()

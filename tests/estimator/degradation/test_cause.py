@@ -29,9 +29,10 @@ def attribution(covariate=0.0, concept=0.0, error=0.01, labeled=slice(None)):
             "residual_standard_error": np.nan,
         }
     )
-    at = frame.index[labeled]
-    frame.loc[at, "residual"] = (concept * down + rng.normal(0, error, n))[labeled]
-    frame.loc[at, "residual_standard_error"] = error
+    labeled_rows = frame.index[labeled]
+    residual = concept * down + rng.normal(0, error, n)
+    frame.loc[labeled_rows, "residual"] = residual[labeled]
+    frame.loc[labeled_rows, "residual_standard_error"] = error
     return frame
 
 
@@ -46,15 +47,15 @@ def attribution(covariate=0.0, concept=0.0, error=0.01, labeled=slice(None)):
     ],
 )
 def test_cause_is_what_makes_up_the_change(covariate, concept, cause):
-    found = with_cause(VERDICT, attribution(covariate, concept), 0.002)
-    assert found.cause == cause
-    assert ("cause: " in str(found)) == (cause != "unknown")
+    verdict = with_cause(VERDICT, attribution(covariate, concept), 0.002)
+    assert verdict.cause == cause
+    assert ("cause: " in str(verdict)) == (cause != "unknown")
     assert VERDICT.cause == "unknown"  # the verdict given is left as it was
 
 
 def test_unknown_until_labels_tell():
-    told = attribution(0.07, 0.0)
-    none = told.assign(residual=np.nan, residual_standard_error=np.nan)
+    attributed = attribution(0.07, 0.0)
+    none = attributed.assign(residual=np.nan, residual_standard_error=np.nan)
     assert with_cause(VERDICT, none, 0.0).cause == "unknown"
     # Labels of chunks before the decline say nothing about it.
     before = attribution(0.07, 0.0, labeled=slice(0, ONSET - N_REFERENCE - 2))
@@ -65,9 +66,9 @@ def test_unknown_until_labels_tell():
 
 
 def test_a_shaky_calibration_excuses_itself():
-    told = attribution(0.0, 0.03)
-    assert with_cause(VERDICT, told, 0.002).cause == "concept_drift"
-    assert with_cause(VERDICT, told, 0.05).cause == "unknown"
+    attributed = attribution(0.0, 0.03)
+    assert with_cause(VERDICT, attributed, 0.002).cause == "concept_drift"
+    assert with_cause(VERDICT, attributed, 0.05).cause == "unknown"
 
 
 def test_a_loss_has_causes_upwards():
@@ -75,8 +76,8 @@ def test_a_loss_has_causes_upwards():
     loss = classify_degradation(
         values, ERRORS, n_reference=N_REFERENCE, higher_is_better=False
     )
-    told = attribution(-0.07, 0.0)
-    assert with_cause(loss, told, 0.002).cause == "covariate_shift"
+    attributed = attribution(-0.07, 0.0)
+    assert with_cause(loss, attributed, 0.002).cause == "covariate_shift"
     assert with_cause(loss, attribution(0.07, 0.0), 0.002).cause == "unknown"
 
 

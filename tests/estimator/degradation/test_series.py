@@ -86,14 +86,14 @@ def test_softening_is_that_of_medians():
     """Against the definition, one chunk at a time."""
     rng = np.random.default_rng(1)
     y = rng.standard_t(2, 25) * 2
-    found = soften_outliers(y, np.ones(25))
+    softened = soften_outliers(y, np.ones(25))
     distance = []
     for i in range(25):
         sides = [y[max(i - 3, 0) : i], y[i + 1 : i + 4]]
         distance.append(min(abs(y[i] - np.median(side)) for side in sides if side.size))
     z = np.array(distance) / 1.2
     far = np.maximum(1.0, z / (2.5 * max(1.0, np.median(z) / 0.41)))
-    assert_allclose(found, far**2)
+    assert_allclose(softened, far**2)
 
 
 @pytest.mark.parametrize(

@@ -43,12 +43,12 @@ class Element:
         ]
 
     def one(self, tag, name=None):
-        (found,) = self.all(tag, name)
-        return found
+        (element,) = self.all(tag, name)
+        return element
 
     def by_id(self, name):
-        (found,) = [e for e in self if e.attributes.get("id") == name]
-        return found
+        (element,) = [e for e in self if e.attributes.get("id") == name]
+        return element
 
 
 class _Parser(HTMLParser):
@@ -133,8 +133,8 @@ def renamed(performance, *, segment, chunk, note):
     chunks = performance.chunk.copy()
     chunks[0], chunks[-1] = chunk, f"{chunk} "
     for name in performance.segments:  # the newest of each, and the oldest
-        of = np.flatnonzero(performance.segment == name)
-        chunks[of[0]], chunks[of[-1]] = chunk, f"{chunk} "
+        segment_rows = np.flatnonzero(performance.segment == name)
+        chunks[segment_rows[0]], chunks[segment_rows[-1]] = chunk, f"{chunk} "
     notes = performance.note.copy()
     notes[-1, :] = notes[5, 0] = note
     return replace(performance, segment=segments, chunk=chunks, note=notes)

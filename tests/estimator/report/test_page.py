@@ -82,21 +82,25 @@ def test_the_table_says_all_numbers_the_newest_chunk_first(report, page):
     truth = frame.set_index(["chunk", "metric"])
     assert [row[0] for row in rows] == frame["chunk"].tolist()
     for row in rows:
-        known = truth.loc[(row[0], row[1])]
-        said = dict(zip(head, row, strict=True))
-        half = 0.5000001 * 10.0 ** -len(said["value"].partition(".")[2])
-        assert number(said["value"]) == pytest.approx(known["value"], abs=half)
-        assert number(said["estimated"]) == pytest.approx(known["estimated"], abs=half)
-        ends = said["95 % interval"].split(" to ")
+        expected = truth.loc[(row[0], row[1])]
+        cells = dict(zip(head, row, strict=True))
+        half = 0.5000001 * 10.0 ** -len(cells["value"].partition(".")[2])
+        assert number(cells["value"]) == pytest.approx(expected["value"], abs=half)
+        assert number(cells["estimated"]) == pytest.approx(
+            expected["estimated"], abs=half
+        )
+        ends = cells["95 % interval"].split(" to ")
         for text, end in ((ends[0], "lower"), (ends[-1], "upper")):
-            assert number(text) == pytest.approx(known[end], abs=half)
-        if np.isnan(known["realized"]):
-            assert said["realized"] == "–"
+            assert number(text) == pytest.approx(expected[end], abs=half)
+        if np.isnan(expected["realized"]):
+            assert cells["realized"] == "–"
         else:
-            realized, _, so_far = said["realized"].partition(" ")
-            assert number(realized) == pytest.approx(known["realized"], abs=half)
-            assert so_far == ("" if known["n_labels"] == known["n_rows"] else "so far")
-        assert ("alert" in said["breach probability"]) == known["alert"]
+            realized, _, so_far = cells["realized"].partition(" ")
+            assert number(realized) == pytest.approx(expected["realized"], abs=half)
+            assert so_far == (
+                "" if expected["n_labels"] == expected["n_rows"] else "so far"
+            )
+        assert ("alert" in cells["breach probability"]) == expected["alert"]
 
 
 def test_the_table_can_be_reached_and_read_aloud(page):
@@ -132,8 +136,8 @@ def axis_of(figure):
 
 def points_of(path):
     """Return chunk and pixel of each dot."""
-    found = re.findall(r"M(\d+) ([\d.-]+)h0", path.attributes["d"])
-    return {(int(x) - 5) // 10: float(y) for x, y in found}
+    coordinates = re.findall(r"M(\d+) ([\d.-]+)h0", path.attributes["d"])
+    return {(int(x) - 5) // 10: float(y) for x, y in coordinates}
 
 
 def test_charts_draw_the_data(report, page):
@@ -282,19 +286,19 @@ def test_segments_are_drawn_small_on_a_common_scale(segmented):
         }
         assert len(scales) == 1
         for name, figure in zip(names, figures, strict=True):
-            of = segmented.performance.segment == name
-            said = figure.attributes["data-values"].split("|")
-            values = [number(text.split(" ")[0].rstrip(",")) for text in said]
-            truth = segmented.performance.value[of, k]
+            segment_rows = segmented.performance.segment == name
+            texts = figure.attributes["data-values"].split("|")
+            values = [number(text.split(" ")[0].rstrip(",")) for text in texts]
+            truth = segmented.performance.value[segment_rows, k]
             np.testing.assert_allclose(values, truth, atol=0.0005)
-            alerts = [text.endswith(", alert") for text in said]
-            assert alerts == segmented.performance.alert[of, k].tolist()
+            alerts = [text.endswith(", alert") for text in texts]
+            assert alerts == segmented.performance.alert[segment_rows, k].tolist()
 
 
 def test_a_segment_that_lacks_chunks_keeps_its_places(segmented):
     performance = segmented.performance
-    of = np.flatnonzero(performance.segment == "region=south")
-    keep = np.setdiff1d(np.arange(len(performance)), of[[3, 30, 59]])
+    segment_rows = np.flatnonzero(performance.segment == "region=south")
+    keep = np.setdiff1d(np.arange(len(performance)), segment_rows[[3, 30, 59]])
     columns = {
         name: getattr(performance, name)[keep]
         for name in performance.__slots__
@@ -304,8 +308,8 @@ def test_a_segment_that_lacks_chunks_keeps_its_places(segmented):
         title="m", performance=replace(performance, **columns), verdicts={}, as_of=None
     )
     south = parse(report_html(thinned)).all("div", "multiples")[0].all("figure")[1]
-    said = south.attributes["data-values"].split("|")
-    assert [i for i, text in enumerate(said) if not text] == [3, 30, 59]
+    texts = south.attributes["data-values"].split("|")
+    assert [i for i, text in enumerate(texts) if not text] == [3, 30, 59]
 
 
 def hostile_report(segmented, text):
@@ -444,9 +448,9 @@ def test_all_metrics_integer_chunks_no_labels(reference_frame):
     report = Report(title="m", performance=performance, verdicts=verdicts, as_of=None)
     page = check_page(report)
     _, rows = read_table(page)
-    said = {row[1]: row[2] for row in rows[:15]}
-    assert re.fullmatch(r"−?\d{1,3}(,\d{3})+", said["business_value"])
-    assert re.fullmatch(r"\d+(\.\d)?", said["tp"])
+    values = {row[1]: row[2] for row in rows[:15]}
+    assert re.fullmatch(r"−?\d{1,3}(,\d{3})+", values["business_value"])
+    assert re.fullmatch(r"\d+(\.\d)?", values["tp"])
     chunks = [*range(12), *range(8)]
     assert [row[0] for row in rows[::15]] == [str(i) for i in reversed(chunks)]
     ticks = [
@@ -495,30 +499,31 @@ def test_row_chunks_say_on_which_day_they_begin(reference_frame):
 
 
 def test_each_note_is_said_once_and_the_table_refers_to_it(segmented):
-    of = np.flatnonzero(segmented.performance.segment == "")
+    newest_rows = np.flatnonzero(segmented.performance.segment == "")[-3:]
     notes = np.full_like(segmented.performance.note, "")
-    notes[of[-3:], :] = "few rows"
-    notes[of[-1], 1] = "few rows; undefined: no positives"
+    notes[newest_rows, :] = "few rows"
+    notes[newest_rows[-1], 1] = "few rows; undefined: no positives"
     performance = replace(segmented.performance, note=notes)
     page = parse(report_html(replace(segmented, performance=performance)))
     items = page.one("ol", "notes").all("li")
-    told = {item.children[0].strip(): item.one("small").text for item in items}
-    first, second = performance.chunk[of[-3]], performance.chunk[of[-2]]
-    newest = performance.chunk[of[-1]]
-    assert told == {
+    chunks_by_note = {
+        item.children[0].strip(): item.one("small").text for item in items
+    }
+    first, second, newest = performance.chunk[newest_rows]
+    assert chunks_by_note == {
         "few rows; undefined: no positives": f"accuracy, {newest}",
         "few rows": f"2 chunks, {first} to {second}; roc_auc, {newest}",
     }
     head, rows = read_table(page)
     assert head[-1] == "note"
-    number_of = {
+    note_numbers = {
         item.children[0].strip(): item.attributes["id"].removeprefix("note-")
         for item in items
     }
     referred = {(row[0], row[1]): row[-1] for row in rows if row[-1]}
     assert referred == {
-        (performance.chunk[i], metric): number_of[performance.note[i, k]]
-        for i in of[-3:]
+        (performance.chunk[i], metric): note_numbers[performance.note[i, k]]
+        for i in newest_rows
         for k, metric in enumerate(performance.metrics)
     }
 
@@ -545,8 +550,8 @@ def test_the_index_lists_the_worst_first(report, segmented, calm):
     assert [link.attributes["href"] for link in links] == [
         *("w.html", "fine.html", "n/e w.html"),
     ]
-    (said, *_) = page.all("p", "muted")
-    assert said.text == "3 models: 1 declined, 1 stable, 1 no verdict"
+    (summary, *_) = page.all("p", "muted")
+    assert summary.text == "3 models: 1 declined, 1 stable, 1 no verdict"
     first = page.one("ul", "models").children[0]
     assert len(first.all("svg", "spark")) == 3
     newest = read_table(parse(report_html(worst)))[1][:3]
@@ -586,8 +591,8 @@ def test_ticks_of_values_are_round_and_lie_between_the_ends(low, width, most):
     factor = {"k": 1e3, "M": 1e6, "G": 1e9}
     for value, text in ticks:
         unit = factor.get(text[-1], 1.0)
-        told = number(text.rstrip("kMG")) * unit
-        assert told == pytest.approx(value, rel=1e-9, abs=1e-9 * width)
+        tick_value = number(text.rstrip("kMG")) * unit
+        assert tick_value == pytest.approx(value, rel=1e-9, abs=1e-9 * width)
 
 
 @given(st.integers(1, 500), st.integers(0, 40), st.integers(2, 9))
@@ -613,13 +618,13 @@ def test_ticks_of_dates_stand_where_a_unit_begins(step, n):
     for tick in ticks:
         below = tick.below or below
         date = dates[tick.position]
-        told = f"{tick.text} {below}"
+        tick_text = f"{tick.text} {below}"
         for form in ("%H:%M %d %b", "%d %b %Y", "%b %Y", "%Y"):
             expected = date.strftime(form).replace(" 0", " ").strip()
-            if told.strip() in (expected, expected.removeprefix("0")):
+            if tick_text.strip() in (expected, expected.removeprefix("0")):
                 break
         else:
-            pytest.fail(f"{told} is not {date}")
+            pytest.fail(f"{tick_text} is not {date}")
 
 
 @given(st.floats(1e-5, 1e5))

@@ -143,16 +143,16 @@ def at_chunk(plot, i, n):
     return box["x"] + box["width"] * (i + 0.5) / n, box["y"] + box["height"] / 3
 
 
-def check_readout(report, said, k, i):
+def check_readout(report, terms, k, i):
     performance = report.performance
     row = np.flatnonzero(performance.segment == "")[i]
-    label = next(text for text in said.values() if text.startswith("2026-"))
+    label = next(text for text in terms.values() if text.startswith("2026-"))
     assert label == performance.chunk[row]
-    assert float(said["value"]) == pytest.approx(performance.value[row, k], abs=0.0005)
-    low, _, high = said["95 % interval"].partition(" to ")
+    assert float(terms["value"]) == pytest.approx(performance.value[row, k], abs=0.0005)
+    low, _, high = terms["95 % interval"].partition(" to ")
     assert float(low) == pytest.approx(performance.lower[row, k], abs=0.0005)
     assert float(high or low) == pytest.approx(performance.upper[row, k], abs=0.0005)
-    assert ("alert" in said["breach probability"]) == performance.alert[row, k]
+    assert ("alert" in terms["breach probability"]) == performance.alert[row, k]
 
 
 def test_hovering_shows_the_chunk_beneath_in_all_charts(report, file, visit):
@@ -165,8 +165,8 @@ def test_hovering_shows_the_chunk_beneath_in_all_charts(report, file, visit):
     plot = figures.nth(0).locator(".plot")
     for i in (0, 25, 41, 59):
         page.mouse.move(*at_chunk(plot, i, 60))
-        for place, k in enumerate(metrics):
-            check_readout(report, readout(figures.nth(place)), k, i)
+        for position, k in enumerate(metrics):
+            check_readout(report, readout(figures.nth(position)), k, i)
     page.mouse.move(1, 1)
     check_readout(report, readout(figures.nth(0)), metrics[0], 59)
 
@@ -175,11 +175,11 @@ def test_hovering_a_segment_shows_its_own_value(report, file, visit):
     page = visit(file)
     figure = page.locator(".multiples figure").nth(1)
     page.mouse.move(*at_chunk(figure.locator(".plot"), 33, 60))
-    chunk, said = figure.locator("dd").all_inner_texts()
+    chunk, value_text = figure.locator("dd").all_inner_texts()
     performance = report.performance
     row = np.flatnonzero(performance.segment == "region=south")[33]
     assert chunk == performance.chunk[row]
-    value = float(re.match(r"[\d.]+", said).group())
+    value = float(re.match(r"[\d.]+", value_text).group())
     assert value == pytest.approx(performance.value[row, 0], abs=0.0005)
 
 
@@ -277,10 +277,10 @@ def test_contrast_suffices_by_day_and_by_night(report, file, visit, tmp_path, sc
     path.write_text(index_html([(report, "model.html")]), encoding="utf-8")
     for target in (file, path):
         page = visit(target, color_scheme=scheme)
-        found = page.evaluate(CONTRASTS)
-        assert len(found["text"]) > 5
-        assert [e for ratio, e in found["text"] if ratio < 4.5] == []
-        assert [e for ratio, e in found["lines"] if ratio < 3.0] == []
+        contrasts = page.evaluate(CONTRASTS)
+        assert len(contrasts["text"]) > 5
+        assert [e for ratio, e in contrasts["text"] if ratio < 4.5] == []
+        assert [e for ratio, e in contrasts["lines"] if ratio < 3.0] == []
     background = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert (max(map(int, re.findall(r"\d+", background))) < 64) == (scheme == "dark")
 

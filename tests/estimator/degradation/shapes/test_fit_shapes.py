@@ -113,10 +113,10 @@ def test_evidence_of_all_kinds_is_one_on_average_without_a_decline():
         for kind, value in total.items():
             ratios.setdefault(kind, []).append(value - white.log_stable)
     assert len(ratios) == 5
-    for kind, found in ratios.items():
-        over = np.mean(np.exp(found) > 10.0)
+    for kind, log_factors in ratios.items():
+        over = np.mean(np.exp(log_factors) > 10.0)
         assert over <= 0.1, kind
-        assert np.mean(np.minimum(np.exp(found), 50.0)) < 1.5, kind
+        assert np.mean(np.minimum(np.exp(log_factors), 50.0)) < 1.5, kind
 
 
 @pytest.mark.parametrize("n", range(1, 16))
