@@ -92,16 +92,16 @@ def choose_column(arrivals: Mapping[Hashable | None, Arrivals]) -> Hashable | No
     score band, less Akaike's price of its parameters.
     """
     best: tuple[float, Hashable | None] = (0.0, None)
-    for column, found in arrivals.items():
-        if column is None or len(found.values) > MAX_VALUES:
+    for column, counts in arrivals.items():
+        if column is None or len(counts.values) > MAX_VALUES:
             continue
-        total = found.count.sum(axis=(0, 1, 2))
+        total = counts.count.sum(axis=(0, 1, 2))
         if not total.any():
             continue
         quantile = (np.cumsum(total) - 0.5 * total) / total.sum()
         group = np.minimum((_GROUPS * quantile).astype(np.int64), _GROUPS - 1)
         starts = np.searchsorted(group, np.unique(group))
-        table = np.add.reduceat(found.count, starts, axis=3)
+        table = np.add.reduceat(counts.count, starts, axis=3)
         by_value, by_delay = table.sum(axis=3), table.sum(axis=1)
         rows = by_value.sum(axis=1)
         price = ((by_value > 0).sum(axis=1) - 1).clip(0)
@@ -131,16 +131,16 @@ def arrivals_by_column(
         "weight": None if columns.weight is None else columns.weight[came],
     }
     none = np.zeros(came.size, dtype=np.int64)
-    found: dict[Hashable | None, Arrivals] = {
+    by_column: dict[Hashable | None, Arrivals] = {
         None: count_arrivals(("",), code=none, **options)
     }
     for column, segment in columns.segments.items():
         if len(segment.values) > MAX_VALUES:
             continue
-        found[column] = count_arrivals(
+        by_column[column] = count_arrivals(
             tuple(segment.values), code=segment.codes[came].astype(np.int64), **options
         )
-    return found
+    return by_column
 
 
 def seconds_waited(columns: Columns, came: NDArray[Any]) -> Floats:
@@ -204,8 +204,8 @@ def delay_cells_of(
         Of which rows.
     """
     stratum = strata_of(columns, bands, column, values, rows)
-    place = np.empty(stratum.size, dtype=np.int32)
+    cell = np.empty(stratum.size, dtype=np.int32)
     start = not_none(columns.timestamp)[rows].astype("M8[us]").view(np.int64)
-    at = int(now.astype("M8[us]").astype(np.int64))
-    find_delay_cells(start, at, stratum, STEPS_PER_DOUBLING, N_AGES, place)
-    return place
+    moment = int(now.astype("M8[us]").astype(np.int64))
+    find_delay_cells(start, moment, stratum, STEPS_PER_DOUBLING, N_AGES, cell)
+    return cell

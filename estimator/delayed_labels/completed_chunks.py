@@ -61,7 +61,10 @@ class CompletedChunks:
         """
         n = among_all.stop - among_all.start
         information, vector = np.zeros((n, 2, 2)), np.zeros((n, 2))
-        completed = snapshot.places[: self.serials.size][self.serials] - among_all.start
+        completed = (
+            snapshot.position_by_serial[: self.serials.size][self.serials]
+            - among_all.start
+        )
         information[completed] = self.information[self.serials]
         vector[completed] = self.vector[self.serials]
         return Evidence(
@@ -78,7 +81,7 @@ def complete_chunks(
     ledger: Ledger,
     snapshot: Snapshot,
     which: slice,
-    found: Reconciliation | None,
+    reconciliation: Reconciliation | None,
     bands: Floats,
 ) -> CompletedChunks | None:
     """Keep what chunks of the snapshot teach whose labels have all come since.
@@ -96,9 +99,9 @@ def complete_chunks(
     bands : ndarray of shape (N_BANDS - 1,)
         Scores between the bands by which the estimator counts delays.
     """
-    if found is None:
+    if reconciliation is None:
         return before
-    filtered = found.filtered
+    filtered = reconciliation.filtered
     if before is not None and not len(filtered):  # all rows were read again
         filtered = before.filtered
     n = len(ledger.chunks)
@@ -120,10 +123,10 @@ def complete_chunks(
             return None
         return replace(before, filtered=filtered)
     chunks = np.array(done, dtype=np.int64)
-    own = snapshot.serial[chunks]
-    serials[own] = True
-    information[own] = found.information[chunks - which.start]
-    vector[own] = found.vector[chunks - which.start]
+    serials_done = snapshot.serial[chunks]
+    serials[serials_done] = True
+    information[serials_done] = reconciliation.information[chunks - which.start]
+    vector[serials_done] = reconciliation.vector[chunks - which.start]
     offsets = snapshot.chunks.offsets
     counted = arrivals_of_chunks(snapshot.columns, offsets, bands, chunks)
     for column, counts in counted.items():

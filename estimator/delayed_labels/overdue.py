@@ -119,16 +119,16 @@ def usual_deliveries(calendar: LabelCalendar) -> list[int]:
     time = calendar.hours.time
     if not time.size:
         return []
-    first, found = int(time[0]), [int(time[-1])]
+    first, ends = int(time[0]), [int(time[-1])]
     begin, span = calendar.as_of, _SEASON
     while begin > first:
         begin = max(first, calendar.as_of - span)
         end = _end_of_deliveries(calendar, begin)
         # Within a step it is the same one, which the shorter search has told better.
-        if end is not None and found[-1] - end > (calendar.as_of - begin) / _STEPS:
-            found.append(end)
+        if end is not None and ends[-1] - end > (calendar.as_of - begin) / _STEPS:
+            ends.append(end)
         span *= 2
-    return found[::-1]
+    return ends[::-1]
 
 
 def _end_of_deliveries(calendar: LabelCalendar, begin: int) -> int | None:

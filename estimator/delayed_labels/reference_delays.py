@@ -119,9 +119,9 @@ def learn_delays(
             log_ratio.reshape(-1, N_AGES),
             strata_of(columns, bands, by, counts.values)[came],
         )
-        at = columns.labeled_at[came].astype("M8[us]").view(np.int64)
-        if at.size:
-            pause, span = longest_pause(at), float(np.ptp(at)) * 1e-6
+        arrived_at = columns.labeled_at[came].astype("M8[us]").view(np.int64)
+        if arrived_at.size:
+            pause, span = longest_pause(arrived_at), float(np.ptp(arrived_at)) * 1e-6
             seconds = seconds_waited(columns, came)
             dispersion = measure_dispersion(seconds, chunk[came], len(chunks))
     return ReferenceDelays(
@@ -231,31 +231,39 @@ def measure_spread(
         Row of ``log_ratio``.
     """
     n_chunks = int(chunk.max()) + 1 if chunk.size else 0
-    at, found = [0], [np.zeros((2, 2))]
+    steps_compared, spreads = [0], [np.zeros((2, 2))]
     if n_chunks >= _MIN_CHUNKS:
-        whole, of_whole = _shifts(x, u, label, chunk, n_chunks)
+        shifts, information = _shifts(x, u, label, chunk, n_chunks)
         for step in _COMPARED.tolist():
             waits = age > step
             if not _WAITING[0] < waits.mean() < _WAITING[1]:
                 continue
             offset = x[waits] + log_ratio[stratum[waits], step]
-            own, of_own = _shifts(
+            shifts_waiting, information_waiting = _shifts(
                 offset, u[waits], label[waits], chunk[waits], n_chunks
             )
-            told = np.linalg.eigvalsh(of_own)[:, 0] >= _MIN_INFORMATION
-            if told.sum() < _MIN_CHUNKS:
+            is_telling = (
+                np.linalg.eigvalsh(information_waiting)[:, 0] >= _MIN_INFORMATION
+            )
+            if is_telling.sum() < _MIN_CHUNKS:
                 continue
-            differs = (own - whole)[told]
+            differs = (shifts_waiting - shifts)[is_telling]
             # The waiting rows are among the whole chunk's: the noise of the difference
             # is the difference of the noises (Hausman 1978, Econometrica 46(6)).
-            noise = np.linalg.inv(of_own[told]) - np.linalg.inv(of_whole[told])
+            noise = np.linalg.inv(information_waiting[is_telling]) - np.linalg.inv(
+                information[is_telling]
+            )
             excess = np.mean(differs[:, :, None] * differs[:, None, :] - noise, axis=0)
             value, axes = np.linalg.eigh(excess)
-            at.append(step)
-            found.append((axes * np.maximum(value, 0.0)) @ axes.T)
-    steps, values = np.arange(N_AGES), np.array(found)
+            steps_compared.append(step)
+            spreads.append((axes * np.maximum(value, 0.0)) @ axes.T)
+    steps, values = np.arange(N_AGES), np.array(spreads)
     # Late ages at which hardly a row waits are as uncertain as the last that told.
-    spread = [np.interp(steps, at, values[:, i, j]) for i in (0, 1) for j in (0, 1)]
+    spread = [
+        np.interp(steps, steps_compared, values[:, i, j])
+        for i in (0, 1)
+        for j in (0, 1)
+    ]
     return np.stack(spread, axis=1).reshape(N_AGES, 2, 2)
 
 
@@ -285,7 +293,9 @@ def _shifts(
         shift += np.clip(step, -1.0, 1.0)
     # Without the weak prior, to first order.
     gradient = _MODE_PRECISION * shift
-    known = np.linalg.eigvalsh(information)[:, 0] >= _MIN_INFORMATION
-    correction = np.linalg.solve(information[known], gradient[known][:, :, None])
-    shift[known] += correction[:, :, 0]
+    is_telling = np.linalg.eigvalsh(information)[:, 0] >= _MIN_INFORMATION
+    correction = np.linalg.solve(
+        information[is_telling], gradient[is_telling][:, :, None]
+    )
+    shift[is_telling] += correction[:, :, 0]
     return shift, information

@@ -105,7 +105,7 @@ def add_labels(
         call=np.where(timed, 0, n_untimed).astype(np.int32),
         value=labels.value,
     )
-    known = location >= 0
+    is_matched = location >= 0
     extended = replace(
         ledger,
         latest=latest_of(ledger.latest, labels.arrived_at[timed], now),
@@ -115,15 +115,15 @@ def add_labels(
         n_untimed=n_untimed,
     )
     extended = _keep_unmatched(
-        extended, labels.keys[~known], select_events(events, ~known)
+        extended, labels.keys[~is_matched], select_events(events, ~is_matched)
     )
-    extended, counts = _enter(extended, select_events(events, known))
-    n_known = int(known.sum())
+    extended, counts = _enter(extended, select_events(events, is_matched))
+    n_known = int(is_matched.sum())
     return extended, AddedLabels(
         n_new=counts.n_new,
         n_restated=counts.n_restated,
         n_identical=n_known - counts.n_new - counts.n_restated,
-        n_held=known.size - n_known,
+        n_held=is_matched.size - n_known,
         n_missing=labels.n_missing,
         touched=counts.touched,
     )
@@ -143,17 +143,17 @@ def _enter(ledger: Ledger, events: LabelEvents) -> tuple[Ledger, _Entered]:
     serial = events.location >> ROW_BITS
     order = np.argsort(serial, kind="stable")
     events = select_events(events, order)
-    found, starts = np.unique(serial[order], return_index=True)
+    serials, starts = np.unique(serial[order], return_index=True)
     chunks = list(ledger.chunks)
     n_new = n_restated = 0
     touched = []
     stops = [*starts[1:].tolist(), order.size]
-    for s, begin, stop in zip(found.tolist(), starts.tolist(), stops, strict=True):
-        own = select_events(events, slice(begin, stop))
-        own = replace(own, location=own.location - (s << ROW_BITS))
+    for s, begin, stop in zip(serials.tolist(), starts.tolist(), stops, strict=True):
+        of_chunk = select_events(events, slice(begin, stop))
+        of_chunk = replace(of_chunk, location=of_chunk.location - (s << ROW_BITS))
         old = chunks[s].events
         was = current_values(old, chunks[s].score.size)
-        merged = merge_events(old, without_repeats(own, was))
+        merged = merge_events(old, without_repeats(of_chunk, was))
         now = current_values(merged, was.size)
         n_new += int(((was < 0) & (now >= 0)).sum())
         n_restated += int(((was >= 0) & (was != now)).sum())
@@ -191,33 +191,33 @@ def _keep_unmatched(ledger: Ledger, keys: Keys, events: LabelEvents) -> Ledger:
         if ledger.unmatched_keys.size
         else keys
     )
-    unique, place = np.unique(both, return_inverse=True)
+    unique, position = np.unique(both, return_inverse=True)
     n = ledger.unmatched_keys.size
     old = replace(
-        ledger.unmatched_labels, location=place[:n][ledger.unmatched_labels.location]
+        ledger.unmatched_labels, location=position[:n][ledger.unmatched_labels.location]
     )
-    more = replace(events, location=place[n:])
+    more = replace(events, location=position[n:])
     more = without_repeats(more, current_values(old, unique.size))
     return replace(
         ledger, unmatched_keys=unique, unmatched_labels=merge_events(old, more)
     )
 
 
-def match_labels(ledger: Ledger, keys: Keys, places: Integers) -> tuple[Ledger, int]:
+def match_labels(ledger: Ledger, keys: Keys, locations: Integers) -> tuple[Ledger, int]:
     """Move labels that were waiting for these rows into their chunks."""
     if not ledger.unmatched_keys.size or not keys.size:
         return ledger, 0
-    found = IdIndex().add(keys, places).find(ledger.unmatched_keys)
-    if not (found >= 0).any():
+    matched = IdIndex().add(keys, locations).find(ledger.unmatched_keys)
+    if not (matched >= 0).any():
         return ledger, 0
-    location = found[ledger.unmatched_labels.location]
-    here = location >= 0
+    location = matched[ledger.unmatched_labels.location]
+    is_ready = location >= 0
     ready = replace(
-        select_events(ledger.unmatched_labels, here), location=location[here]
+        select_events(ledger.unmatched_labels, is_ready), location=location[is_ready]
     )
-    stay = found < 0
+    stay = matched < 0
     renumber = np.cumsum(stay) - 1
-    rest = select_events(ledger.unmatched_labels, ~here)
+    rest = select_events(ledger.unmatched_labels, ~is_ready)
     ledger = replace(
         ledger,
         unmatched_keys=ledger.unmatched_keys[stay],

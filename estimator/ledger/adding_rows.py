@@ -101,12 +101,12 @@ def add_rows(
     new = _first_of_each(keys, location, batch, ledger, show)
     values, codes = _extend_values(ledger.values, columns)
     chunks = list(ledger.chunks)
-    places = np.empty(new.size, dtype=np.int64)
+    locations = np.empty(new.size, dtype=np.int64)
     touched = []
     for label, rows in _chunk_new_rows(chunks, columns, time, new, spec):
         serial = _find_chunk(chunks, label, spec)
-        own = new[rows]
-        adapted = None if adapt is None else adapt(own, label)
+        new_rows = new[rows]
+        adapted = None if adapt is None else adapt(new_rows, label)
         if serial is None:
             serial = len(chunks)
             chunks.append(
@@ -118,23 +118,25 @@ def add_rows(
                 )
             )
         old = chunks[serial]
-        places[rows] = (serial << ROW_BITS) + old.score.size + np.arange(own.size)
-        chunks[serial] = _append(old, batch, codes, own)
+        locations[rows] = (
+            (serial << ROW_BITS) + old.score.size + np.arange(new_rows.size)
+        )
+        chunks[serial] = _append(old, batch, codes, new_rows)
         if old.adapted is not None:
             chunks[serial] = _append_adapted(
-                chunks[serial], old.adapted, adapted, own.size
+                chunks[serial], old.adapted, adapted, new_rows.size
             )
         touched.append(serial)
     extended = replace(
         ledger,
         chunks=tuple(chunks),
-        index=ledger.index.add(keys[new], places),
+        index=ledger.index.add(keys[new], locations),
         values=values,
         latest=latest_of(ledger.latest, time),
         timezone=columns.timezone if ledger.timezone is None else ledger.timezone,
         unit=finer_unit(ledger.unit, columns.timestamp),
     )
-    extended, n_applied = match_labels(extended, keys[new], places)
+    extended, n_applied = match_labels(extended, keys[new], locations)
     return extended, AddedRows(
         n_new=new.size,
         n_identical=keys.size - new.size,
@@ -166,10 +168,12 @@ def _first_of_each(
         serial = location[again] >> ROW_BITS
         row = location[again] & ((1 << ROW_BITS) - 1)
         for s in np.unique(serial).tolist():
-            own = serial == s
+            is_here = serial == s
             chunk = ledger.chunks[s]
-            held = _Batch(score=chunk.score, decision=chunk.decision, time=chunk.time)
-            _check_same(batch, again[own], held, row[own], show)
+            delivered = _Batch(
+                score=chunk.score, decision=chunk.decision, time=chunk.time
+            )
+            _check_same(batch, again[is_here], delivered, row[is_here], show)
     if not same.size:
         return new
     starts = np.ones(order.size, dtype=np.bool_)
@@ -182,14 +186,14 @@ def _first_of_each(
 def _check_same(
     batch: _Batch,
     rows: Integers,
-    held: _Batch,
+    delivered: _Batch,
     earlier: Integers,
     show: Callable[[int], str],
 ) -> None:
     for what, ours, theirs in (
-        ("score", batch.score, held.score),
-        ("decision", batch.decision, held.decision),
-        ("time", batch.time, held.time),
+        ("score", batch.score, delivered.score),
+        ("decision", batch.decision, delivered.decision),
+        ("time", batch.time, delivered.time),
     ):
         if ours is None or theirs is None:
             continue
@@ -234,10 +238,10 @@ def _chunk_new_rows(
             begin, room = stop, 0
         return
     moment = not_none(time)[new].view("M8[us]")
-    found = make_chunks(new.size, spec, moment, columns.timezone)
-    for c in np.flatnonzero(np.diff(found.offsets)).tolist():
-        rows = np.arange(found.offsets[c], found.offsets[c + 1])
-        yield found.label[c], rows if found.rows is None else np.sort(found.rows[rows])
+    cut = make_chunks(new.size, spec, moment, columns.timezone)
+    for c in np.flatnonzero(np.diff(cut.offsets)).tolist():
+        rows = np.arange(cut.offsets[c], cut.offsets[c + 1])
+        yield cut.label[c], rows if cut.rows is None else np.sort(cut.rows[rows])
 
 
 def _find_chunk(
@@ -324,12 +328,12 @@ def _graver(before: str, now: str) -> str:
 
 
 def _extend_values(
-    known: Mapping[Hashable, tuple[str, ...]], columns: Columns
+    before: Mapping[Hashable, tuple[str, ...]], columns: Columns
 ) -> tuple[dict[Hashable, tuple[str, ...]], dict[Hashable, NDArray[np.int16]]]:
     """Return each segment column's values, new ones last, and the batch's codes."""
-    values, codes = dict(known), {}
-    for column, found in columns.segments.items():
-        both = tuple(dict.fromkeys([*values.get(column, ()), *found.values]))
+    values, codes = dict(before), {}
+    for column, segment in columns.segments.items():
+        both = tuple(dict.fromkeys([*values.get(column, ()), *segment.values]))
         if len(both) > _MOST_VALUES:
             msg = (
                 f"`production[{column!r}]` (segments) must have at most "
@@ -338,7 +342,9 @@ def _extend_values(
                 "group or bin the values first, or leave the column out."
             )
             raise ValueError(msg)
-        place = {value: i for i, value in enumerate(both)}
-        table = np.array([place[value] for value in found.values], dtype=np.int16)
-        values[column], codes[column] = both, table[found.codes]
+        code_of = {value: i for i, value in enumerate(both)}
+        new_codes = np.array(
+            [code_of[value] for value in segment.values], dtype=np.int16
+        )
+        values[column], codes[column] = both, new_codes[segment.codes]
     return values, codes

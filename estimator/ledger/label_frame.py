@@ -81,22 +81,22 @@ def read_labels(
         )
     keys, show = read_ids(column(row_id), what("row_id", row_id))
     label = read_binary(column(y_true), what("y_true", y_true), may_be_empty=True)
-    at, zone = np.full(label.size, NO_TIME), None
+    arrived_at, zone = np.full(label.size, NO_TIME), None
     if with_times:
         moment, zone = read_timestamp(
             column(labeled_at), what("labeled_at", labeled_at), may_be_missing=True
         )
-        at = microseconds(moment)
-    known = np.flatnonzero(~pd.isna(label))
-    whole = known.size == label.size
+        arrived_at = microseconds(moment)
+    labeled = np.flatnonzero(~pd.isna(label))
+    whole = labeled.size == label.size
     return LabelColumns(
-        keys=keys if whole else keys[known],
-        value=(label if whole else label[known]).astype(np.int8),
-        arrived_at=at if whole else at[known],
+        keys=keys if whole else keys[labeled],
+        value=(label if whole else label[labeled]).astype(np.int8),
+        arrived_at=arrived_at if whole else arrived_at[labeled],
         timezone=zone,
         has_times=with_times,
-        n_missing=label.size - known.size,
-        show=lambda i: show(int(known[i])),
+        n_missing=label.size - labeled.size,
+        show=lambda i: show(int(labeled[i])),
     )
 
 

@@ -166,7 +166,9 @@ class Ledger:
     @property
     def nbytes(self) -> int:
         """Memory of all columns and of the index."""
-        runs = sum(keys.nbytes + at.nbytes for keys, at in self.index.runs)
+        runs = sum(
+            keys.nbytes + locations.nbytes for keys, locations in self.index.runs
+        )
         n_bytes_unmatched = self.unmatched_labels.nbytes + self.unmatched_keys.nbytes
         return runs + n_bytes_unmatched + sum(chunk.nbytes for chunk in self.chunks)
 

@@ -127,17 +127,17 @@ class IdIndex:
         TypeError
             If the keys are texts and the index holds numbers, or vice versa.
         """
-        found = np.full(keys.size, -1, dtype=np.int64)
+        location = np.full(keys.size, -1, dtype=np.int64)
         if not self.runs or not keys.size:
-            return found
+            return location
         self._check_kind(keys)
         order = np.argsort(keys, kind="stable")  # neighbours search the same places
         wanted = keys[order]
-        for held, locations in self.runs:
-            at = np.minimum(np.searchsorted(held, wanted), held.size - 1)
-            hit = held[at] == wanted
-            found[order[hit]] = locations[at[hit]]
-        return found
+        for run, locations in self.runs:
+            position = np.minimum(np.searchsorted(run, wanted), run.size - 1)
+            hit = run[position] == wanted
+            location[order[hit]] = locations[position[hit]]
+        return location
 
     def add(self, keys: Keys, locations: NDArray[np.int64]) -> "IdIndex":
         """Return an index that also has these keys, none of which it had."""
@@ -159,10 +159,10 @@ class IdIndex:
     def _check_kind(self, keys: Keys) -> None:
         if self.runs and self.runs[0][0].dtype.kind != keys.dtype.kind:
             kinds = {"i": "whole numbers", "S": "texts"}
-            held, got = self.runs[0][0].dtype.kind, keys.dtype.kind
+            expected, got = self.runs[0][0].dtype.kind, keys.dtype.kind
             msg = (
                 "`row_id` must hold ids of one kind: those known are "
-                f"{kinds[held]}, these are {kinds[got]}. Convert the column, e.g. "
+                f"{kinds[expected]}, these are {kinds[got]}. Convert the column, e.g. "
                 "column.astype(str)."
             )
             raise TypeError(msg)

@@ -35,11 +35,11 @@ class Snapshot:
     serial : ndarray of shape (n_chunks,)
         Of the ledger's chunks; -1 for an empty period.
     position : ndarray of shape (n_chunks,)
-        Place of each chunk among all there are, empty periods included.
-    places : ndarray of shape (n_serials,)
-        Place of each of the ledger's chunks among all.
+        Position of each chunk among all there are, empty periods included.
+    position_by_serial : ndarray of shape (n_serials,)
+        Position of each of the ledger's chunks among all.
     labels : sequence of str or int
-        Of all chunks there are, by place.
+        Of all chunks there are, by position.
     remarks : tuple of str
         What there is to say of each chunk's features.
     """
@@ -48,7 +48,7 @@ class Snapshot:
     chunks: Chunks
     serial: NDArray[np.int64]
     position: NDArray[np.int64]
-    places: NDArray[np.int64]
+    position_by_serial: NDArray[np.int64]
     labels: Sequence[str | int]
     remarks: tuple[str, ...]
 
@@ -82,7 +82,7 @@ def take_snapshot(
     offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
     columns = _flatten(ledger, order, kept, offsets, as_of)
     serial = np.array(order, dtype=np.int64)
-    position = places = np.arange(len(ledger.chunks))
+    position = position_by_serial = np.arange(len(ledger.chunks))
     labels: Sequence[str | int]
     if spec is None or isinstance(spec, int) or not order:
         asked = spec if isinstance(spec, int) else None
@@ -94,15 +94,17 @@ def take_snapshot(
         serial = np.full(len(chunks), -1, dtype=np.int64)
         serial[full] = order
         labels = chunks.label.tolist() if only is None else _all_labels(ledger, spec)
-        place = {label: i for i, label in enumerate(labels)}
-        position = np.array([place[label] for label in chunks.label.tolist()])
-        places = np.array([place.get(chunk.label, -1) for chunk in ledger.chunks])
+        position_of = {label: i for i, label in enumerate(labels)}
+        position = np.array([position_of[label] for label in chunks.label.tolist()])
+        position_by_serial = np.array(
+            [position_of.get(chunk.label, -1) for chunk in ledger.chunks]
+        )
     return Snapshot(
         columns=columns,
         chunks=chunks,
         serial=serial,
         position=position,
-        places=places,
+        position_by_serial=position_by_serial,
         labels=labels,
         remarks=tuple(
             ledger.chunks[s].remark if s >= 0 else "" for s in serial.tolist()
@@ -153,14 +155,14 @@ def _rows_by(
     time = chunk.time
     if time is None:
         return slice(None)
-    known: NDArray[np.bool_] | slice = slice(None)
+    is_known: NDArray[np.bool_] | slice = slice(None)
     if as_of is not None and not_none(chunk.last) > as_of:
-        known = time <= as_of
+        is_known = time <= as_of
     ordered = not in_time or bool((time[1:] >= time[:-1]).all())
     if ordered:
-        return known if isinstance(known, slice) else np.flatnonzero(known)
+        return is_known if isinstance(is_known, slice) else np.flatnonzero(is_known)
     rows = np.argsort(time, kind="stable")
-    return rows if isinstance(known, slice) else rows[known[rows]]
+    return rows if isinstance(is_known, slice) else rows[is_known[rows]]
 
 
 def _flatten(
@@ -178,32 +180,34 @@ def _flatten(
     decision = time = None
     if first is not None and first.decision is not None:
         decision = np.empty(n, dtype=np.bool_)
-    at = np.full(n, NO_TIME)
+    arrived_at = np.full(n, NO_TIME)
     if first is not None and first.time is not None:
         time = np.empty(n, dtype=np.int64)
     codes = {column: np.empty(n, dtype=np.int16) for column in ledger.values}
     for i, (s, chunk) in enumerate(zip(order, chunks, strict=True)):
-        own, rows = slice(offsets[i], offsets[i + 1]), kept[s]
-        score[own] = chunk.score[rows]
+        part, rows = slice(offsets[i], offsets[i + 1]), kept[s]
+        score[part] = chunk.score[rows]
         if decision is not None:
-            decision[own] = not_none(chunk.decision)[rows]
+            decision[part] = not_none(chunk.decision)[rows]
         if time is not None:
-            time[own] = not_none(chunk.time)[rows]
+            time[part] = not_none(chunk.time)[rows]
         for column, code in codes.items():
-            code[own] = chunk.codes[column][rows]
+            code[part] = chunk.codes[column][rows]
         if chunk.events.location.size:
             last = latest_labels(chunk.events, as_of)
             if isinstance(rows, slice):
-                place = offsets[i] + last.location
-                label[place], at[place] = last.value, last.arrived_at
+                row_labeled = offsets[i] + last.location
+                label[row_labeled] = last.value
+                arrived_at[row_labeled] = last.arrived_at
             else:
-                whole = np.full(chunk.score.size, np.nan)
-                whole[last.location] = last.value
-                label[own] = whole[rows]
-                came = np.full(chunk.score.size, NO_TIME)
-                came[last.location] = last.arrived_at
-                at[own] = came[rows]
-    at[at == NO_TIME + 1] = NO_TIME  # always known: nobody knows since when
+                labels = np.full(chunk.score.size, np.nan)
+                labels[last.location] = last.value
+                label[part] = labels[rows]
+                arrivals = np.full(chunk.score.size, NO_TIME)
+                arrivals[last.location] = last.arrived_at
+                arrived_at[part] = arrivals[rows]
+    # Always known: nobody knows since when.
+    arrived_at[arrived_at == NO_TIME + 1] = NO_TIME
     missing = int(np.isnan(score).sum())
     return Columns(
         n_rows=n,
@@ -221,7 +225,7 @@ def _flatten(
         # A missing decision has made the score missing.
         missing_score=missing,
         missing_decision=0,
-        labeled_at=at.view("M8[us]"),
+        labeled_at=arrived_at.view("M8[us]"),
         adapted=_flatten_adapted(chunks, [kept[s] for s in order], offsets),
     )
 

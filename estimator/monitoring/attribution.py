@@ -17,7 +17,7 @@ Floats = NDArray[np.float64]
 
 
 def attribution_of(
-    estimator: PerformanceEstimator, known: ChunkEvaluation
+    estimator: PerformanceEstimator, evaluation: ChunkEvaluation
 ) -> pd.DataFrame:
     r"""Say how much of each change labels alone show, and how sure that is.
 
@@ -28,33 +28,35 @@ def attribution_of(
     standard normal: ``residual_z``.
     """
     fitted: Reference = estimator.reference_
-    groups = known.groups
-    shape = known.estimated.value.shape
+    groups = evaluation.groups
+    shape = evaluation.estimated.value.shape
     expected = np.full((2, *shape), np.nan)
-    if known.reconciliation is not None:
-        found = measure(
+    if evaluation.reconciliation is not None:
+        over_labeled = measure(
             fitted.metrics,
-            groups.keep(~np.isnan(not_none(known.columns.label))),
+            groups.keep(~np.isnan(not_none(evaluation.columns.label))),
             rows_of_columns(
-                known.columns,
-                known.reconciliation.expected_labels(),
-                estimator.decisions(known.columns),
+                evaluation.columns,
+                evaluation.reconciliation.expected_labels(),
+                estimator.decisions(evaluation.columns),
             ),
-            error_cells=score_map(fitted, known.columns.segments).error_cells,
+            error_cells=score_map(fitted, evaluation.columns.segments).error_cells,
         )
-        expected[0] = found.value
-        expected[1] = found.label_variance + found.calibration_variance
+        expected[0] = over_labeled.value
+        expected[1] = over_labeled.label_variance + over_labeled.calibration_variance
     scale = row_scale(fitted.metrics, groups.n_rows)
-    of_labels = row_scale(fitted.metrics, known.n_labels)
+    of_labels = row_scale(fitted.metrics, evaluation.n_labels)
     reference = np.empty(shape)
     tau2 = np.empty(shape)
-    for segment, of in groups.by_segment():
-        reference[of] = _reference_value(fitted, segment) * scale[of]
-        tau2[of] = fitted.drift.get(segment, fitted.drift[""]) * of_labels[of] ** 2
+    for segment, rows in groups.by_segment():
+        reference[rows] = _reference_value(fitted, segment) * scale[rows]
+        tau2[rows] = fitted.drift.get(segment, fitted.drift[""]) * of_labels[rows] ** 2
     value = (
-        known.estimated.value if known.reconciled is None else known.reconciled.value
+        evaluation.estimated.value
+        if evaluation.reconciled is None
+        else evaluation.reconciled.value
     )
-    residual = known.realized.value - expected[0]
+    residual = evaluation.realized.value - expected[0]
     error = np.sqrt(expected[1] + tau2)
     error[expected[1] == 0.0] = np.nan
     k = len(fitted.metrics)
@@ -62,15 +64,15 @@ def attribution_of(
     return pd.DataFrame(
         {
             "segment": np.repeat(groups.segment, k),
-            "chunk": np.repeat(known.chunks.label[chunk], k),
+            "chunk": np.repeat(evaluation.chunks.label[chunk], k),
             "metric": [metric.name for metric in fitted.metrics] * len(chunk),
             "n_rows": np.repeat(groups.n_rows, k),
-            "n_labels": np.repeat(known.n_labels, k),
+            "n_labels": np.repeat(evaluation.n_labels, k),
             "reference": reference.ravel(),
-            "estimated": known.estimated.value.ravel(),
+            "estimated": evaluation.estimated.value.ravel(),
             "value": value.ravel(),
-            "covariate_shift": (known.estimated.value - reference).ravel(),
-            "concept_drift": (value - known.estimated.value).ravel(),
+            "covariate_shift": (evaluation.estimated.value - reference).ravel(),
+            "concept_drift": (value - evaluation.estimated.value).ravel(),
             "residual": residual.ravel(),
             "residual_standard_error": error.ravel(),
             "residual_z": (residual / error).ravel(),
@@ -81,11 +83,11 @@ def attribution_of(
 def _reference_value(fitted: Reference, segment: str) -> Floats:
     """Return the reference's realized metrics, sums over rows as means."""
     performance = fitted.performance
-    of = (performance.segment == segment) & (performance.n_rows > 0)
-    if not of.any():
-        of = performance.segment == ""
-    n_rows = performance.n_rows[of]
-    value = performance.realized[of] / row_scale(fitted.metrics, n_rows)
+    is_segment = (performance.segment == segment) & (performance.n_rows > 0)
+    if not is_segment.any():
+        is_segment = performance.segment == ""
+    n_rows = performance.n_rows[is_segment]
+    value = performance.realized[is_segment] / row_scale(fitted.metrics, n_rows)
     weight = np.where(np.isfinite(value), n_rows[:, None], 0.0)
     with np.errstate(invalid="ignore"):
         mean: Floats = np.nansum(value * weight, axis=0) / weight.sum(axis=0)

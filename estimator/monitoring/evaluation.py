@@ -116,8 +116,8 @@ def evaluate_chunks(
     labeled_rows = rows_of_columns(columns, label, estimator.decisions(columns))
     reconciled = None
     if reconciliation is not None:
-        at = np.arange(len(chunks)) if wanted is None else np.asarray(wanted)
-        chunk = at[groups.chunk]
+        position = np.arange(len(chunks)) if wanted is None else np.asarray(wanted)
+        chunk = position[groups.chunk]
         reconciled = measure(
             fitted.metrics,
             groups,
@@ -151,7 +151,10 @@ def evaluate_chunks(
 
 
 def performance_of(
-    estimator: PerformanceEstimator, known: ChunkEvaluation, *, earlier: bool = False
+    estimator: PerformanceEstimator,
+    evaluation: ChunkEvaluation,
+    *,
+    earlier: bool = False,
 ) -> Performance:
     """Put together the performance of the analysis chunks.
 
@@ -159,20 +162,24 @@ def performance_of(
     """
     fitted: Reference = estimator.reference_
     remarks = compose_remarks(
-        known.columns, known.chunks, known.delivered, known.groups, known.remarks
+        evaluation.columns,
+        evaluation.chunks,
+        evaluation.delivered,
+        evaluation.groups,
+        evaluation.remarks,
     )
     if earlier:
-        for g in range(len(known.groups.chunk)):
+        for g in range(len(evaluation.groups.chunk)):
             remarks[g].append("before the rebase")
     return assemble_performance(
         "analysis",
-        known.chunks,
-        known.groups,
+        evaluation.chunks,
+        evaluation.groups,
         Measured(
-            estimated=known.estimated,
-            realized=known.realized,
-            reconciled=known.reconciled,
-            n_labels=known.n_labels,
+            estimated=evaluation.estimated,
+            realized=evaluation.realized,
+            reconciled=evaluation.reconciled,
+            n_labels=evaluation.n_labels,
         ),
         ResultRules(
             metrics=fitted.metrics,

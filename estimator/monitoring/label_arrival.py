@@ -68,29 +68,31 @@ def arrivals_of(
     only_overdue : bool, default=False
         Whether chunks matter only if any lacks labels that are overdue.
     """
-    waiting = [_waiting_rows(estimator, known) for estimator, known in evaluated]
-    stopped = _find_stopped([known for _, known in evaluated], waiting)
+    waiting = [
+        _waiting_rows(estimator, evaluation) for estimator, evaluation in evaluated
+    ]
+    stopped = _find_stopped([evaluation for _, evaluation in evaluated], waiting)
     is_known = any(rows is not None for rows in waiting)
     if only_overdue and not any(stopped):
         return LabelArrival(by_chunk=pd.DataFrame(), overdue=None, is_known=is_known)
     tables = [
-        _arrivals_by_chunk(known, rows, share=share, is_dead=dead)
-        for (_, known), rows, dead in zip(evaluated, waiting, stopped, strict=True)
+        _arrivals_by_chunk(evaluation, rows, share=share, is_dead=dead)
+        for (_, evaluation), rows, dead in zip(evaluated, waiting, stopped, strict=True)
     ]
     return LabelArrival(
         by_chunk=pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(),
-        overdue=_sum_up([known for _, known in evaluated], tables),
+        overdue=_sum_up([evaluation for _, evaluation in evaluated], tables),
         is_known=is_known,
     )
 
 
 def _sum_up(
-    known: Sequence[ChunkEvaluation], tables: Sequence[pd.DataFrame]
+    evaluations: Sequence[ChunkEvaluation], tables: Sequence[pd.DataFrame]
 ) -> OverdueLabels | None:
     """Return which labels of all estimators are overdue, None if none is."""
     since = calendar = None
     expected = missing = 0
-    for one, table in zip(known, tables, strict=True):
+    for one, table in zip(evaluations, tables, strict=True):
         lacking = table[table["overdue"] > 0]
         if lacking.empty:
             continue
@@ -107,11 +109,11 @@ def _sum_up(
 
 
 def _waiting_rows(
-    estimator: PerformanceEstimator, known: ChunkEvaluation
+    estimator: PerformanceEstimator, evaluation: ChunkEvaluation
 ) -> WaitingRows | None:
     """Return what is known of rows that wait; None if not how long labels take."""
     fitted: Reference = estimator.reference_
-    columns, made = known.columns, known.reconciliation
+    columns, made = evaluation.columns, evaluation.reconciliation
     if made is None:
         plain = score_map(fitted, columns.segments)
         unlabelled = soft_labels_of(fitted, columns, plain)
@@ -119,7 +121,7 @@ def _waiting_rows(
         delays, soft = model_of_reference(fitted.delays), expit(log_odds)
     else:
         delays, soft = made.delays, made.soft
-    if delays is None or not delays.is_timed or known.calendar is None:
+    if delays is None or not delays.is_timed or evaluation.calendar is None:
         return None
     return WaitingRows(
         columns=columns, soft=np.nan_to_num(soft), delays=delays, learned=fitted.delays
@@ -127,14 +129,14 @@ def _waiting_rows(
 
 
 def _find_stopped(
-    known: Sequence[ChunkEvaluation], waiting: Sequence[WaitingRows | None]
+    evaluations: Sequence[ChunkEvaluation], waiting: Sequence[WaitingRows | None]
 ) -> list[bool]:
     """Say of each estimator whether its labels have stopped.
 
     Those of which labels have come are judged together, since the calendar counts the
     labels of all. Of the others no label has ever come.
     """
-    both = list(zip(known, waiting, strict=True))
+    both = list(zip(evaluations, waiting, strict=True))
     labeled = [(k, rows) for k, rows in both if rows and k.reconciliation is not None]
     together = bool(labeled) and has_stopped(
         [rows for _, rows in labeled],
@@ -153,11 +155,15 @@ def _find_stopped(
 
 
 def _arrivals_by_chunk(
-    known: ChunkEvaluation, rows: WaitingRows | None, *, share: float, is_dead: bool
+    evaluation: ChunkEvaluation,
+    rows: WaitingRows | None,
+    *,
+    share: float,
+    is_dead: bool,
 ) -> pd.DataFrame:
-    chunks = known.chunks
+    chunks = evaluation.chunks
     offsets = chunks.offsets
-    columns, calendar = known.columns, known.calendar
+    columns, calendar = evaluation.columns, evaluation.calendar
     weight = columns.weight
 
     def per_chunk(values: NDArray[Any]) -> Floats:
@@ -165,7 +171,7 @@ def _arrivals_by_chunk(
         total: Floats = np.concatenate([[0.0], np.cumsum(values, dtype=np.float64)])
         return total[offsets[1:]] - total[offsets[:-1]]
 
-    sizes = known.delivered.n_rows[: len(chunks)]  # the first part: all rows
+    sizes = evaluation.delivered.n_rows[: len(chunks)]  # the first part: all rows
     n_labels = per_chunk(~np.isnan(not_none(columns.label))).astype(np.int64)
     expected_share = np.full(len(chunks), np.nan)
     expected = np.full(len(chunks), np.nan)
@@ -180,7 +186,7 @@ def _arrivals_by_chunk(
         came = delays.arrived[:, cell]
         chance = soft * came[1] + (1.0 - soft) * came[0]
         expected_share = per_chunk(chance) / n_rows
-        since = None if known.reconciliation is None else known.since
+        since = None if evaluation.reconciliation is None else evaluation.since
         start = None if since is None else np.datetime64(since, "us")
         due = per_chunk(due_labels(columns, soft, delays, start, as_of))
         expected = np.rint(n_labels + due)

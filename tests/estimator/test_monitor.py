@@ -131,19 +131,23 @@ TRUTH = {
 
 
 def test_with_all_labels_it_is_the_truth_with_width_zero(monitor):
-    found = monitor.performance()
-    of = found.period == "analysis"
-    assert_array_equal(found.n_labels[of], found.n_rows[of])
-    assert_array_equal(found.value[of], found.realized[of])
-    assert_array_equal(found.lower[of], found.upper[of])
-    assert_array_equal(found.lower[of], found.value[of])
+    performance = monitor.performance()
+    is_analysis = performance.period == "analysis"
+    assert_array_equal(
+        performance.n_labels[is_analysis], performance.n_rows[is_analysis]
+    )
+    assert_array_equal(
+        performance.value[is_analysis], performance.realized[is_analysis]
+    )
+    assert_array_equal(performance.lower[is_analysis], performance.upper[is_analysis])
+    assert_array_equal(performance.lower[is_analysis], performance.value[is_analysis])
     days = PRODUCTION.groupby(PRODUCTION["time"].dt.strftime("%Y-%m-%d"))
     for metric, truth in TRUTH.items():
         expected = [
             truth(day["y_true"].to_numpy(), day["y_pred_proba"].to_numpy())
             for _, day in days
         ]
-        values = analysis(found, metric)["value"]
+        values = analysis(performance, metric)["value"]
         assert_allclose(values, expected, rtol=1e-12, err_msg=metric)
 
 
@@ -152,14 +156,14 @@ def test_on_the_way_every_metric_comes_closer_and_surer(monitor, metric):
     errors, widths = [], []
     final = analysis(monitor.performance(), metric).set_index("chunk")["value"]
     for age in (0, 1, 3, 6):
-        at = [
+        newest = [
             analysis(monitor.performance(as_of=START + (c + 1 + age) * DAY), metric)
             .set_index("chunk")
             .iloc[c]
             for c in range(4, 9)
         ]
-        errors.append(np.mean([abs(row["value"] - final[row.name]) for row in at]))
-        widths.append(np.mean([row["upper"] - row["lower"] for row in at]))
+        errors.append(np.mean([abs(row["value"] - final[row.name]) for row in newest]))
+        widths.append(np.mean([row["upper"] - row["lower"] for row in newest]))
     assert errors[-1] <= 1e-12
     assert widths[-1] == 0.0
     assert errors[2] < errors[0]
@@ -203,10 +207,10 @@ def test_a_call_says_of_its_chunks_what_performance_says(chunk):
         )
         whole = monitor.performance().to_frame()
         keys = ["segment", "period", "chunk", "metric"]
-        own = touched.to_frame()
-        whole = own[keys].merge(whole, on=keys, how="left")[own.columns]
+        of_touched = touched.to_frame()
+        whole = of_touched[keys].merge(whole, on=keys, how="left")[of_touched.columns]
         # States are filtered in another order: equal but for rounding.
-        pd.testing.assert_frame_equal(own, whole, rtol=1e-11, atol=1e-11)
+        pd.testing.assert_frame_equal(of_touched, whole, rtol=1e-11, atol=1e-11)
         came = PRODUCTION["known"].between(begin, end, inclusive="left")
         monitor.add_labels(PRODUCTION[came][LABELS])
     assert monitor._completed[0].serials.sum() >= 5
@@ -237,12 +241,12 @@ def test_class_dependent_delays_do_not_look_like_drift():
         monitor.add_predictions(calm.drop(columns=["y_true", "known"]))
         monitor.add_labels(calm[LABELS])
         as_of = START + 15 * DAY
-        told = monitor.attribution(as_of=as_of).query("segment == ''")
-        z.append(told["residual_z"].to_numpy()[-6:])
-        found = analysis(monitor.performance(as_of=as_of), "accuracy").iloc[-3:]
+        attribution = monitor.attribution(as_of=as_of).query("segment == ''")
+        z.append(attribution["residual_z"].to_numpy()[-6:])
+        newest = analysis(monitor.performance(as_of=as_of), "accuracy").iloc[-3:]
         final = analysis(monitor.performance(), "accuracy")["realized"].iloc[-3:]
-        errors.append(found["value"].to_numpy() - final.to_numpy())
-        naive.append(found["realized"].to_numpy() - final.to_numpy())
+        errors.append(newest["value"].to_numpy() - final.to_numpy())
+        naive.append(newest["realized"].to_numpy() - final.to_numpy())
     assert np.sqrt(np.mean(np.square(errors))) < 0.4 * np.sqrt(
         np.mean(np.square(naive))
     )
@@ -257,22 +261,24 @@ def test_attribution_splits_the_change():
     assert before["residual_z"].isna().all()
     assert (before["concept_drift"] == 0).all()
     monitor.add_labels(drifted[LABELS])
-    told = monitor.attribution().query("metric == 'roc_auc'")
+    attribution = monitor.attribution().query("metric == 'roc_auc'")
     assert_allclose(
-        told["reference"] + told["covariate_shift"] + told["concept_drift"],
-        told["value"],
+        attribution["reference"]
+        + attribution["covariate_shift"]
+        + attribution["concept_drift"],
+        attribution["value"],
     )
-    assert (told["residual_z"].abs() > 3)[4:].mean() > 0.8
-    assert told["concept_drift"][4:].mean() < -0.08
-    assert told["covariate_shift"].abs().mean() < 0.03
+    assert (attribution["residual_z"].abs() > 3)[4:].mean() > 0.8
+    assert attribution["concept_drift"][4:].mean() < -0.08
+    assert attribution["covariate_shift"].abs().mean() < 0.03
 
 
 def test_label_arrival_says_what_to_expect(monitor):
     as_of = START + 10 * DAY
-    told = monitor.label_arrival(as_of=as_of)
-    assert_allclose(told["share"], told["expected_share"], atol=0.12)
+    arrival = monitor.label_arrival(as_of=as_of)
+    assert_allclose(arrival["share"], arrival["expected_share"], atol=0.12)
     ends = PRODUCTION.groupby(PRODUCTION["time"].dt.date)["time"].max()
-    wait = (told["mature_at"].iloc[:10].to_numpy() - ends.iloc[:10].to_numpy()) / DAY
+    wait = (arrival["mature_at"].iloc[:10].to_numpy() - ends.iloc[:10].to_numpy()) / DAY
     assert ((wait > 4.5) & (wait < 6.5)).all()
     assert Monitor(fit(), "id").label_arrival().empty
 
@@ -284,15 +290,15 @@ def test_texts_and_uuids_will_do_as_ids():
         "text": lambda i: f"row {i}",
         "uuid": lambda i: uuid.UUID(int=int(i)),
     }
-    found = []
+    performances = []
     for make in kinds.values():
         frame = PRODUCTION.assign(id=[make(i) for i in PRODUCTION["id"]])
         monitor = Monitor(estimator, "id")
         monitor.add_predictions(frame.drop(columns=["y_true", "known"]))
         assert monitor.add_labels(frame[LABELS][::2]).n_new == len(frame) / 2
-        found.append(monitor.performance())
-    assert_same(found[0], found[1])
-    assert_same(found[0], found[2])
+        performances.append(monitor.performance())
+    assert_same(performances[0], performances[1])
+    assert_same(performances[0], performances[2])
 
 
 def test_polars_gives_the_same(monitor, estimator):
@@ -474,12 +480,12 @@ def test_a_night_of_rows_without_scores_is_said(estimator):
     holes = UNLABELLED[900:1_200].copy()
     holes.loc[holes.index[1:], "y_pred_proba"] = np.nan
     holes.loc[holes.index[0], "time"] = START  # the one with a score is of another day
-    found = analysis(monitor.add_predictions(holes), "accuracy")
-    assert found["n_rows"].tolist() == [301, 0]
-    assert found["note"].iloc[1].startswith("299 rows left out: no score")
+    result = analysis(monitor.add_predictions(holes), "accuracy")
+    assert result["n_rows"].tolist() == [301, 0]
+    assert result["note"].iloc[1].startswith("299 rows left out: no score")
     pd.testing.assert_frame_equal(
         analysis(monitor.performance(), "accuracy").iloc[[0, 3]].reset_index(drop=True),
-        found.reset_index(drop=True),
+        result.reset_index(drop=True),
     )
 
 
@@ -497,9 +503,9 @@ def test_segments_may_be_many_and_new_ones_may_come(n_values):
     monitor = Monitor(estimator, "id")
     monitor.add_predictions(frames[1].drop(columns=["y_true", "known"]))
     monitor.add_labels(frames[1][LABELS])
-    found = monitor.performance(as_of=START + 14 * DAY)
-    assert "region=new" in found.segments
-    new = analysis(found, "accuracy", "region=new")
+    performance = monitor.performance(as_of=START + 14 * DAY)
+    assert "region=new" in performance.segments
+    new = analysis(performance, "accuracy", "region=new")
     assert (new["note"].str.contains("segment is not in the reference")).all()
 
 
@@ -543,10 +549,10 @@ def test_rows_without_a_score_are_left_out_and_said():
     monitor = Monitor(fit(), "id")
     monitor.add_predictions(holes)
     monitor.add_labels(PRODUCTION[LABELS])
-    found = analysis(monitor.performance(), "roc_auc")
-    assert (found["n_rows"] == 270).all()
-    assert_array_equal(found["n_labels"], found["n_rows"])
-    assert (found["note"] == "30 rows left out: no score").all()
+    result = analysis(monitor.performance(), "roc_auc")
+    assert (result["n_rows"] == 270).all()
+    assert_array_equal(result["n_labels"], result["n_rows"])
+    assert (result["note"] == "30 rows left out: no score").all()
 
 
 def test_decisions_of_the_client_are_used():
@@ -557,5 +563,5 @@ def test_decisions_of_the_client_are_used():
     monitor = Monitor(estimator, "id")
     monitor.add_predictions(frames[1])
     right = (frames[1]["d"] == frames[1]["y_true"]).groupby(frames[1]["time"].dt.date)
-    found = analysis(monitor.performance())["value"]
-    assert_allclose(found, right.mean())
+    value = analysis(monitor.performance())["value"]
+    assert_allclose(value, right.mean())

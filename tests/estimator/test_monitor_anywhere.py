@@ -75,17 +75,21 @@ def test_any_world_ends_with_the_truth(scores, delays, chunk):
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "None of the")  # they may come too early
             monitor.add_labels(labels.sample(frac=0.3, random_state=int(part.sum())))
-        found = monitor.performance()
-        known = np.isfinite(found.value)
-        assert (found.lower <= found.value + 1e-9)[known].all()
-        assert (found.value <= found.upper + 1e-9)[known].all()
-        assert np.isfinite(found.upper[known]).all()
-        assert len(monitor.attribution()) == len(found.metrics) * np.sum(
-            found.period == "analysis"
+        performance = monitor.performance()
+        is_finite = np.isfinite(performance.value)
+        assert (performance.lower <= performance.value + 1e-9)[is_finite].all()
+        assert (performance.value <= performance.upper + 1e-9)[is_finite].all()
+        assert np.isfinite(performance.upper[is_finite]).all()
+        assert len(monitor.attribution()) == len(performance.metrics) * np.sum(
+            performance.period == "analysis"
         )
     monitor.add_labels(labels)
-    found = monitor.performance()
-    of = found.period == "analysis"
-    assert_allclose(found.value[of], found.realized[of], rtol=1e-12)
-    known = np.isfinite(found.value[of])
-    assert (found.lower[of] == found.upper[of])[known].all()
+    performance = monitor.performance()
+    is_analysis = performance.period == "analysis"
+    assert_allclose(
+        performance.value[is_analysis], performance.realized[is_analysis], rtol=1e-12
+    )
+    is_finite = np.isfinite(performance.value[is_analysis])
+    assert (performance.lower[is_analysis] == performance.upper[is_analysis])[
+        is_finite
+    ].all()

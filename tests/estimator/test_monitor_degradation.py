@@ -39,10 +39,10 @@ def covariate():
 def test_without_labels_the_verdict_is_that_of_the_estimate(covariate):
     monitor = monitor_of(covariate)
     monitor.add_predictions(covariate.production)
-    told = monitor.degradation()
+    verdicts = monitor.degradation()
     plain = monitor.estimator.estimate(covariate.production).degradation()
-    assert list(told) == list(plain) == ["roc_auc", "accuracy"]
-    for name, verdict in told.items():
+    assert list(verdicts) == list(plain) == ["roc_auc", "accuracy"]
+    for name, verdict in verdicts.items():
         assert str(verdict) == str(plain[name])
         assert verdict.kind == "recovered"
         assert verdict.onset == str(covariate.onset.date())
@@ -93,11 +93,11 @@ def test_announced_after_two_verdicts_on_more_rows_or_labels(concept, tmp_path):
     assert monitor.announcements()["roc_auc"] == ()
     monitor.add_labels(concept.labels)
     verdict = monitor.degradation()["roc_auc"]
-    (said,) = monitor.announcements()["roc_auc"]
-    assert said.kind == "sudden"
-    assert said.onset == verdict.onset
-    assert said.probability == verdict.probability
-    assert said.chunk == monitor.performance().chunk[-1]
+    (announcement,) = monitor.announcements()["roc_auc"]
+    assert announcement.kind == "sudden"
+    assert announcement.onset == verdict.onset
+    assert announcement.probability == verdict.probability
+    assert announcement.chunk == monitor.performance().chunk[-1]
     monitor.save(tmp_path / "monitor.npz")
     again = Monitor.load(tmp_path / "monitor.npz")
     assert again.announcements() == monitor.announcements()

@@ -57,9 +57,9 @@ def fit(reference=REFERENCE, **options):
 
 def check(touched, monitor):
     """Hold the touched chunks against the same of all rows."""
-    own, whole = touched.to_frame(), monitor.performance().to_frame()
-    whole = own[KEYS].merge(whole, on=KEYS, how="left")[own.columns]
-    pd.testing.assert_frame_equal(own, whole, rtol=1e-10, atol=1e-10)
+    of_touched, whole = touched.to_frame(), monitor.performance().to_frame()
+    whole = of_touched[KEYS].merge(whole, on=KEYS, how="left")[of_touched.columns]
+    pd.testing.assert_frame_equal(of_touched, whole, rtol=1e-10, atol=1e-10)
 
 
 def run(monitor, rows, *, days, each=None):

@@ -78,12 +78,12 @@ def table_from_bytes(content: bytes) -> CountTable:
         )
         raise ValueError(msg)
     parts: dict[str, dict[str, NDArray[Any]]] = {part: {} for part in _PARTS}
-    at = end + 1
+    position = end + 1
     for name, kind, size in header["arrays"]:
-        part, _, own = name.partition("/")
-        values = np.frombuffer(data, dtype=np.dtype(kind), count=size, offset=at)
-        parts[part][own] = values
-        at += values.nbytes
+        part, _, key = name.partition("/")
+        values = np.frombuffer(data, dtype=np.dtype(kind), count=size, offset=position)
+        parts[part][key] = values
+        position += values.nbytes
     return CountTable(
         **{name: header[name] for name in _HEADER},
         values={column: tuple(names) for column, names in header["values"]},

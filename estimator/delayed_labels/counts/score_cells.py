@@ -129,8 +129,8 @@ def divide_scores(
     else:
         begins = np.append(True, np.diff(ordinals >> WIDEST_BITS) > 0)
         widest = np.cumsum(begins) - 1
-        everyone = np.zeros(score.size, dtype=np.int64)
-        for i, code in enumerate((everyone, *codes)):
+        no_code = np.zeros(score.size, dtype=np.int64)
+        for i, code in enumerate((no_code, *codes)):
             rules = replace(fineness, top_share=1.0) if i else fineness
             begins[_cuts(ordinals, widest, rank, code, rules)] = True
     first = np.flatnonzero(begins)
@@ -175,20 +175,22 @@ def _cuts(
     changes = (np.diff(group) > 0) | (np.diff(widest[rank]) > 0)
     begin = np.concatenate([[0], np.flatnonzero(changes) + 1])
     end = np.append(begin[1:], keys.size)
-    found = []
+    cuts = []
     while begin.size:
-        of = group[begin]
-        limit = np.minimum(most[of], fineness.top_share * (ends[of] - begin)).clip(1.0)
+        group_here = group[begin]
+        limit = np.minimum(
+            most[group_here], fineness.top_share * (ends[group_here] - begin)
+        ).clip(1.0)
         low, high = ordinals[rank[begin]], ordinals[rank[end - 1]]
         wide = (end - begin > limit) & (low != high)
-        begin, end, of = begin[wide], end[wide], of[wide]
+        begin, end, group_here = begin[wide], end[wide], group_here[wide]
         low, high = low[wide], high[wide]
         bit = _highest_bit(low ^ high)
         cut = np.searchsorted(ordinals, (high >> bit) << bit)
-        found.append(cut)
-        middle = np.searchsorted(keys, of * n_scores + cut)
+        cuts.append(cut)
+        middle = np.searchsorted(keys, group_here * n_scores + cut)
         begin, end = np.append(begin, middle), np.append(middle, end)
-    return np.concatenate(found)
+    return np.concatenate(cuts)
 
 
 def _highest_bit(whole: Integers) -> Integers:

@@ -232,14 +232,14 @@ def _chunks(
         labels = spec.between(ends[0], ends[1], timezone, limit)[1]
     else:
         labels = spec.between(ends[0], ends[1], timezone)[1]
-    place = {label: i for i, label in enumerate(labels)}
-    at = np.array([place[table.label] for table in tables])
+    position_of = {label: i for i, label in enumerate(labels)}
+    position = np.array([position_of[table.label] for table in tables])
     size = np.zeros(len(labels), dtype=np.int64)
-    size[at] = [table.cells["count"].size for table in tables]
+    size[position] = [table.cells["count"].size for table in tables]
     start = np.full(len(labels), "NaT", dtype="M8[us]")
     end = start.copy()
-    start[at] = np.array([table.first for table in tables]).view("M8[us]")
-    end[at] = np.array([table.last for table in tables]).view("M8[us]")
+    start[position] = np.array([table.first for table in tables]).view("M8[us]")
+    end[position] = np.array([table.last for table in tables]).view("M8[us]")
     label = np.empty(len(labels), dtype=object)
     label[:] = labels
     return Chunks(
@@ -273,26 +273,26 @@ def _arrivals(tables: Sequence[CountTable]) -> dict[Hashable | None, Arrivals]:
     Left out are columns of more values than can tell much about each.
     """
     columns: list[Hashable | None] = [None, *tables[0].values]
-    found: dict[Hashable | None, Arrivals] = {}
+    by_column: dict[Hashable | None, Arrivals] = {}
     for i, column in enumerate(columns):
         counted = [table for table in tables if f"place/{i}" in table.arrivals]
         values: tuple[str, ...] = ("",)
         if column is not None:
             values = tuple(sorted({v for t in counted for v in t.values[column]}))
-            told = all(len(t.values[column]) <= MAX_VALUES for t in tables)
-            if not told or len(values) > MAX_VALUES:
+            is_telling = all(len(t.values[column]) <= MAX_VALUES for t in tables)
+            if not is_telling or len(values) > MAX_VALUES:
                 continue
         if not counted:
             continue
         index = {value: k for k, value in enumerate(values)}
         count = np.zeros((2, len(values), N_BANDS, N_AGES))
         for table in counted:
-            own = ("",) if column is None else table.values[column]
-            shape = 2, len(own), N_BANDS, N_AGES
+            names = ("",) if column is None else table.values[column]
+            shape = 2, len(names), N_BANDS, N_AGES
             outcome, value, band, age = np.unravel_index(
                 table.arrivals[f"place/{i}"], shape
             )
-            at = np.array([index[name] for name in own])[value]
-            count[outcome, at, band, age] += table.arrivals[f"count/{i}"]
-        found[column] = Arrivals(values=values, count=count)
-    return found
+            code = np.array([index[name] for name in names])[value]
+            count[outcome, code, band, age] += table.arrivals[f"count/{i}"]
+        by_column[column] = Arrivals(values=values, count=count)
+    return by_column

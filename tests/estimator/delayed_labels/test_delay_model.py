@@ -114,19 +114,19 @@ def counts(values, label, code, took):
 
 def test_the_column_that_tells_delays_is_chosen():
     label, took, _, rng = simulate(5_000)
-    told = (took > 10 * DAY).astype(int)
+    is_late = (took > 10 * DAY).astype(int)
     noise = rng.integers(0, 3, label.size)
-    found = {
-        None: counts(("",), label, 0 * told, took),
+    columns = {
+        None: counts(("",), label, 0 * is_late, took),
         "region": counts(("a", "b", "c"), label, noise, took),
-        "term": counts(("short", "long"), label, told, took),
+        "term": counts(("short", "long"), label, is_late, took),
     }
-    assert choose_column(found) == "term"
-    del found["term"]
-    assert choose_column(found) is None
+    assert choose_column(columns) == "term"
+    del columns["term"]
+    assert choose_column(columns) is None
     many = tuple(map(str, range(MAX_VALUES + 1)))
-    found["customer"] = counts(many, label, told, took)
-    assert choose_column(found) is None
+    columns["customer"] = counts(many, label, is_late, took)
+    assert choose_column(columns) is None
 
 
 def test_counts_add_up_in_any_order():

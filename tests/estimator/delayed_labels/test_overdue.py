@@ -44,15 +44,23 @@ def world(start, n_days, per_day, first_id, delay=slow_by_class, seed=0):
 
 def on_weekdays(frame):
     """Labels of weekends are entered on Monday morning."""
-    at = frame["labeled_at"]
-    wait = (7 - at.dt.day_of_week) % 7
-    monday = at.dt.normalize() + pd.to_timedelta(wait, unit="D") + pd.Timedelta(hours=9)
-    return frame.assign(labeled_at=at.where(at.dt.day_of_week < 5, monday))
+    arrived_at = frame["labeled_at"]
+    wait = (7 - arrived_at.dt.day_of_week) % 7
+    monday = (
+        arrived_at.dt.normalize()
+        + pd.to_timedelta(wait, unit="D")
+        + pd.Timedelta(hours=9)
+    )
+    return frame.assign(
+        labeled_at=arrived_at.where(arrived_at.dt.day_of_week < 5, monday)
+    )
 
 
 def once_a_week(frame):
-    at = frame["labeled_at"]
-    monday = at.dt.normalize() + pd.to_timedelta(7 - at.dt.day_of_week, unit="D")
+    arrived_at = frame["labeled_at"]
+    monday = arrived_at.dt.normalize() + pd.to_timedelta(
+        7 - arrived_at.dt.day_of_week, unit="D"
+    )
     return frame.assign(labeled_at=monday)
 
 
@@ -114,27 +122,27 @@ def test_a_dead_feed_is_seen_and_counted(feed, within):
     alive = (DIED - START).days
     assert not any(overdue_by_night(monitor, range(alive - 3, alive + 1)))
     assert all(overdue_by_night(monitor, range(alive + within, N_DAYS, 4)))
-    told = monitor.label_arrival(as_of=START + N_DAYS * DAY)
+    arrival = monitor.label_arrival(as_of=START + N_DAYS * DAY)
     due = production["labeled_at"] <= START + N_DAYS * DAY
     week = production["time"].dt.to_period("W").dt.start_time
     truth = due.groupby(week).sum().to_numpy()
     sizes = came.groupby(week).size().to_numpy()
     # The delay model knows no weekdays: the youngest chunks are off by some days.
-    known = slice(None) if feed is as_they_come else slice(-2)
-    off = np.abs(told["expected"] - truth)[known]
-    np.testing.assert_array_less(off, 0.08 * sizes[known] + 6)
-    assert_allclose(told["expected"].sum(), truth.sum(), rtol=0.07)
-    assert (told["overdue"] == told["expected"] - told["n_labels"]).all()
+    recent = slice(None) if feed is as_they_come else slice(-2)
+    off = np.abs(arrival["expected"] - truth)[recent]
+    np.testing.assert_array_less(off, 0.08 * sizes[recent] + 6)
+    assert_allclose(arrival["expected"].sum(), truth.sum(), rtol=0.07)
+    assert (arrival["overdue"] == arrival["expected"] - arrival["n_labels"]).all()
 
 
 def test_labels_of_which_none_has_ever_come():
     monitor, production = deliver()
     early = monitor.label_arrival(as_of=START + DAY)
     assert early["overdue"].sum() == 0  # the young end: they are still to be expected
-    told = monitor.label_arrival()
+    arrival = monitor.label_arrival()
     truth = (production["labeled_at"] <= production["time"].max()).sum()
-    assert_allclose(told["overdue"].sum(), truth, rtol=0.03)
-    assert told["n_labels"].sum() == 0
+    assert_allclose(arrival["overdue"].sum(), truth, rtol=0.03)
+    assert arrival["n_labels"].sum() == 0
 
 
 def test_without_any_delay_known_nothing_is_expected():
@@ -142,9 +150,9 @@ def test_without_any_delay_known_nothing_is_expected():
     estimator = PerformanceEstimator(chunk="W", timestamp="time").fit(reference)
     monitor = Monitor(estimator, row_id="id")
     monitor.add_predictions(world(START, N_DAYS, 60, 10**6).drop(columns="y_true"))
-    told = monitor.label_arrival()
-    assert told["expected"].isna().all()
-    assert (told["overdue"] == 0).all()
+    arrival = monitor.label_arrival()
+    assert arrival["expected"].isna().all()
+    assert (arrival["overdue"] == 0).all()
 
 
 def stray_labels(monitor, production):
@@ -213,9 +221,9 @@ def test_the_last_usual_delivery():
     for n_stray in (0, 3, 20):
         stray = np.linspace(40, 79, n_stray) * day
         time = np.append(usual, stray.astype(np.int64))
-        found = usual_deliveries(calendar_of(rng.permutation(time), 80 * day))
-        assert abs(found[0] - usual.max()) <= 80 * day / 1_024
-        assert found[-1] == time.max()
+        deliveries = usual_deliveries(calendar_of(rng.permutation(time), 80 * day))
+        assert abs(deliveries[0] - usual.max()) <= 80 * day / 1_024
+        assert deliveries[-1] == time.max()
     healthy = calendar_of(usual, 30 * day)
     assert usual_deliveries(healthy) == [usual.max()]
     assert usual_deliveries(calendar_of(usual[:0], 1)) == []
@@ -223,8 +231,8 @@ def test_the_last_usual_delivery():
 
 def naive_hours(time):
     """Return the last arrival of each hour, and the arrivals in it."""
-    found = pd.Series(time).groupby(time // 3_600_000_000).agg(["max", "size"])
-    return found["max"].tolist(), found["size"].tolist()
+    by_hour = pd.Series(time).groupby(time // 3_600_000_000).agg(["max", "size"])
+    return by_hour["max"].tolist(), by_hour["size"].tolist()
 
 
 @pytest.mark.parametrize("n", [0, 1, 2, 500])
@@ -256,8 +264,8 @@ def test_the_pause_of_counted_hours_is_that_of_their_labels(n_hours):
         time = np.append(usual, stray).astype(np.int64) * hour
         count = np.append(rng.integers(1, 50, n_hours), np.ones(n_hours // 3))
         labels = np.repeat(time, count.astype(np.int64))
-        found = calendar_of(rng.permutation(labels), 10**4 * hour).pause_until(None)
-        assert found == longest_pause(labels)
+        pause = calendar_of(rng.permutation(labels), 10**4 * hour).pause_until(None)
+        assert pause == longest_pause(labels)
 
 
 def test_a_feed_that_died_long_ago_is_found_and_one_outage_is_forgotten():
@@ -270,8 +278,8 @@ def test_a_feed_that_died_long_ago_is_found_and_one_outage_is_forgotten():
         assert usual_deliveries(calendar_of(time, now))[0] == 299 * day
     # One tenth as many for a year, and then none for two months but for a stray one.
     fewer = [daily, np.repeat(np.arange(400, 765), 5) * day, [820 * day]]
-    found = usual_deliveries(calendar_of(np.concatenate(fewer), 825 * day))
-    assert 764 * day in found
+    deliveries = usual_deliveries(calendar_of(np.concatenate(fewer), 825 * day))
+    assert 764 * day in deliveries
     outage = daily[(daily < 100 * day) | (daily >= 130 * day)]
     calendar = calendar_of(outage, now)
     assert calendar.pause_until(160 * day) == 31 * 86_400.0
@@ -286,12 +294,14 @@ def test_a_monitor_knows_of_a_feed_that_died_long_ago():
     later = world(START + N_DAYS * DAY, 90, 60, 2 * 10**6)
     monitor.add_predictions(later.drop(columns=["y_true", "labeled_at"]))
     before = monitor.performance()
-    told = monitor.label_arrival()["overdue"].sum()
-    assert told > 5_000
+    n_overdue = monitor.label_arrival()["overdue"].sum()
+    assert n_overdue > 5_000
     stray = later.tail(300).head(1).assign(labeled_at=later["time"].max() - DAY)
     monitor.add_labels(stray[LABELS])
     after = monitor.performance()
-    assert monitor.label_arrival()["overdue"].sum() == pytest.approx(told, rel=0.02)
+    assert monitor.label_arrival()["overdue"].sum() == pytest.approx(
+        n_overdue, rel=0.02
+    )
     analysis = after.period == "analysis"
     half = 0.5 * (before.upper - before.lower)[analysis]
     moved = np.abs(after.value - before.value)[analysis]
@@ -324,7 +334,7 @@ def test_one_outage_long_ago_hides_no_dead_feed():
 def test_a_retraining_does_not_hide_a_dead_feed():
     """Stray labels of the old model's rows are few for both models together."""
     died, retrained = START + 58 * DAY, START + 56 * DAY
-    told = []
+    overdue = []
     for again in (False, True):
         monitor, production = deliver()
         if again:
@@ -334,9 +344,9 @@ def test_a_retraining_does_not_hide_a_dead_feed():
         stray = production[(came > died) & (came < START + N_DAYS * DAY)]
         stray = stray[stray["time"] < retrained].iloc[::2]
         monitor.add_labels(stray[LABELS])
-        told.append(monitor.label_arrival())
+        overdue.append(monitor.label_arrival())
         assert len(stray) > 100
-    plain, rebased = told
+    plain, rebased = overdue
     new = plain["chunk"] >= f"{retrained:%Y-%m-%d}"
     assert (plain.loc[new, "overdue"] > 100).all()
     assert rebased["chunk"].tolist() == plain["chunk"].tolist()

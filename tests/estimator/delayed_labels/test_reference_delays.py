@@ -30,36 +30,36 @@ def simulate(spread, seed=0):
 
 
 def test_where_chunks_do_not_differ_there_is_hardly_a_spread():
-    found, _ = simulate(0.0)
+    spread, _ = simulate(0.0)
     # Later, when a few hundred rows of a chunk wait, chance is hard to tell apart.
     for days, most in ((3.0, 0.04), (7.0, 0.06), (14.0, 0.09)):
-        at = found[age_step(np.array([days * DAY]))[0]]
-        assert np.sqrt(at.diagonal().max()) < most
+        spread_then = spread[age_step(np.array([days * DAY]))[0]]
+        assert np.sqrt(spread_then.diagonal().max()) < most
 
 
 @pytest.mark.parametrize("days", [7.0, 14.0])
 def test_the_spread_is_that_of_the_log_ratio_of_who_waits(days):
-    found, speed = simulate(0.5)
+    spread, speed = simulate(0.5)
     # P(waiting | positive) is exp(-speed age / 10), of negatives exp(-age / 10).
     truth = np.mean(((speed[::SIZE] - 1.0) * days / 10.0) ** 2)
-    at = found[age_step(np.array([days * DAY]))[0]]
-    assert_allclose(np.sqrt(at[0, 0]), np.sqrt(truth), rtol=0.25)
-    assert at[1, 1] < 0.1 * at[0, 0]
+    spread_then = spread[age_step(np.array([days * DAY]))[0]]
+    assert_allclose(np.sqrt(spread_then[0, 0]), np.sqrt(truth), rtol=0.25)
+    assert spread_then[1, 1] < 0.1 * spread_then[0, 0]
 
 
 def test_the_spread_begins_with_nothing_and_ends_with_the_last_that_told():
-    found, _ = simulate(0.5)
-    assert (found[0] == 0).all()
-    assert (found[-1] == found[age_step(np.array([400 * DAY]))[0]]).all()
-    assert np.linalg.eigvalsh(found).min() > -1e-12
-    assert_allclose(found, found.transpose(0, 2, 1))
+    spread, _ = simulate(0.5)
+    assert (spread[0] == 0).all()
+    assert (spread[-1] == spread[age_step(np.array([400 * DAY]))[0]]).all()
+    assert np.linalg.eigvalsh(spread).min() > -1e-12
+    assert_allclose(spread, spread.transpose(0, 2, 1))
 
 
 def test_a_few_chunks_cannot_tell():
     rng = np.random.default_rng(0)
     n = 3_000
     x = rng.normal(size=n)
-    found = measure_spread(
+    spread = measure_spread(
         x,
         x,
         (rng.random(n) < 0.5).astype(float),
@@ -68,4 +68,4 @@ def test_a_few_chunks_cannot_tell():
         np.zeros((1, N_AGES)),
         np.zeros(n, dtype=np.int16),
     )
-    assert (found == 0).all()
+    assert (spread == 0).all()

@@ -26,18 +26,18 @@ def read(frame, labeled_at="known"):
     ids=["pandas", "polars", "pyarrow"],
 )
 def test_rows_without_a_label_are_left_out_and_counted(frame):
-    found = read(frame)
-    assert_array_equal(found.keys, [3, 2])
-    assert_array_equal(found.value, [1, 0])
-    assert_array_equal(found.arrived_at, [1_767_571_200_000_000, NO_TIME])
-    assert (found.n_missing, found.show(1)) == (1, "2")
+    labels = read(frame)
+    assert_array_equal(labels.keys, [3, 2])
+    assert_array_equal(labels.value, [1, 0])
+    assert_array_equal(labels.arrived_at, [1_767_571_200_000_000, NO_TIME])
+    assert (labels.n_missing, labels.show(1)) == (1, "2")
 
 
 @pytest.mark.parametrize("labeled_at", [None, "another"])
 def test_times_may_be_absent(labeled_at):
-    found = read(FRAME, labeled_at)
-    assert not found.has_times
-    assert (found.arrived_at == NO_TIME).all()
+    labels = read(FRAME, labeled_at)
+    assert not labels.has_times
+    assert (labels.arrived_at == NO_TIME).all()
 
 
 def test_no_labels_are_not_an_error():

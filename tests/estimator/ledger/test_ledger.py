@@ -69,8 +69,8 @@ def label(ledger, ids, values, days=None, now=None):
 def contents(ledger, spec="D", as_of=None):
     """Return what a snapshot says: chunk label and (score, label, since) by row."""
     spec = check_chunk(spec, has_timestamp=True)
-    found = take_snapshot(ledger, spec, None if as_of is None else micro(as_of))
-    columns, offsets = found.columns, found.chunks.offsets
+    snapshot = take_snapshot(ledger, spec, None if as_of is None else micro(as_of))
+    columns, offsets = snapshot.columns, snapshot.chunks.offsets
     return {
         name: sorted(
             (
@@ -80,7 +80,7 @@ def contents(ledger, spec="D", as_of=None):
             )
             for i in range(offsets[c], offsets[c + 1])
         )
-        for c, name in enumerate(found.chunks.label.tolist())
+        for c, name in enumerate(snapshot.chunks.label.tolist())
     }
 
 
@@ -116,8 +116,11 @@ class Twin:
             ]
             value, since = "nan", "NaT"
             if came:
-                _, at, _, y = max(came, key=lambda event: event[1:])
-                value, since = str(float(y)), str(np.datetime64(micro(at), "us"))
+                _, arrived_at, _, y = max(came, key=lambda event: event[1:])
+                value, since = (
+                    str(float(y)),
+                    str(np.datetime64(micro(arrived_at), "us")),
+                )
             name = f"{START + pd.Timedelta(days=int(day)):%Y-%m-%d}"
             days.setdefault(name, []).append((score, value, since))
         if not days:
@@ -266,20 +269,20 @@ def test_a_number_of_rows_fills_the_open_chunk_first():
     ledger = Ledger()
     for begin, end in ((0, 4), (4, 5), (5, 13)):
         ledger, _ = add(ledger, frame_of(np.arange(begin, end), [0] * (end - begin)), 5)
-    found = take_snapshot(ledger, 5)
-    assert found.chunks.label.tolist() == [0, 1, 2]
-    assert np.diff(found.chunks.offsets).tolist() == [5, 5, 3]
-    assert found.chunks.complete.tolist() == [True, True, False]
-    assert_array_equal(found.columns.score, np.arange(13) / 97)
+    snapshot = take_snapshot(ledger, 5)
+    assert snapshot.chunks.label.tolist() == [0, 1, 2]
+    assert np.diff(snapshot.chunks.offsets).tolist() == [5, 5, 3]
+    assert snapshot.chunks.complete.tolist() == [True, True, False]
+    assert_array_equal(snapshot.columns.score, np.arange(13) / 97)
 
 
 def test_none_makes_a_chunk_of_every_call():
     ledger = Ledger()
     for ids in ([1, 2], [2], [3]):  # the second brings nothing new
         ledger, _ = add(ledger, frame_of(ids, [0] * len(ids)), None)
-    found = take_snapshot(ledger, None)
-    assert found.chunks.label.tolist() == [0, 1]
-    assert found.chunks.complete.all()
+    snapshot = take_snapshot(ledger, None)
+    assert snapshot.chunks.label.tolist() == [0, 1]
+    assert snapshot.chunks.complete.all()
 
 
 def horizon(ledger, as_of=None):
@@ -290,9 +293,9 @@ def test_without_timestamps_labels_are_known_from_the_beginning():
     frame = frame_of([1, 2], [0, 0]).drop(columns="time")
     ledger, _ = add(Ledger(), frame, 2, timestamp=None)
     ledger, _ = label(ledger, [1], [1])
-    found = take_snapshot(ledger, 2, as_of=0)
-    assert_array_equal(found.columns.label, [1.0, np.nan])
-    assert np.isnat(found.columns.labeled_at).all()
+    snapshot = take_snapshot(ledger, 2, as_of=0)
+    assert_array_equal(snapshot.columns.label, [1.0, np.nan])
+    assert np.isnat(snapshot.columns.labeled_at).all()
     assert horizon(ledger) is None
 
 
@@ -305,7 +308,7 @@ def test_late_rows_join_their_old_period():
     assert part.chunks.label.tolist() == ["2026-01-08"]
     assert part.position.tolist() == [3]
     assert list(part.labels) == [f"2026-01-0{d}" for d in (5, 6, 7, 8)]
-    assert part.places.tolist() == [0, 3]
+    assert part.position_by_serial.tolist() == [0, 3]
 
 
 def test_the_horizon_is_the_latest_label_or_now():

@@ -86,8 +86,8 @@ def test_the_index_finds_what_was_added(as_text):
     assert len(index) == 4_000
     assert len(index.runs) < 12
     asked = rng.permutation(5_000)
-    known = np.isin(asked, ids[:4_000])
-    assert_array_equal(index.find(keyed(asked)), np.where(known, asked * 10, -1))
+    is_known = np.isin(asked, ids[:4_000])
+    assert_array_equal(index.find(keyed(asked)), np.where(is_known, asked * 10, -1))
 
 
 def test_numbers_and_texts_do_not_mix():

@@ -87,8 +87,8 @@ def draw(seed, *, decided=False, adapted=False, timed=True, labelled=0.6):
     label[rng.random(n) > labelled] = np.nan
     score[rng.random(n) < 0.05] = np.nan
     time = START + hour * HOUR
-    known = np.where(np.isnan(label), np.datetime64("NaT"), time + took * HOUR)
-    known[rng.random(n) < 0.05] = np.datetime64("NaT")  # nobody knows when
+    labeled_at = np.where(np.isnan(label), np.datetime64("NaT"), time + took * HOUR)
+    labeled_at[rng.random(n) < 0.05] = np.datetime64("NaT")  # nobody knows when
     soft = None
     if adapted:
         calibrated = expit(logit(score) + 0.3 * rng.integers(0, 2, n))
@@ -116,7 +116,7 @@ def draw(seed, *, decided=False, adapted=False, timed=True, labelled=0.6):
         },
         missing_score=int(np.isnan(score).sum()),
         missing_decision=0,
-        labeled_at=known if timed else None,
+        labeled_at=labeled_at if timed else None,
         adapted=soft,
     )
     return columns, cut(columns, np.append(0, np.cumsum(SIZES)))
@@ -141,13 +141,13 @@ def cut(columns, offsets):
 
 def condense(columns, chunks, *, keep_arrival):
     """Count equal rows of a chunk."""
-    own = {name: getattr(columns, name) for name in PER_ROW}
+    per_row = {name: getattr(columns, name) for name in PER_ROW}
     if not keep_arrival:
-        own["labeled_at"] = None
-    own = {name: values for name, values in own.items() if values is not None}
+        per_row["labeled_at"] = None
+    per_row = {name: values for name, values in per_row.items() if values is not None}
     adapted = columns.adapted
     chunk = np.repeat(np.arange(len(chunks)), np.diff(chunks.offsets))
-    parts = [*own.values(), *(adapted.by_name().values() if adapted else ())]
+    parts = [*per_row.values(), *(adapted.by_name().values() if adapted else ())]
     codes = [np.unique(v, return_inverse=True)[1].ravel() for v in parts]
     codes += [segment.codes for segment in columns.segments.values()]
     _, first, count = np.unique(
@@ -155,7 +155,7 @@ def condense(columns, chunks, *, keep_arrival):
     )
     weight = count.astype(np.float64)
     missing = np.isnan(columns.score[first])
-    found = replace(
+    condensed = replace(
         columns,
         n_rows=first.size,
         segments={
@@ -165,10 +165,10 @@ def condense(columns, chunks, *, keep_arrival):
         missing_score=int(weight[missing].sum()),
         weight=weight,
         adapted=adapted and adapted.take(first),
-        **dict.fromkeys(PER_ROW) | {n: v[first] for n, v in own.items()},
+        **dict.fromkeys(PER_ROW) | {n: v[first] for n, v in per_row.items()},
     )
     offsets = np.searchsorted(chunk[first], np.arange(len(chunks) + 1))
-    return found, replace(chunks, offsets=offsets)
+    return condensed, replace(chunks, offsets=offsets)
 
 
 def delays_apart(estimator, columns):
@@ -216,9 +216,9 @@ def assert_same_stock(estimator, ours, theirs, *, whole=True):
     for name in ("n_labels", "estimated", "reconciled", "realized", "remarks"):
         assert_same(getattr(ours, name), getattr(theirs, name), name)
     for name in ("delivered", "groups"):
-        for of in ("n_rows", "segment", "chunk"):
+        for column in ("n_rows", "segment", "chunk"):
             assert_same(
-                *(getattr(getattr(one, name), of) for one in (ours, theirs)), of
+                *(getattr(getattr(one, name), column) for one in (ours, theirs)), column
             )
     if ours.reconciliation is not None:
         for name in ("shift", "slope", "information", "vector", "delays"):
@@ -243,13 +243,13 @@ def test_weighted_rows_say_what_the_same_rows_repeated_say(fitted, kind, seed, a
     columns, chunks = draw(
         seed, decided=kind == "decisions", adapted=kind == "features"
     )
-    weighted, own = condense(columns, chunks, keep_arrival=not apart)
+    weighted, its_chunks = condense(columns, chunks, keep_arrival=not apart)
     assert weighted.n_rows < columns.n_rows
     others = delays_apart(estimator, columns) if apart else None
     repeated = stock_of(estimator, columns, chunks, NOW)
-    found = stock_of(estimator, weighted, own, NOW, others=others)
-    assert found.reconciliation.delays.hazard.shape[2] > 1  # times count
-    assert_same_stock(estimator, found, repeated)
+    condensed = stock_of(estimator, weighted, its_chunks, NOW, others=others)
+    assert condensed.reconciliation.delays.hazard.shape[2] > 1  # times count
+    assert_same_stock(estimator, condensed, repeated)
 
 
 @pytest.mark.parametrize("labelled", [0.0, 1.0])
@@ -257,9 +257,9 @@ def test_before_the_first_label_and_after_the_last(fitted, labelled):
     estimator = fitted["threshold"]
     columns, chunks = draw(3, labelled=labelled)
     both = (columns, chunks), condense(columns, chunks, keep_arrival=True)
-    repeated, found = (stock_of(estimator, *each, NOW) for each in both)
-    assert (found.reconciled is None) == (labelled == 0.0)
-    assert_same_stock(estimator, found, repeated)
+    repeated, condensed = (stock_of(estimator, *each, NOW) for each in both)
+    assert (condensed.reconciled is None) == (labelled == 0.0)
+    assert_same_stock(estimator, condensed, repeated)
 
 
 def test_rows_without_times(fitted):
@@ -267,26 +267,26 @@ def test_rows_without_times(fitted):
     columns, chunks = draw(4, decided=True, timed=False)
     both = (columns, chunks), condense(columns, chunks, keep_arrival=True)
     assert both[1][0].n_rows < columns.n_rows / 2
-    repeated, found = (stock_of(estimator, *each, None) for each in both)
-    assert_same_stock(estimator, found, repeated)
+    repeated, condensed = (stock_of(estimator, *each, None) for each in both)
+    assert_same_stock(estimator, condensed, repeated)
 
 
 def test_some_chunks_of_all(fitted):
     estimator = fitted["features"]
     columns, chunks = draw(5, adapted=True)
-    weighted, own = condense(columns, chunks, keep_arrival=False)
+    weighted, its_chunks = condense(columns, chunks, keep_arrival=False)
     remarks = ["", "far", "", "near", ""]
     repeated = stock_of(estimator, columns, chunks, NOW, [1, 3, 4], remarks=remarks)
-    found = stock_of(
+    condensed = stock_of(
         estimator,
         weighted,
-        own,
+        its_chunks,
         NOW,
         [1, 3, 4],
         remarks=remarks,
         others=delays_apart(estimator, columns),
     )
-    assert_same_stock(estimator, found, repeated, whole=False)
+    assert_same_stock(estimator, condensed, repeated, whole=False)
 
 
 def test_some_chunks_of_a_snapshot(fitted):
@@ -301,7 +301,7 @@ def test_some_chunks_of_a_snapshot(fitted):
                 chunks=each[1],
                 serial=places,
                 position=places,
-                places=places,
+                position_by_serial=places,
                 labels=each[1].label.tolist(),
                 remarks=("",) * len(SIZES),
             ),
@@ -310,18 +310,20 @@ def test_some_chunks_of_a_snapshot(fitted):
         for each in ((columns, chunks), condense(columns, chunks, keep_arrival=True))
     ]
     assert cuts[1][0].missing_score == cuts[0][0].missing_score > 0
-    repeated, found = (stock_of(estimator, *each, NOW) for each in cuts)
-    assert_same_stock(estimator, found, repeated)
+    repeated, condensed = (stock_of(estimator, *each, NOW) for each in cuts)
+    assert_same_stock(estimator, condensed, repeated)
 
 
 def test_notes_count_the_rows_of_the_frame(fitted):
     estimator = fitted["threshold"]
     columns, chunks = draw(7)
-    weighted, own = condense(columns, chunks, keep_arrival=True)
-    found = performance_of(estimator, stock_of(estimator, weighted, own, NOW))
+    weighted, its_chunks = condense(columns, chunks, keep_arrival=True)
+    performance = performance_of(
+        estimator, stock_of(estimator, weighted, its_chunks, NOW)
+    )
     missing = int(np.isnan(columns.score[-SIZES[-1] :]).sum())
-    last = (found.chunk == own.label[-1]) & (found.segment == "")
-    note = found.note[last, 0].item()
+    last = (performance.chunk == its_chunks.label[-1]) & (performance.segment == "")
+    note = performance.note[last, 0].item()
     assert note.startswith(f"incomplete: {SIZES[-1]} of 100 rows; {missing} row")
 
 
@@ -338,8 +340,8 @@ def test_delays_kept_apart_count_only_if_there_are_any(fitted):
 
 def test_groups_count_what_their_rows_stand_for():
     columns, chunks = draw(9)
-    weighted, own = condense(columns, chunks, keep_arrival=True)
-    groups, repeated = group_rows(weighted, own), group_rows(columns, chunks)
+    weighted, its_chunks = condense(columns, chunks, keep_arrival=True)
+    groups, repeated = group_rows(weighted, its_chunks), group_rows(columns, chunks)
     assert groups.n_rows.dtype == repeated.n_rows.dtype == np.int64
     assert_array_equal(groups.n_rows, repeated.n_rows)
     kept = groups.keep(~np.isnan(weighted.label))

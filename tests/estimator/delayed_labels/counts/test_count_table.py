@@ -22,10 +22,10 @@ from estimator.monitoring.scored_rows import ScoredRows, end_of_usual_labels
 from trials.nightly_world import START, simulate_days
 
 
-def rows_of(n_days=3, per_day=300, seed=0, known=0.6):
+def rows_of(n_days=3, per_day=300, seed=0, share_labeled=0.6):
     rows = simulate_days(n_days, per_day, seed)
     rng = np.random.default_rng(seed)
-    rows["y_true"] = rows["y_true"].where(rng.random(len(rows)) < known)
+    rows["y_true"] = rows["y_true"].where(rng.random(len(rows)) < share_labeled)
     rows["labeled_at"] = rows["labeled_at"].where(rows["y_true"].notna())
     rows.loc[rng.random(len(rows)) < 0.02, "y_pred_proba"] = np.nan
     return rows
@@ -52,22 +52,22 @@ def tables_of(estimator, rows):
 
 def test_counts_add_up(estimator):
     rows = rows_of()
-    for table, (day, own) in zip(
+    for table, (day, of_day) in zip(
         tables_of(estimator, rows), rows.groupby(rows["time"].dt.date), strict=True
     ):
         assert table.label == str(day)
-        assert table.n_rows == len(own)
-        assert table.n_labels == own["y_true"].notna().sum()
-        assert table.n_missing == own["y_pred_proba"].isna().sum()
-        assert pd.Timestamp(table.first, unit="us") == own["time"].min()
-        assert pd.Timestamp(table.last, unit="us") == own["time"].max()
-        assert pd.Timestamp(table.latest_label, unit="us") == own["labeled_at"].max()
+        assert table.n_rows == len(of_day)
+        assert table.n_labels == of_day["y_true"].notna().sum()
+        assert table.n_missing == of_day["y_pred_proba"].isna().sum()
+        assert pd.Timestamp(table.first, unit="us") == of_day["time"].min()
+        assert pd.Timestamp(table.last, unit="us") == of_day["time"].max()
+        assert pd.Timestamp(table.latest_label, unit="us") == of_day["labeled_at"].max()
         cells = pd.DataFrame(dict(table.cells))
         by_cell = cells.groupby(["label", "decision", "code/0"])["count"].sum()
-        truth = own.assign(
-            label=own["y_true"].fillna(UNLABELED).astype(int),
-            decision=own["y_pred_proba"] >= 0.5,
-            code=own["region"].map({"north": 0, "south": 1}),
+        truth = of_day.assign(
+            label=of_day["y_true"].fillna(UNLABELED).astype(int),
+            decision=of_day["y_pred_proba"] >= 0.5,
+            code=of_day["region"].map({"north": 0, "south": 1}),
         ).groupby(["label", "decision", "code"])
         assert by_cell.to_dict() == truth.size().to_dict()
 
@@ -193,17 +193,17 @@ def test_bytes_of_a_later_version(estimator):
 
 
 def test_without_slots_only_time_is_forgotten(estimator):
-    rows = rows_of(per_day=2_000, known=0.2)
+    rows = rows_of(per_day=2_000, share_labeled=0.2)
     rows["y_pred_proba"] = rows["y_pred_proba"].round(2)
     for table in tables_of(estimator, rows):
         merged = without_slots(table)
-        cells, found = pd.DataFrame(dict(table.cells)), dict(merged.cells)
+        cells, merged_cells = pd.DataFrame(dict(table.cells)), dict(merged.cells)
         key = ["score", "decision", "label", "code/0"]
         assert len(cells) > 2 * len(cells.drop_duplicates(key))
         cells["seconds"] *= cells["count"]
         added = cells.groupby(key)[["count", "seconds", *LOSSES]].sum()
         added["seconds"] //= added["count"]  # whole seconds, as they are kept
-        again = pd.DataFrame(found).set_index(key).sort_index()
+        again = pd.DataFrame(merged_cells).set_index(key).sort_index()
         assert again.pop("begins").all()
         assert set(again) == set(added)
         for name, values in added.items():
@@ -216,9 +216,9 @@ def test_without_slots_only_time_is_forgotten(estimator):
         assert merged.arrivals is table.arrivals
 
 
-@pytest.mark.parametrize("known", [0.0, 0.5, 1.0])
-def test_tables_say_what_the_rows_say(estimator, known):
-    rows = rows_of(n_days=6, known=known)
+@pytest.mark.parametrize("share_labeled", [0.0, 0.5, 1.0])
+def test_tables_say_what_the_rows_say(estimator, share_labeled):
+    rows = rows_of(n_days=6, share_labeled=share_labeled)
     monitor = Monitor(estimator, row_id="id")
     monitor.add_predictions(rows.drop(columns=["y_true", "labeled_at"]))
     labels = rows.loc[rows["y_true"].notna(), ["id", "y_true", "labeled_at"]]
@@ -243,8 +243,8 @@ def test_tables_say_what_the_rows_say(estimator, known):
             as_of=int(max(seen, came.max())), hours=count_by_hour(came)
         )
         until, _ = end_of_usual_labels([scored], until, calendar)
-    known_now = evaluate_chunks(scored, until)
-    ours = performance_of(estimator, known_now).to_frame()
+    evaluation = evaluate_chunks(scored, until)
+    ours = performance_of(estimator, evaluation).to_frame()
     theirs = theirs[theirs["period"] == "analysis"].reset_index(drop=True)
     for name in ("segment", "chunk", "metric", "n_rows", "n_labels"):
         assert ours[name].tolist() == theirs[name].tolist()

@@ -221,15 +221,18 @@ def test_only_an_exact_value_has_an_interval_without_width(n_rows, is_exact):
         chunks=laid.chunks,
         others=laid.evidence,
     )
-    found = evaluate_chunks(scored, None)
-    said = performance_of(estimator, found).to_frame().set_index("metric")
+    evaluation = evaluate_chunks(scored, None)
+    performance = performance_of(estimator, evaluation).to_frame().set_index("metric")
     for name in ("roc_auc", "average_precision"):
-        row, truth = said.loc[name], TRUTH[name](rows["y_true"], rows["y_pred_proba"])
+        row, truth = (
+            performance.loc[name],
+            TRUTH[name](rows["y_true"], rows["y_pred_proba"]),
+        )
         assert row["lower"] - 1e-12 <= truth <= row["upper"] + 1e-12
         assert (row["lower"] == row["upper"]) == is_exact
         assert row["expected_lower"] < row["lower"]
         assert row["expected_upper"] > row["upper"]
-    assert said.loc["f1", "lower"] == said.loc["f1", "upper"]
+    assert performance.loc["f1", "lower"] == performance.loc["f1", "upper"]
 
 
 def test_the_reference_is_measured_alike():

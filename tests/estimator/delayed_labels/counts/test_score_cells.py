@@ -40,25 +40,25 @@ def test_ordinals_rise_with_the_score_and_lead_back(score):
 
 @given(scores)
 def test_few_scores_are_a_cell_each(score):
-    found = divide_scores(score)
-    assert (found.score[found.cell] == score).all()
-    assert not found.spread.any()
-    assert found.score.size == np.unique(score).size
+    cells = divide_scores(score)
+    assert (cells.score[cells.cell] == score).all()
+    assert not cells.spread.any()
+    assert cells.score.size == np.unique(score).size
 
 
 @given(scores, st.randoms(use_true_random=False))
 def test_cells_are_intervals_and_their_score_lies_within(score, random):
-    found = divide_scores(score, fineness=COARSE)
-    assert (np.diff(found.score) > 0).all()
-    for cell in range(found.score.size):
-        own = score[found.cell == cell]
-        assert own.min() <= found.score[cell] <= own.max()
-        assert found.spread[cell] == (own.min() < own.max())
+    cells = divide_scores(score, fineness=COARSE)
+    assert (np.diff(cells.score) > 0).all()
+    for cell in range(cells.score.size):
+        score_here = score[cells.cell == cell]
+        assert score_here.min() <= cells.score[cell] <= score_here.max()
+        assert cells.spread[cell] == (score_here.min() < score_here.max())
     order = list(range(score.size))
     random.shuffle(order)
     mixed = divide_scores(score[order], fineness=COARSE)
-    assert (mixed.score == found.score).all()
-    assert (mixed.cell == found.cell[order]).all()
+    assert (mixed.score == cells.score).all()
+    assert (mixed.cell == cells.cell[order]).all()
 
 
 def dyadic(score, cells):
@@ -66,8 +66,8 @@ def dyadic(score, cells):
     ordinal = to_ordinal(score)
     intervals = []
     for cell in range(cells.score.size):
-        own = ordinal[cells.cell == cell]
-        low, high = int(own.min()), int(own.max())
+        ordinal_here = ordinal[cells.cell == cell]
+        low, high = int(ordinal_here.min()), int(ordinal_here.max())
         width = 1
         while low // width != high // width:
             width *= 2
@@ -103,24 +103,24 @@ def test_no_cell_holds_too_many_rows_of_several_scores(kind):
     score = many(kind)
     code = (np.random.default_rng(4).random(score.size) < 0.01).astype(np.int64)
     score[code == 1] = 0.2 + 1e-6 * np.arange((code == 1).sum())
-    found = divide_scores(score, [code])
-    assert EXACT_SCORES / 20 < found.score.size < EXACT_SCORES
-    for own in (code >= 0, code == 0, code == 1):
-        most = np.sqrt(own.sum()) / LABELED.cells_per_root
-        count = np.bincount(found.cell[own], minlength=found.score.size)
-        by_cell = np.stack([found.cell[own], to_ordinal(score[own])])
-        cells = np.unique(by_cell, axis=1)[0]  # one of each distinct score
-        several = np.bincount(cells, minlength=count.size) > 1
+    cells = divide_scores(score, [code])
+    assert EXACT_SCORES / 20 < cells.score.size < EXACT_SCORES
+    for in_group in (code >= 0, code == 0, code == 1):
+        most = np.sqrt(in_group.sum()) / LABELED.cells_per_root
+        count = np.bincount(cells.cell[in_group], minlength=cells.score.size)
+        by_cell = np.stack([cells.cell[in_group], to_ordinal(score[in_group])])
+        distinct = np.unique(by_cell, axis=1)[0]  # one of each distinct score
+        several = np.bincount(distinct, minlength=count.size) > 1
         assert count[several].max() <= most
-    count = np.bincount(found.cell, minlength=found.score.size)
+    count = np.bincount(cells.cell, minlength=cells.score.size)
     down_to = np.cumsum(count[::-1])[::-1]
-    assert (count <= np.maximum(1, LABELED.top_share * down_to))[found.spread].all()
+    assert (count <= np.maximum(1, LABELED.top_share * down_to))[cells.spread].all()
 
 
 @pytest.mark.parametrize("kind", ["ordinary", "crowded at 1", "crowded at 0"])
 def test_cells_have_a_relative_width(kind):
     score = many(kind)
-    found = divide_scores(score, fineness=COARSE)
+    cells = divide_scores(score, fineness=COARSE)
     away = np.minimum(score, 1.0 - score)
-    off = np.abs(found.score[found.cell] - score)
+    off = np.abs(cells.score[cells.cell] - score)
     assert (off <= away * 2.0 ** (WIDEST_BITS - 52)).all()
