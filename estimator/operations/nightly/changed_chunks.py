@@ -93,6 +93,12 @@ def find_spans(
 
     Parameters
     ----------
+    engine : duckdb.DuckDBPyConnection
+        Connection that reads the rows.
+    sources : ModelSources
+        Predictions and labels of the model.
+    deployments : sequence of Deployment
+        Deployments of the model, the earliest first.
     hours : ndarray of datetime64[us], or None
         In any order; None: all that have rows.
     since, until : Timestamp, optional

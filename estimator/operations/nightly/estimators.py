@@ -56,6 +56,10 @@ def fit_deployments(
 
     Parameters
     ----------
+    engine : duckdb.DuckDBPyConnection
+        Connection that reads the rows.
+    settings : ModelSettings
+        References of the model, and how its performance is estimated.
     stored : dict of (str, bytes)
         By first chunk, the fingerprint and the file of each estimator.
     before : dict of str to str, optional

@@ -93,7 +93,23 @@ def with_results(
     *,
     is_new: bool,
 ) -> RunRecord:
-    """Add the chunks, results and verdicts that differ from those stored."""
+    """Add the chunks, results and verdicts that differ from those stored.
+
+    Parameters
+    ----------
+    record : RunRecord
+        What the run writes so far.
+    store : Store or None
+        Store with what earlier runs left; None: nothing.
+    model : FittedModel
+        The model with its fitted estimators.
+    news : SourceNews
+        Chunks that are not as they were.
+    judged : Judgement
+        What is to be said now of all chunks.
+    is_new : bool
+        Whether a chunk or an estimator is not as it was.
+    """
     name, as_of, tables = model.settings.name, judged.as_of, judged.tables
     before = [] if store is None else load_results(store, name)
     verdicts_before = {} if store is None else load_verdicts(store, name)
@@ -123,7 +139,19 @@ def with_results(
 def with_messages(
     record: RunRecord, model: FittedModel, judged: Judgement, notify: NotifySettings
 ) -> RunRecord:
-    """Add what is announced now, and the messages about it."""
+    """Add what is announced now, and the messages about it.
+
+    Parameters
+    ----------
+    record : RunRecord
+        What the run writes so far.
+    model : FittedModel
+        The model with its fitted estimators.
+    judged : Judgement
+        What is to be said now of all chunks.
+    notify : NotifySettings
+        What messages are about.
+    """
     name, state, evaluation = model.settings.name, model.state, judged.evaluation
     announced, messages = announce(
         name, state.announced, judged.verdicts, judged.performance, notify

@@ -29,6 +29,14 @@ def check_row_ids(
 
     Parameters
     ----------
+    engine : duckdb.DuckDBPyConnection
+        Connection that reads the rows.
+    sources : ModelSources
+        Predictions and labels of the model.
+    state : ModelState
+        What earlier runs have read.
+    until : datetime, optional
+        Time up to which rows are looked at.
     everything : bool
         Whether all rows are new: no chunk that is stored counts any more.
 
@@ -60,6 +68,17 @@ def changed_hours(
 
     New are files that are not as they were, rows and labels later than the last run
     looked, and all that a database holds: only files tell what has been read of them.
+
+    Parameters
+    ----------
+    engine : duckdb.DuckDBPyConnection
+        Connection that reads the rows.
+    sources : ModelSources
+        Predictions and labels of the model.
+    state : ModelState
+        What earlier runs have read.
+    until : datetime, optional
+        Time up to which rows and labels are looked at.
 
     Returns
     -------

@@ -63,6 +63,10 @@ def count_hours(
 
     Parameters
     ----------
+    engine : duckdb.DuckDBPyConnection
+        Connection that reads the rows.
+    predictions : RowSource
+        Predictions of the model.
     files : collection of str, optional
         Only of these files.
     spans : sequence of (datetime, datetime or None), optional
@@ -119,6 +123,19 @@ def count_labeled_hours(
 ) -> tuple[Hours, int]:
     """Count predictions that have labels in some files, or from some time, by hour.
 
+    Parameters
+    ----------
+    engine : duckdb.DuckDBPyConnection
+        Connection that reads the rows.
+    predictions : RowSource
+        Predictions of the model.
+    labels : RowSource
+        Labels of the model.
+    files : collection of str, optional
+        Files of labels to look at; default: all.
+    after, until : datetime, optional
+        Times in (after, until] in which labels arrived.
+
     Returns
     -------
     hours : Hours
@@ -160,6 +177,12 @@ def read_rows(
 
     Parameters
     ----------
+    engine : duckdb.DuckDBPyConnection
+        Connection that reads the rows.
+    predictions : RowSource
+        Predictions of the model.
+    labels : RowSource or None
+        Labels of the model; None without any.
     spans : sequence of (datetime, datetime or None)
         Of predictions: [begin, end), or open.
     until : datetime, optional
@@ -310,7 +333,17 @@ def _numpy(
 
 
 def between(role: str, after: Any, until: Any, *, or_missing: bool = False) -> str:
-    """Return SQL of whether a time lies in (after, until]."""
+    """Return SQL of whether a time lies in (after, until].
+
+    Parameters
+    ----------
+    role : str
+        Role of the column of times.
+    after, until : datetime or None
+        Ends of the span; None: open.
+    or_missing : bool, default=False
+        Whether a missing time counts as inside.
+    """
     name = quoted(role)
     parts = []
     if after is not None:

@@ -65,6 +65,10 @@ def check_new_ids(
 
     Parameters
     ----------
+    engine : duckdb.DuckDBPyConnection
+        Connection that reads the rows.
+    predictions : RowSource
+        Predictions of the model.
     files : collection of str
         Files that are new.
     after : datetime, optional

@@ -155,7 +155,16 @@ def scan(
 ) -> str:
     """Return SQL of the source's rows, or of those in some of its files.
 
-    ``where`` is a condition in SQL on columns as the files have them.
+    Parameters
+    ----------
+    source : RowSource
+        The rows.
+    files : collection of str, optional
+        Files to read; default: all.
+    where : str, default="true"
+        Condition in SQL on columns as the files have them.
+    with_files : bool, default=False
+        Whether a column ``filename`` says from which file each row is.
     """
     parts = [f"{_typed(source, role)} AS {quoted(role)}" for role in source.roles]
     parts += [_passed_on(source, column) for column in source.others]

@@ -18,6 +18,19 @@ def log_run(
 
     The summary quotes data, and may hold what no database keeps: such letters are
     escaped.
+
+    Parameters
+    ----------
+    store : Store
+        Store to write to.
+    model : str
+        Name of the model.
+    started, ended : str
+        Begin and end of the run by this machine's clock, ISO 8601 in UTC.
+    exit_code : int
+        How the run ended.
+    summary : str
+        What the run says of itself.
     """
     summary = summary.replace("\0", "\\0").encode("utf-8", "backslashreplace").decode()
     with store_errors(store.where), store.engine.begin() as connection:

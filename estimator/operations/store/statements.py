@@ -22,7 +22,19 @@ def replace_rows(
     model: str,
     rows: Sequence[dict[str, Any]],
 ) -> None:
-    """Put these rows in the place of all that there are of a model."""
+    """Put these rows in the place of all that there are of a model.
+
+    Parameters
+    ----------
+    connection : sqlalchemy.Connection
+        Connection within a transaction.
+    table : sqlalchemy.Table
+        Table to write to.
+    model : str
+        Name of the model.
+    rows : sequence of dict
+        Values by column, without the model.
+    """
     connection.execute(sa.delete(table).where(table.c.model == model))
     insert_rows(connection, table, [{"model": model, **row} for row in rows])
 

@@ -32,7 +32,17 @@ def source_errors(name: str, where: str) -> Iterator[None]:
 def column_types(
     engine: "duckdb.DuckDBPyConnection", name: str, where: str, relation: str
 ) -> dict[str, str]:
-    """Return the types of columns by name, as DuckDB has them."""
+    """Return the types of columns by name, as DuckDB has them.
+
+    Parameters
+    ----------
+    engine : duckdb.DuckDBPyConnection
+        Connection that reads the rows.
+    name, where : str
+        What the rows are and where they come from, for messages.
+    relation : str
+        SQL of the rows.
+    """
     with source_errors(name, where):
         rows = engine.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()
     return {row[0]: row[1] for row in rows}
@@ -82,6 +92,10 @@ def rows_sql(
 
     Parameters
     ----------
+    files : collection of str, or None
+        Paths of the files; None for a table.
+    table : str or None
+        Name of the temporary table.
     csv_kinds : mapping of str to str
         By column of CSV files, as what its texts are read; others are not read.
     with_files : bool, default=False

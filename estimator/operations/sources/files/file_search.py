@@ -28,6 +28,12 @@ def find_files(
 
     Parameters
     ----------
+    engine : duckdb.DuckDBPyConnection
+        Connection that reads the rows.
+    location : FileLocation
+        Paths, globs or URLs.
+    name : str
+        What the rows are, for messages.
     before : dict of str to str, optional
         Versions that were seen before: files that are as they were are not read.
     by_content : bool, default=True

@@ -140,6 +140,15 @@ def check_columns(
 ) -> list[str]:
     """Return what to read: ``columns``, and those of ``optional`` that are there.
 
+    Parameters
+    ----------
+    where : Path or str
+        Where the columns are, for messages.
+    names : sequence of str
+        Names of the columns that there are.
+    columns, optional : sequence of str
+        Columns that must be there, and that may be.
+
     Raises
     ------
     ValueError

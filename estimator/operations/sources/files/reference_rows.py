@@ -49,6 +49,10 @@ def read_reference(
 
     Parameters
     ----------
+    engine : duckdb.DuckDBPyConnection
+        Connection that reads the rows.
+    files : sequence of str
+        Paths of the files, in the order of their rows.
     columns, optional : sequence of str
         Columns that must be there, and that are read where they are.
     times, texts : collection of str
