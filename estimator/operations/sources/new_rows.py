@@ -1,5 +1,6 @@
 """Which rows and labels of a model are new, and whether their ids are."""
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,7 +22,7 @@ def check_row_ids(
     engine: "duckdb.DuckDBPyConnection",
     sources: ModelSources,
     state: ModelState,
-    until: Any,
+    until: datetime | None,
     *,
     everything: bool,
 ) -> None:
@@ -62,7 +63,7 @@ def changed_hours(
     engine: "duckdb.DuckDBPyConnection",
     sources: ModelSources,
     state: ModelState,
-    until: Any,
+    until: datetime | None,
 ) -> tuple[NDArray[np.datetime64], list[str]]:
     """Return the hours in which rows, or labels of rows, may be new.
 

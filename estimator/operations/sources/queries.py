@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -56,8 +57,8 @@ def count_hours(
     *,
     files: Collection[str] | None = None,
     spans: Spans | None = None,
-    after: Any = None,
-    until: Any = None,
+    after: datetime | None = None,
+    until: datetime | None = None,
 ) -> Hours:
     """Count predictions by the hour of their time.
 
@@ -118,8 +119,8 @@ def count_labeled_hours(
     labels: RowSource,
     *,
     files: Collection[str] | None = None,
-    after: Any = None,
-    until: Any = None,
+    after: datetime | None = None,
+    until: datetime | None = None,
 ) -> tuple[Hours, int]:
     """Count predictions that have labels in some files, or from some time, by hour.
 
@@ -168,7 +169,7 @@ def read_rows(
     labels: RowSource | None,
     *,
     spans: Spans,
-    until: Any = None,
+    until: datetime | None = None,
 ) -> "pa.Table":
     """Read the predictions of some times, each with its label.
 
@@ -277,7 +278,7 @@ def _drop_repeats(
 
 
 def _pick_labels(
-    engine: "duckdb.DuckDBPyConnection", labels: RowSource, until: Any
+    engine: "duckdb.DuckDBPyConnection", labels: RowSource, until: datetime | None
 ) -> None:
     """Make a table of the label that counts for each of the rows."""
     identity, label, arrival = quoted(ID), quoted(LABEL), quoted(AT)
@@ -332,7 +333,13 @@ def _numpy(
     return columns
 
 
-def between(role: str, after: Any, until: Any, *, or_missing: bool = False) -> str:
+def between(
+    role: str,
+    after: datetime | None,
+    until: datetime | None,
+    *,
+    or_missing: bool = False,
+) -> str:
     """Return SQL of whether a time lies in (after, until].
 
     Parameters
@@ -397,7 +404,7 @@ def _filled(values: Any) -> NDArray[np.datetime64]:
     return times.astype("M8[us]")
 
 
-def _total(values: Any) -> int:
+def _total(values: NDArray[np.int64]) -> int:
     return int(values.sum()) if len(values) else 0
 
 
@@ -405,5 +412,5 @@ def _constant(value: int | str) -> str:
     return literal(value) if isinstance(value, str) else str(value)
 
 
-def _moment(value: Any) -> str:
+def _moment(value: object) -> str:
     return f"TIMESTAMP {literal(str(value))}"

@@ -6,6 +6,7 @@ row. Only new rows are looked at, and no id is kept from night to night.
 """
 
 from collections.abc import Collection
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from estimator.operations.errors import DataError
@@ -26,7 +27,10 @@ _SEVERAL_TIMES = f"GROUP BY 1 HAVING min({_TIME}) < max({_TIME})"
 
 
 def check_ids(
-    engine: "duckdb.DuckDBPyConnection", predictions: RowSource, *, until: Any = None
+    engine: "duckdb.DuckDBPyConnection",
+    predictions: RowSource,
+    *,
+    until: datetime | None = None,
 ) -> None:
     """Refuse ids of which there are rows of different times.
 
@@ -58,8 +62,8 @@ def check_new_ids(
     predictions: RowSource,
     *,
     files: Collection[str] = (),
-    after: Any = None,
-    until: Any = None,
+    after: datetime | None = None,
+    until: datetime | None = None,
 ) -> None:
     """Refuse ids of new rows of which there is a row of another time.
 
@@ -133,7 +137,7 @@ def _refuse(
     engine: "duckdb.DuckDBPyConnection",
     predictions: RowSource,
     ids: list[Any],
-    until: Any,
+    until: datetime | None,
 ) -> None:
     if not ids:
         return

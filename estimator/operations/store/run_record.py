@@ -5,7 +5,6 @@ After a crash the store is as it was before, or as it should be after.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import sqlalchemy as sa
 
@@ -40,11 +39,11 @@ class RunRecord:
     estimators: Mapping[str, tuple[str, bytes]]
     announced: Mapping[tuple[str, str], str]
     overdue: OverdueLabels | None = None
-    chunks: Sequence[dict[str, Any]] = ()
-    results: Sequence[dict[str, Any]] = ()
-    history: Sequence[dict[str, Any]] = ()
+    chunks: Sequence[Mapping[str, object]] = ()
+    results: Sequence[Mapping[str, object]] = ()
+    history: Sequence[Mapping[str, object]] = ()
     gone: Sequence[tuple[str, str, str]] = ()
-    verdicts: Sequence[dict[str, Any]] = ()
+    verdicts: Sequence[Mapping[str, object]] = ()
     messages: Sequence[str] = ()
 
 
@@ -88,7 +87,7 @@ def save_run(store: Store, model: str, record: RunRecord) -> None:
             connection.execute(
                 sa.delete(schema.result).where(result.model == model, mine)
             )
-        changed: dict[sa.Table, Sequence[dict[str, Any]]] = {
+        changed: dict[sa.Table, Sequence[Mapping[str, object]]] = {
             schema.announced: states,
             schema.chunk: record.chunks,
             schema.result: record.results,

@@ -1,6 +1,6 @@
 """The statements by which rows of one model are read, inserted and replaced."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -20,7 +20,7 @@ def replace_rows(
     connection: sa.Connection,
     table: sa.Table,
     model: str,
-    rows: Sequence[dict[str, Any]],
+    rows: Sequence[Mapping[str, object]],
 ) -> None:
     """Put these rows in the place of all that there are of a model.
 
@@ -40,7 +40,7 @@ def replace_rows(
 
 
 def insert_rows(
-    connection: sa.Connection, table: sa.Table, rows: Sequence[dict[str, Any]]
+    connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, object]]
 ) -> None:
     """Insert rows, if there are any."""
     if rows:
@@ -48,7 +48,7 @@ def insert_rows(
 
 
 def upsert_rows(
-    connection: sa.Connection, table: sa.Table, rows: Sequence[dict[str, Any]]
+    connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, object]]
 ) -> None:
     """Insert rows, or replace those that have the same key."""
     dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
