@@ -51,6 +51,11 @@ class Element:
         return element
 
 
+def number(text):
+    """Read a number as the page writes it."""
+    return float(text.replace("−", "-").replace(",", "").replace("∞", "inf"))
+
+
 class _Parser(HTMLParser):
     def __init__(self):
         super().__init__()
