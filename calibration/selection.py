@@ -114,6 +114,6 @@ def select_calibrator(
 
 
 def _row_losses(p: Floats, y: Floats) -> Floats:
-    said = np.where(y == 1.0, p, 1.0 - p)
-    losses: Floats = -np.log(np.clip(said, CLIP, 1.0 - CLIP))
+    likelihood = np.where(y == 1.0, p, 1.0 - p)
+    losses: Floats = -np.log(np.clip(likelihood, CLIP, 1.0 - CLIP))
     return losses

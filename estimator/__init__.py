@@ -66,12 +66,12 @@ def __dir__() -> list[str]:
 def _check_calibration_is_ours() -> None:
     """Refuse to go on with another distribution's ``calibration``: a generic name."""
     spec = find_spec("calibration")
-    found = None if spec is None or spec.origin is None else Path(spec.origin)
+    imported = None if spec is None or spec.origin is None else Path(spec.origin)
     ours = Path(__file__).parent.parent / "calibration" / "__init__.py"
-    if found is None or not found.samefile(ours):
+    if imported is None or not imported.samefile(ours):
         msg = (
-            f"`import calibration` finds {found}, not deadreckon's own package {ours}. "
-            "Another distribution uses the name; uninstall it or give deadreckon an "
-            "environment of its own. `deadreckon doctor` says which."
+            f"`import calibration` finds {imported}, not deadreckon's own package "
+            f"{ours}. Another distribution uses the name; uninstall it or give "
+            "deadreckon an environment of its own. `deadreckon doctor` says which."
         )
         raise ImportError(msg)

@@ -102,7 +102,7 @@ def _check_groups(n_chunks: int, n_segments: int) -> None:
 def group_rows(
     columns: Columns,
     chunks: Chunks,
-    known: Sequence[str] = (),
+    first_segments: Sequence[str] = (),
     *,
     by_score: bool = False,
 ) -> Groups:
@@ -132,20 +132,22 @@ def group_rows(
         in_order = replace(chunks, rows=_rows_by_score(columns.score, chunks))
     parts: list[Part] = [(in_order.rows, in_order.offsets)]
     names = [""]
-    for column, found in columns.segments.items():
+    for column, segment in columns.segments.items():
         prefix = f"{column}="
-        earlier = [s.removeprefix(prefix) for s in known if s.startswith(prefix)]
-        inside = found.codes[: chunks.offsets[-1]]
+        earlier = [
+            s.removeprefix(prefix) for s in first_segments if s.startswith(prefix)
+        ]
+        inside = segment.codes[: chunks.offsets[-1]]
         if chunks.rows is not None:
-            inside = found.codes[chunks.rows]
-        there = np.flatnonzero(np.bincount(inside, minlength=len(found.values)))
-        new = [found.values[i] for i in there.tolist()]
+            inside = segment.codes[chunks.rows]
+        there = np.flatnonzero(np.bincount(inside, minlength=len(segment.values)))
+        new = [segment.values[i] for i in there.tolist()]
         values = list(dict.fromkeys([*earlier, *new]))
         _check_groups(n_chunks, len(names) + len(values))
         position = {value: i for i, value in enumerate(values)}
-        renumber = np.zeros(len(found.values), dtype=np.int64)
+        renumber = np.zeros(len(segment.values), dtype=np.int64)
         renumber[there] = [position[value] for value in new]
-        parts.append(by_segment(in_order, renumber[found.codes], len(values)))
+        parts.append(by_segment(in_order, renumber[segment.codes], len(values)))
         names += [prefix + value for value in values]
     return Groups(
         parts=tuple(parts),

@@ -170,9 +170,9 @@ def _multiple(
     metric, segment = series.metric, series.segment
     axis, digits = numbers.series[metric], numbers.digits[metric]
     panel = panel_of(series, _overlay(verdict, series), scale, axis)
-    said = [""] * len(axis)
+    texts = [""] * len(axis)
     for i, position in enumerate(panel.positions.tolist()):
-        said[position] = _value_text(series, i, digits)
+        texts[position] = _value_text(series, i, digits)
     svg = chart_svg(
         panel,
         name=f"{metric} of {segment} over {len(series)} chunks",
@@ -187,12 +187,12 @@ def _multiple(
     tone = tone_of(verdict)
     return (
         f'<figure class="{name}" data-n="{numbers.performance.metrics.index(metric)}" '
-        f'data-values="{"|".join(said)}"><figcaption><b>{escape(segment)}</b>{aside}'
+        f'data-values="{"|".join(texts)}"><figcaption><b>{escape(segment)}</b>{aside}'
         f'<small class="{tone}"><i class="mark" aria-hidden="true">'
         f"{MARKS[tone] if what else ''}</i> {what}</small></figcaption>"
         f'<div class="plot">{svg}</div><dl class="readout" aria-live="off">'
         f"<div><dt>chunk</dt><dd>{newest}</dd></div>"
-        f"<div><dt>value</dt><dd>{said[numbers.newest] or MISSING}</dd></div></dl>"
+        f"<div><dt>value</dt><dd>{texts[numbers.newest] or MISSING}</dd></div></dl>"
         "</figure>"
     )
 

@@ -118,7 +118,7 @@ def cells(numbers: Numbers, metric: str, i: int) -> list[tuple[str, str]]:
     if np.isfinite(series.partial_realized[i]):
         realized += " so far"
     note = numbers.notes.get(series.note[i])
-    said = {
+    by_column = {
         "value": (number(series.value[i]), alerted),
         numbers.columns[1]: (
             interval_text(float(series.lower[i]), float(series.upper[i]), digits),
@@ -133,7 +133,7 @@ def cells(numbers: Numbers, metric: str, i: int) -> list[tuple[str, str]]:
         ),
         "note": (f'<a href="#note-{note}">{note}</a>' if note else "", ""),
     }
-    return [said[column] for column in numbers.columns]
+    return [by_column[column] for column in numbers.columns]
 
 
 def _better(series: MetricSeries, i: int) -> str:
@@ -194,8 +194,10 @@ def table_html(numbers: Numbers) -> str:
         first += f"<small>{about}</small></th>"
         rows = []
         for metric in metrics:
-            said = "".join(_cell(*cell) for cell in cells(numbers, metric, i))
-            rows.append(f'<tr>{first}<th scope="row">{escape(metric)}</th>{said}</tr>')
+            cells_html = "".join(_cell(*cell) for cell in cells(numbers, metric, i))
+            rows.append(
+                f'<tr>{first}<th scope="row">{escape(metric)}</th>{cells_html}</tr>'
+            )
             first = ""
         body.append(f"<tbody>{''.join(rows)}</tbody>")
     return (
@@ -236,14 +238,14 @@ def _where(places: Mapping[tuple[str, str], list[str]], n_metrics: int) -> str:
     """Name segments and metrics once, and the chunks of each, shortened."""
     chunks: dict[tuple[str, tuple[str, ...]], list[str]] = {}
     for (segment, chunk), metrics in places.items():
-        said = () if len(metrics) == n_metrics else tuple(metrics)
-        chunks.setdefault((segment, said), []).append(chunk)
+        named = () if len(metrics) == n_metrics else tuple(metrics)
+        chunks.setdefault((segment, named), []).append(chunk)
     parts = []
-    for (segment, said), labels in chunks.items():
+    for (segment, named), labels in chunks.items():
         text = labels[0]
         if len(labels) > 1:
             text = f"{len(labels)} chunks, {labels[0]} to {labels[-1]}"
-        parts.append(", ".join(filter(None, (segment, *said, text))))
+        parts.append(", ".join(filter(None, (segment, *named, text))))
     return "; ".join(parts)
 
 

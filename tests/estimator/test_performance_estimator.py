@@ -58,7 +58,7 @@ def test_the_estimate_is_what_the_true_probabilities_say(fitted):
     frame = simulate(200_000, 7)
     z = np.log(frame["y_pred_proba"] / (1 - frame["y_pred_proba"]))
     p = 1 / (1 + np.exp(1 - 1.3 * z))
-    found = fitted.estimate(frame[["y_pred_proba"]], chunk=None).to_frame()
+    estimates = fitted.estimate(frame[["y_pred_proba"]], chunk=None).to_frame()
     decided = frame["y_pred_proba"] >= 0.5
     expected = {
         "accuracy": np.where(decided, p, 1 - p).mean(),
@@ -67,7 +67,7 @@ def test_the_estimate_is_what_the_true_probabilities_say(fitted):
         "tp": p[decided].sum(),
     }
     for metric, value in expected.items():
-        row = rows(found, metric=metric).iloc[0]
+        row = rows(estimates, metric=metric).iloc[0]
         assert row["expected_lower"] < value < row["expected_upper"]
 
 
@@ -99,25 +99,28 @@ def test_realized_is_sklearns(frame, production_frame):
 def test_realized_over_the_rows_labelled_so_far(fitted, production_frame):
     partly = production_frame.assign(y_true=production_frame["y_true"].astype(float))
     partly.loc[partly.index % 3 == 0, "y_true"] = np.nan
-    found = rows(fitted.estimate(partly).to_frame())
-    known = partly[:1_000].dropna()
-    assert found["n_labels"][0] == len(known)
-    assert found["n_rows"][0] == 1_000
+    estimates = rows(fitted.estimate(partly).to_frame())
+    labelled = partly[:1_000].dropna()
+    assert estimates["n_labels"][0] == len(labelled)
+    assert estimates["n_rows"][0] == 1_000
     assert_allclose(
-        found["realized"][0], roc_auc_score(known["y_true"], known["y_pred_proba"])
+        estimates["realized"][0],
+        roc_auc_score(labelled["y_true"], labelled["y_pred_proba"]),
     )
 
 
 def test_reference_rows_are_realized_with_a_closed_interval(frame, reference_frame):
-    found = rows(frame, "reference")
-    assert_array_equal(found["value"], found["realized"])
-    assert_array_equal(found["lower"], found["value"])
-    assert_array_equal(found["upper"], found["value"])
-    assert (found["expected_lower"] < found["value"]).all()
-    assert (found["estimated"] != found["value"]).all()
+    in_reference = rows(frame, "reference")
+    assert_array_equal(in_reference["value"], in_reference["realized"])
+    assert_array_equal(in_reference["lower"], in_reference["value"])
+    assert_array_equal(in_reference["upper"], in_reference["value"])
+    assert (in_reference["expected_lower"] < in_reference["value"]).all()
+    assert (in_reference["estimated"] != in_reference["value"]).all()
     first = reference_frame[:1_000]
     assert_allclose(
-        found["value"][0], roc_auc_score(first["y_true"], first["y_pred_proba"]), 1e-12
+        in_reference["value"][0],
+        roc_auc_score(first["y_true"], first["y_pred_proba"]),
+        1e-12,
     )
 
 
@@ -135,15 +138,17 @@ def test_reference_estimates_are_cross_fitted(reference_frame):
 
 
 def test_intervals_hold_the_value_within_bounds(frame):
-    known = frame.dropna(subset=["value"])
-    assert len(known) == len(frame)
+    defined = frame.dropna(subset=["value"])
+    assert len(defined) == len(frame)
     for low, high in (("lower", "upper"), ("expected_lower", "expected_upper")):
-        assert (known[low] <= known["value"]).all()
-        assert (known["value"] <= known[high]).all()
-    analysis = known[known["period"] == "analysis"]
+        assert (defined[low] <= defined["value"]).all()
+        assert (defined["value"] <= defined[high]).all()
+    analysis = defined[defined["period"] == "analysis"]
     assert (analysis["lower"] < analysis["upper"]).all()
-    bounded = known[
-        ~known["metric"].isin(["log_loss", "business_value", *["tn", "fp", "fn", "tp"]])
+    bounded = defined[
+        ~defined["metric"].isin(
+            ["log_loss", "business_value", *["tn", "fp", "fn", "tp"]]
+        )
     ]
     assert (bounded["lower"] >= 0).all()
     assert (bounded["upper"] <= 1).all()
@@ -155,11 +160,11 @@ def test_an_incomplete_chunk_is_kept_noted_and_never_alerts(reference_frame):
     estimator = make(
         metrics=["accuracy"], thresholds={"accuracy": ("constant", 0.99, None)}
     ).fit(reference_frame)
-    found = rows(estimator.estimate(bad).to_frame(), metric="accuracy")
-    assert list(found["n_rows"]) == [1_000, 500]
-    assert list(found["alert"]) == [True, False]
-    assert found["breach_probability"][1] > 0.99
-    assert found["note"][1].startswith("incomplete: 500 of 1000 rows")
+    estimates = rows(estimator.estimate(bad).to_frame(), metric="accuracy")
+    assert list(estimates["n_rows"]) == [1_000, 500]
+    assert list(estimates["alert"]) == [True, False]
+    assert estimates["breach_probability"][1] > 0.99
+    assert estimates["note"][1].startswith("incomplete: 500 of 1000 rows")
 
 
 def test_thresholds_narrow_with_the_chunks_own_size(fitted, production_frame):
@@ -185,7 +190,7 @@ def test_threshold_is_mean_plus_minus_k_standard_errors(reference_frame):
 
 
 def test_constant_and_quantile_thresholds(reference_frame):
-    found = make(
+    estimates = make(
         metrics=["roc_auc", "f1", "log_loss"],
         thresholds={
             "roc_auc": ("constant", 0.7, None),
@@ -193,7 +198,7 @@ def test_constant_and_quantile_thresholds(reference_frame):
             "log_loss": ("constant", -1.0, 0.9),
         },
     ).fit(reference_frame)
-    frame = found.reference_.performance.to_frame()
+    frame = estimates.reference_.performance.to_frame()
     auc, f1 = rows(frame, "reference"), rows(frame, "reference", "f1")
     assert (auc["lower_threshold"] == 0.7).all()
     assert auc["upper_threshold"].isna().all()
@@ -208,9 +213,9 @@ def test_alerts_point_in_the_bad_direction(reference_frame):
     harder["y_pred_proba"] = 0.5 + (harder["y_pred_proba"] - 0.5) / 4
     frame = make().fit(reference_frame).estimate(harder).to_frame()
     for metric in ("roc_auc", "accuracy", "brier_score", "log_loss"):
-        found = rows(frame, metric=metric)
-        assert found["alert"].all(), metric
-        assert (found["breach_probability"] > 0.5).all()
+        by_metric = rows(frame, metric=metric)
+        assert by_metric["alert"].all(), metric
+        assert (by_metric["breach_probability"] > 0.5).all()
     counts = rows(frame, metric="tp")
     assert not counts["alert"].any()
     assert counts["breach_probability"].isna().all()
@@ -235,36 +240,36 @@ def test_one_night_is_one_chunk_whatever_the_references_chunks_were(
     reference_frame, production_frame
 ):
     estimator = make(chunk="W", timestamp="timestamp").fit(reference_frame)
-    found = rows(estimator.estimate(production_frame[:123], chunk=None).to_frame())
-    assert list(found["n_rows"]) == [123]
-    assert list(found["chunk"]) == [0]
+    estimates = rows(estimator.estimate(production_frame[:123], chunk=None).to_frame())
+    assert list(estimates["n_rows"]) == [123]
+    assert list(estimates["chunk"]) == [0]
 
 
 def test_weeks_are_labelled_by_their_monday(reference_frame, production_frame):
     estimator = make(chunk="W", timestamp="timestamp").fit(reference_frame)
     shuffled = production_frame.sample(frac=1, random_state=0)
-    found = rows(estimator.estimate(shuffled).to_frame())
+    estimates = rows(estimator.estimate(shuffled).to_frame())
     weeks = production_frame["timestamp"].dt.to_period("W")
-    assert list(found["chunk"]) == [
+    assert list(estimates["chunk"]) == [
         str(week.start_time.date()) for week in weeks.unique()
     ]
-    assert_array_equal(found["n_rows"], weeks.value_counts(sort=False))
+    assert_array_equal(estimates["n_rows"], weeks.value_counts(sort=False))
     by_week = production_frame["timestamp"].groupby(weeks)
-    assert list(found["start"]) == list(by_week.min())
-    assert list(found["end"]) == list(by_week.max())
+    assert list(estimates["start"]) == list(by_week.min())
+    assert list(estimates["end"]) == list(by_week.max())
     in_order = rows(estimator.estimate(production_frame).to_frame())
-    assert_allclose(found["value"], in_order["value"], rtol=1e-12)
+    assert_allclose(estimates["value"], in_order["value"], rtol=1e-12)
 
 
 @pytest.mark.parametrize("chunk", ["W", 1_000, None])
 def test_the_order_of_a_reference_with_times_does_not_matter(chunk, reference_frame):
     shuffled = reference_frame.sample(frac=1, random_state=0)
-    found = [
+    estimates = [
         make(chunk=chunk, timestamp="timestamp").fit(f).reference_.performance
         for f in (reference_frame, shuffled)
     ]
-    found = [performance.to_frame() for performance in found]
-    pd.testing.assert_frame_equal(found[0], found[1], rtol=1e-9)
+    estimates = [performance.to_frame() for performance in estimates]
+    pd.testing.assert_frame_equal(estimates[0], estimates[1], rtol=1e-9)
 
 
 def test_time_zones_come_back(reference_frame, production_frame):
@@ -276,9 +281,9 @@ def test_time_zones_come_back(reference_frame, production_frame):
         for frame in (reference_frame, production_frame)
     ]
     estimator = make(chunk="D", timestamp="timestamp", metrics="accuracy")
-    found = estimator.fit(frames[0]).estimate(frames[1]).to_frame()
-    assert str(found["start"].dt.tz) == zone
-    analysis = rows(found, metric="accuracy")
+    estimates = estimator.fit(frames[0]).estimate(frames[1]).to_frame()
+    assert str(estimates["start"].dt.tz) == zone
+    analysis = rows(estimates, metric="accuracy")
     assert analysis["start"][0] == frames[1]["timestamp"].min()
 
 
@@ -306,9 +311,11 @@ def test_a_segment_column_may_have_any_name(name, reference_frame, production_fr
         frame.rename(columns={"region": column})
         for frame in (reference_frame, production_frame)
     ]
-    found = make(segments=name, metrics="roc_auc").fit(frames[0]).estimate(frames[1])
-    assert found.segments == ("", f"{column}=north", f"{column}=south")
-    assert not (found.note == "segment is not in the reference").any()
+    performance = (
+        make(segments=name, metrics="roc_auc").fit(frames[0]).estimate(frames[1])
+    )
+    assert performance.segments == ("", f"{column}=north", f"{column}=south")
+    assert not (performance.note == "segment is not in the reference").any()
 
 
 def test_clocks_with_and_without_a_zone_do_not_mix(reference_frame, production_frame):
@@ -340,41 +347,45 @@ def test_segments_that_vanish_or_appear_are_said_so(reference_frame, production_
 def test_rows_without_a_score_are_left_out_and_counted(fitted, production_frame):
     holes = production_frame.copy()
     holes.loc[[3, 5, 1_002], "y_pred_proba"] = np.nan
-    found = rows(fitted.estimate(holes).to_frame())
-    assert list(found["n_rows"][:3]) == [998, 999, 1_000]
-    assert found["note"][0] == "2 rows left out: no score"
-    assert found["note"][1] == "1 row left out: no score"
-    assert found["note"][2] == ""
+    estimates = rows(fitted.estimate(holes).to_frame())
+    assert list(estimates["n_rows"][:3]) == [998, 999, 1_000]
+    assert estimates["note"][0] == "2 rows left out: no score"
+    assert estimates["note"][1] == "1 row left out: no score"
+    assert estimates["note"][2] == ""
     kept = rows(fitted.estimate(holes[:1_000].dropna(), chunk=None).to_frame())
-    assert_allclose(found["value"][0], kept["value"][0], rtol=1e-12)
+    assert_allclose(estimates["value"][0], kept["value"][0], rtol=1e-12)
 
 
 def test_reference_rows_without_a_label_are_left_out_and_counted(reference_frame):
     holes = reference_frame.assign(y_true=reference_frame["y_true"].astype(float))
     holes.loc[[0, 7], "y_true"] = np.nan
     holes.loc[9, "y_pred_proba"] = np.nan
-    found = rows(make().fit(holes).reference_.performance.to_frame(), "reference")
-    assert found["n_rows"][0] == 997
-    assert found["note"][0] == "1 row left out: no score; 2 rows left out: no label"
+    in_reference = rows(
+        make().fit(holes).reference_.performance.to_frame(), "reference"
+    )
+    assert in_reference["n_rows"][0] == 997
+    assert (
+        in_reference["note"][0] == "1 row left out: no score; 2 rows left out: no label"
+    )
 
 
 def test_undefined_metrics_are_nan_with_their_reason(reference_frame):
     low = simulate(1_000, 4)
     low["y_pred_proba"] /= 3  # nothing is predicted positive
     low["y_true"] = 0
-    found = make().fit(reference_frame).estimate(low).to_frame()
+    estimates = make().fit(reference_frame).estimate(low).to_frame()
     for metric, reason in (
         ("precision", "undefined: no predicted positives"),
         ("recall", "undefined: no predicted positives"),
         ("f1", "undefined: no predicted positives"),
     ):
-        row = rows(found, metric=metric).iloc[0]
+        row = rows(estimates, metric=metric).iloc[0]
         assert np.isnan(
             row[["value", "lower", "upper", "expected_lower"]].astype(float)
         ).all()
         assert reason in row["note"]
         assert not row["alert"]
-    auc = rows(found).iloc[0]
+    auc = rows(estimates).iloc[0]
     assert np.isfinite(auc["value"])
     assert np.isnan(auc["realized"])
     assert "realized undefined: no positives" in auc["note"]
@@ -392,8 +403,8 @@ def test_too_few_expected_positives_say_so(reference_frame):
 def test_scores_beyond_the_references_are_called_extrapolated(reference_frame):
     far = simulate(1_000, 4)
     far.loc[:49, "y_pred_proba"] = 0.9999
-    found = rows(make().fit(reference_frame).estimate(far).to_frame())
-    assert found["note"][0].startswith("extrapolated: 5.")
+    in_reference = rows(make().fit(reference_frame).estimate(far).to_frame())
+    assert in_reference["note"][0].startswith("extrapolated: 5.")
 
 
 def test_decisions_may_come_from_the_client(reference_frame, production_frame):
@@ -414,21 +425,22 @@ def test_frames_of_other_libraries_give_the_same(
 ):
     estimator = make(chunk="W", timestamp="timestamp", segments="region")
     expected = estimator.fit(reference_frame).estimate(production_frame).to_frame()
-    found = (
+    estimates = (
         clone(estimator)
         .fit(convert(reference_frame))
         .estimate(convert(production_frame))
         .to_frame()
     )
-    pd.testing.assert_frame_equal(found, expected, check_dtype=False, rtol=1e-12)
+    pd.testing.assert_frame_equal(estimates, expected, check_dtype=False, rtol=1e-12)
 
 
 @pytest.mark.parametrize("name", [*CALIBRATORS, "select"])
 def test_every_calibrator_serves(name, reference_frame, production_frame):
     estimator = make(calibrator=name, metrics=["roc_auc"]).fit(reference_frame)
-    found = rows(estimator.estimate(production_frame).to_frame())
+    estimates = rows(estimator.estimate(production_frame).to_frame())
     assert (
-        (found["lower"] < found["realized"]) & (found["realized"] < found["upper"])
+        (estimates["lower"] < estimates["realized"])
+        & (estimates["realized"] < estimates["upper"])
     ).sum() >= 5
 
 

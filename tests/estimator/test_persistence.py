@@ -64,16 +64,16 @@ def test_a_damaged_file_is_refused(saved):
 def test_any_flipped_byte_is_noticed_or_harmless(saved, production_frame):
     expected = PerformanceEstimator.load(saved).estimate(production_frame).to_frame()
     whole = saved.read_bytes()
-    for at in range(0, len(whole), len(whole) // 60):
+    for position in range(0, len(whole), len(whole) // 60):
         garbled = bytearray(whole)
-        garbled[at] ^= 0xFF
+        garbled[position] ^= 0xFF
         saved.write_bytes(bytes(garbled))
         try:
             loaded = PerformanceEstimator.load(saved)
         except ValueError:
             continue
-        found = loaded.estimate(production_frame).to_frame()
-        pd.testing.assert_frame_equal(found, expected)
+        estimates = loaded.estimate(production_frame).to_frame()
+        pd.testing.assert_frame_equal(estimates, expected)
 
 
 def test_another_version_is_refused(saved, monkeypatch):

@@ -73,16 +73,16 @@ EDGES = [pd.Timestamp("2026-01-08"), pd.Timestamp("2026-01-12")]
 @given(seed=st.integers(0, 2**32 - 2))
 def test_by_the_score_alone(chunk, seed):
     expected = make(chunk=chunk).fit(REFERENCE).estimate(UNLABELLED)
-    found = make(chunk=chunk).fit(shuffled(REFERENCE, seed))
-    assert_equal(found.estimate(shuffled(UNLABELLED, seed + 1)), expected)
+    fitted = make(chunk=chunk).fit(shuffled(REFERENCE, seed))
+    assert_equal(fitted.estimate(shuffled(UNLABELLED, seed + 1)), expected)
 
 
 def test_by_the_score_alone_on_so_many_rows_that_fits_begin_with_a_tenth():
     reference = world(30_000, 3, first=-30)
     expected = make().fit(reference).estimate(UNLABELLED)
     for seed in (0, 1):
-        found = make().fit(shuffled(reference, seed)).estimate(UNLABELLED)
-        assert_equal(found, expected)
+        performance = make().fit(shuffled(reference, seed)).estimate(UNLABELLED)
+        assert_equal(performance, expected)
 
 
 @pytest.mark.parametrize("chunk", ["W", None])
@@ -150,8 +150,8 @@ def test_features_that_come_equally_often_are_coded_by_name():
 def test_rows_of_one_time_lie_as_if_shuffled():
     """By value, folds of a reference of one day would be blocks of the score."""
     one_day = REFERENCE.assign(time=pd.Timestamp("2026-01-01"))
-    found = make(chunk=None).fit(one_day).reference_.performance
-    shares = np.abs(found.estimated - found.realized)[0, :2]
+    performance = make(chunk=None).fit(one_day).reference_.performance
+    shares = np.abs(performance.estimated - performance.realized)[0, :2]
     assert (shares < 0.03).all()
 
 

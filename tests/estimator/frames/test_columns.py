@@ -96,8 +96,8 @@ def test_every_library_gives_the_same_columns(rows, utc):
             segment = got.segments[name]
             names = ["(missing)" if v is None else str(v) for v in column]
             assert [segment.values[c] for c in segment.codes] == names
-            known = sorted({v for v in column if v is not None})
-            assert segment.values[: len(known)] == list(map(str, known))
+            present = sorted({v for v in column if v is not None})
+            assert segment.values[: len(present)] == list(map(str, present))
 
 
 @pytest.mark.parametrize("frame", [pd.DataFrame, pl.DataFrame, pa.table])

@@ -71,11 +71,11 @@ def test_another_order_dtype_and_new_values():
             "more": [1, 2, 3],
         }
     )
-    found = read_features(table, later, name="production")
-    assert_array_equal(found[:, 0], [20, 30, 40])
-    assert_array_equal(found[:, 1], [1, np.nan, 3])
-    assert_array_equal(found[:, 3], [np.nan, 1, 0])  # unseen is missing
-    assert_array_equal(found[:, 4], [np.nan, 0, np.nan])
+    features = read_features(table, later, name="production")
+    assert_array_equal(features[:, 0], [20, 30, 40])
+    assert_array_equal(features[:, 1], [1, np.nan, 3])
+    assert_array_equal(features[:, 3], [np.nan, 1, 0])  # unseen is missing
+    assert_array_equal(features[:, 4], [np.nan, 0, np.nan])
 
 
 def test_codes_as_texts_or_numbers_are_the_same():
@@ -102,8 +102,8 @@ def test_many_texts_count_as_rare():
 def test_a_column_that_is_all_missing_later_is_missing():
     table, _ = learn_features(FRAME, NAMES)
     later = FRAME.assign(region=None, age=np.nan)
-    found = read_features(table, later, name="production")
-    assert np.isnan(found[:, [0, 3]]).all()
+    features = read_features(table, later, name="production")
+    assert np.isnan(features[:, [0, 3]]).all()
 
 
 def test_a_value_and_missing_ones_tell_rows_apart():
