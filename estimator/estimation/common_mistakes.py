@@ -61,14 +61,14 @@ def print_of_rows(columns: Columns, n_rows: int | None = None) -> RowPrint:
     which would cost a sort in every `estimate`.
     """
     n_rows = columns.n_rows if n_rows is None else n_rows
-    at = _evenly(n_rows)
-    score = np.asarray(columns.score[at], dtype=np.float64)
+    sampled = _evenly(n_rows)
+    score = np.asarray(columns.score[sampled], dtype=np.float64)
     digest = hashlib.blake2b(score.tobytes(), digest_size=16)
     if columns.timestamp is None:
         if np.unique(score).size < _DISTINCT:
             return RowPrint(n_rows=n_rows, digest="")
     else:
-        digest.update(columns.timestamp[at].astype("M8[us]").tobytes())
+        digest.update(columns.timestamp[sampled].astype("M8[us]").tobytes())
     return RowPrint(n_rows=n_rows, digest=digest.hexdigest())
 
 
@@ -98,13 +98,17 @@ def mistakes_in_reference(
     name : object
         Name of the column of scores.
     """
-    said = []
-    at = _evenly(columns.n_rows)
-    score = np.asarray(columns.score[at], dtype=np.float64)
-    label = np.full(at.size, np.nan) if columns.label is None else columns.label[at]
+    mistakes = []
+    sampled = _evenly(columns.n_rows)
+    score = np.asarray(columns.score[sampled], dtype=np.float64)
+    label = (
+        np.full(sampled.size, np.nan)
+        if columns.label is None
+        else columns.label[sampled]
+    )
     usable = ~(np.isnan(score) | np.isnan(label))
     if _is_hard(score) and _is_hard(columns.score):
-        said.append(
+        mistakes.append(
             f"`reference[{name!r}]` (y_pred_proba) holds only 0 and 1: these are "
             "decisions, and nothing is left to calibrate, so that every estimate is "
             "that of the reference. Pass `predict_proba(X)[:, 1]`; decisions belong to "
@@ -113,7 +117,7 @@ def mistakes_in_reference(
     else:
         area = _reversed_auc(score[usable], label[usable])
         if area is not None:
-            said.append(
+            mistakes.append(
                 f"`reference[{name!r}]` (y_pred_proba) has a ROC AUC of {area:.2f}, "
                 "far below 0.5: high scores go with label 0. Is it the probability of "
                 "the other class? Pass `predict_proba(X)[:, 1]`, and labels that are 1 "
@@ -122,14 +126,14 @@ def mistakes_in_reference(
     worst = _unstable(performance, thresholds)
     if worst is not None:
         metric, n_alerts, n_chunks = worst
-        said.append(
+        mistakes.append(
             f"`reference` is itself unstable: {metric} lies beyond its threshold in "
             f"{n_alerts} of {n_chunks} reference chunks, so that an alert in "
             "production says little. Take a calmer or more recent period as "
             "reference, longer chunks, or wider thresholds: "
             f'thresholds={{"{metric}": ("quantile", 0.01, 0.99)}}.'
         )
-    return said
+    return mistakes
 
 
 def warn_of(mistakes: Sequence[str], stacklevel: int) -> None:

@@ -65,8 +65,8 @@ def check_reference(reference: Reference, parameters: Mapping[str, Any]) -> None
     check_array(reference.delays.bands, "bands", "f", (N_BANDS - 1,))
     check_array(reference.delays.spread, "spread", "f", (N_AGES, 2, 2))
     _check_finite(reference.delays.spread, "spread")
-    for found in reference.delays.arrivals.values():
-        _check_finite(found.count, "count", least=0.0)
+    for arrivals in reference.delays.arrivals.values():
+        _check_finite(arrivals.count, "count", least=0.0)
     if reference.segments is not None:
         _check_segments(reference.segments, columns)
     probabilities = reference.calibrator.predict(np.linspace(0.0, 1.0, 11))

@@ -58,8 +58,8 @@ def reference_to_arrays(fitted: Reference) -> tuple[dict[str, Any], Arrays]:
         "segments": list(fitted.thresholds),
         "timezone": performance.timezone,
         "delays": [
-            {"column": name_to_json(column), "values": found.values}
-            for column, found in delays.arrivals.items()
+            {"column": name_to_json(column), "values": arrivals.values}
+            for column, arrivals in delays.arrivals.items()
         ],
         "label_feed": {
             "pause": delays.pause,
@@ -78,20 +78,20 @@ def reference_to_arrays(fitted: Reference) -> tuple[dict[str, Any], Arrays]:
     for name in _CELLS:
         arrays[f"cells/{name}"] = getattr(fitted.error_cells, name)
     arrays["delays/bands"], arrays["delays/spread"] = delays.bands, delays.spread
-    for i, found in enumerate(delays.arrivals.values()):
-        seen = np.flatnonzero(found.count)  # most cells are empty
+    for i, arrivals in enumerate(delays.arrivals.values()):
+        seen = np.flatnonzero(arrivals.count)  # most cells are empty
         arrays[f"delays/{i}/cell"] = seen
-        arrays[f"delays/{i}/count"] = found.count.ravel()[seen]
+        arrays[f"delays/{i}/count"] = arrivals.count.ravel()[seen]
     for field in fields(Thresholds):
         arrays[f"thresholds/{field.name}"] = np.stack(
             [getattr(rules, field.name) for rules in fitted.thresholds.values()]
         )
     if fitted.segments is not None:
-        header["shifted"], own = _segments_to_arrays(fitted.segments)
-        arrays |= {f"shifts/{name}": values for name, values in own.items()}
+        header["shifted"], parts = _segments_to_arrays(fitted.segments)
+        arrays |= {f"shifts/{name}": values for name, values in parts.items()}
     if fitted.adapter is not None:
-        header["adapter"], own = adapter_to_arrays(fitted.adapter)
-        arrays |= {f"adapter/{name}": values for name, values in own.items()}
+        header["adapter"], parts = adapter_to_arrays(fitted.adapter)
+        arrays |= {f"adapter/{name}": values for name, values in parts.items()}
     performance_arrays = _performance_to_arrays(performance, list(fitted.thresholds))
     arrays |= {f"performance/{name}": x for name, x in performance_arrays.items()}
     return header, arrays
@@ -155,7 +155,9 @@ def reference_from_arrays(
         ),
         segments=_segments_from_arrays(header["shifted"], under(arrays, "shifts/")),
         thresholds={
-            segment: Thresholds(**{name: of[i] for name, of in thresholds.items()})
+            segment: Thresholds(
+                **{name: values[i] for name, values in thresholds.items()}
+            )
             for i, segment in enumerate(segments)
         },
         drift=dict(zip(segments, arrays["drift"], strict=True)),
@@ -208,13 +210,15 @@ def _segments_from_arrays(
     for name in ("centre", "scale", "bend_variance"):
         shifts[name] = float(shifts[name])
     return SegmentCalibration(
-        values={name_from_json(of["column"]): tuple(of["values"]) for of in header},
+        values={
+            name_from_json(saved["column"]): tuple(saved["values"]) for saved in header
+        },
         shifts=SegmentShifts(**shifts),
     )
 
 
 def _arrivals(delays: list[dict[str, Any]], arrays: Arrays) -> dict[Any, Arrivals]:
-    found = {}
+    arrivals = {}
     for i, delay in enumerate(delays):
         values = tuple(delay["values"])
         if len(values) > MAX_VALUES + 1:  # and "(missing)"
@@ -222,5 +226,5 @@ def _arrivals(delays: list[dict[str, Any]], arrays: Arrays) -> dict[Any, Arrival
             raise ValueError(msg)
         count = np.zeros((2, len(values), N_BANDS, N_AGES))
         count.ravel()[arrays[f"delays/{i}/cell"]] = arrays[f"delays/{i}/count"]
-        found[name_from_json(delay["column"])] = Arrivals(values=values, count=count)
-    return found
+        arrivals[name_from_json(delay["column"])] = Arrivals(values=values, count=count)
+    return arrivals

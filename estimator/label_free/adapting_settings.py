@@ -44,7 +44,7 @@ class AdaptingSettings:
     least_blocks : int
         Blocks that must have both metrics; with fewer the weight is not learned.
     unlearned_weight : float
-        Weight in its place: half of the way, as far from one end as from the other.
+        Weight in its place: the middle between not adapting and adapting in full.
     unknown_shift : tuple of float
         Standard deviation of log odds, and of their slope, where the reference has no
         row: so much calibration commonly differs between populations.

@@ -89,11 +89,13 @@ def learn_segment_calibration(
     """
     if not segments or isinstance(calibrator, IdentityCalibrator):
         return None
-    values = {column: _frequent(found) for column, found in segments.items()}
+    values = {column: _frequent(segment) for column, segment in segments.items()}
     slots = find_slots(values, segments)
     n_values = [len(of_column) for of_column in values.values()]
-    known = np.minimum(slots, sum(n_values))
-    shifts = fit_segment_shifts(calibrator.predict(score), label, known, n_values)
+    capped_slots = np.minimum(slots, sum(n_values))
+    shifts = fit_segment_shifts(
+        calibrator.predict(score), label, capped_slots, n_values
+    )
     if shifts is None:
         return None
     return SegmentCalibration(values=values, shifts=shifts)
@@ -118,13 +120,15 @@ def cross_fit_segments(
         crossed.folds, crossed.calibrators, strict=True
     ):
         others = np.r_[0:start, stop : score.size]
-        found = learn_segment_calibration(
+        calibration = learn_segment_calibration(
             calibrator, score[others], label[others], segment_rows(segments, others)
         )
-        if found is not None:
-            own = segment_rows(segments, np.arange(start, stop))
-            slots = find_slots(found.values, own)
-            out[start:stop] = apply_segment_shifts(found.shifts, out[start:stop], slots)
+        if calibration is not None:
+            left_out = segment_rows(segments, np.arange(start, stop))
+            slots = find_slots(calibration.values, left_out)
+            out[start:stop] = apply_segment_shifts(
+                calibration.shifts, out[start:stop], slots
+            )
     return out
 
 
@@ -133,8 +137,8 @@ def segment_rows(
 ) -> dict[Hashable, SegmentCodes]:
     """Return the segments of some rows."""
     return {
-        column: SegmentCodes(codes=found.codes[rows], values=found.values)
-        for column, found in segments.items()
+        column: SegmentCodes(codes=segment.codes[rows], values=segment.values)
+        for column, segment in segments.items()
     }
 
 
@@ -167,9 +171,9 @@ def _number_rows(
     slots = np.empty((n_rows, len(values)), dtype=np.int32, order="F")
     n_new = []
     for i, (column, of_column) in enumerate(values.items()):
-        found = segments[column]
-        n_values = len(found.values)
-        code = dict(zip(found.values, range(n_values), strict=True))
+        segment = segments[column]
+        n_values = len(segment.values)
+        code = dict(zip(segment.values, range(n_values), strict=True))
         table = np.full(n_values, -1, dtype=np.int32)
         for k, value in enumerate(of_column):
             if value in code:
@@ -177,7 +181,7 @@ def _number_rows(
         is_new = table < 0
         n_new.append(int(np.count_nonzero(is_new)))
         table[is_new] = new + np.arange(n_new[-1])
-        slots[:, i] = table.take(found.codes)
+        slots[:, i] = table.take(segment.codes)
         begin += len(of_column)
         new += n_new[-1]
     return slots, n_new
@@ -227,8 +231,8 @@ def _soften(
     return tables.apply(calibrator.predict(score), slots)
 
 
-def _frequent(found: SegmentCodes) -> tuple[str, ...]:
+def _frequent(segment: SegmentCodes) -> tuple[str, ...]:
     """Return the values that occur, of many the most frequent, in their order."""
-    count = np.bincount(found.codes, minlength=len(found.values))
+    count = np.bincount(segment.codes, minlength=len(segment.values))
     kept = np.argsort(-count, kind="stable")[:MAX_VALUES]
-    return tuple(found.values[k] for k in sorted(kept.tolist()) if count[k])
+    return tuple(segment.values[k] for k in sorted(kept.tolist()) if count[k])

@@ -82,10 +82,12 @@ def log_odds_of(
 
     ``rows`` says of which rows; None: of all.
     """
-    known = ~np.isnan(score if rows is None else score[rows])
-    p = np.full(known.size, np.nan)
-    if known.any():
-        p[known] = soft_labels_at(soft, score, known if rows is None else rows[known])
+    has_score = ~np.isnan(score if rows is None else score[rows])
+    p = np.full(has_score.size, np.nan)
+    if has_score.any():
+        p[has_score] = soft_labels_at(
+            soft, score, has_score if rows is None else rows[has_score]
+        )
     np.clip(p, CERTAIN, 1.0 - CERTAIN, out=p)
     rest = np.log1p(-p)
     np.log(p, out=p)

@@ -62,8 +62,10 @@ def error_variances(
     of_shift = np.zeros(response.shape[:2])
     scale = np.ones((len(response), 1))
     if shift is not None:
-        own, response = response[..., :2], response[..., 2:]
-        of_shift = np.einsum("gmi,gij,gmj->gm", own, shift.covariance, own).clip(0.0)
+        shift_response, response = response[..., :2], response[..., 2:]
+        of_shift = np.einsum(
+            "gmi,gij,gmj->gm", shift_response, shift.covariance, shift_response
+        ).clip(0.0)
         scale = shift.slope[:, None] ** 2
     variance: Floats = (response * response).sum(axis=2)
     estimated = error_cells.factor.shape[0] > 0 or not error_cells.has_factor
@@ -103,10 +105,10 @@ def unseen_drift(residual: Floats, variance: Floats, *, min_chunks: int = 5) -> 
     min_chunks : int
         With fewer defined chunks nothing can be told apart from noise: 0.
     """
-    known = np.isfinite(residual) & np.isfinite(variance)
-    if known.sum() < min_chunks:
+    defined = np.isfinite(residual) & np.isfinite(variance)
+    if defined.sum() < min_chunks:
         return 0.0
-    return max(0.0, float(np.mean(residual[known] ** 2 - variance[known])))
+    return max(0.0, float(np.mean(residual[defined] ** 2 - variance[defined])))
 
 
 def interval(

@@ -57,18 +57,18 @@ def compute_moments(metrics: tuple[Metric, ...], sums: Floats) -> Moments:
     n = _or_nan(sums[:, 0] + sums[:, 1])
     _read_ratios(metrics, sums, n, out)
     for k, metric in enumerate(metrics):
-        of = sums[:, metric.column : metric.column + 4].T
+        metric_sums = sums[:, metric.column : metric.column + 4].T
         if metric.ratios:
             continue
         if metric.is_loss:
-            total, squares, label = of[:3]
+            total, squares, label = metric_sums[:3]
             out.value[:, k] = total / n
             out.label_variance[:, k] = label / n**2
             spread = squares / n - (total / n) ** 2
             out.sampling_variance[:, k] = np.maximum(spread, 0.0) / n
             out.channels[:, k, metric.channel] = 1.0 / n
         else:
-            value, correction, label, sampling = of
+            value, correction, label, sampling = metric_sums
             out.value[:, k] = value + correction
             out.label_variance[:, k] = label
             out.sampling_variance[:, k] = sampling
@@ -103,13 +103,13 @@ def _read_ratios(
         h * h * (soft - unknown) + 2.0 * h * level * soft + level * level * rows
     )
     scale = np.where(form.extensive, n, 1.0)
-    of = form.columns
-    out.value[:, of] = (mean(ratio + correction) * scale).T
-    out.label_variance[:, of] = ((unknown * h * h).sum(axis=0) * scale**2).T
+    columns = form.columns
+    out.value[:, columns] = (mean(ratio + correction) * scale).T
+    out.label_variance[:, columns] = ((unknown * h * h).sum(axis=0) * scale**2).T
     # The mean of psi is 0 by construction; rounding may leave less than nothing.
     sampling = np.maximum(psi_squared.sum(axis=0), 0.0)
-    out.sampling_variance[:, of] = (sampling * scale**2).T
-    out.channels[:, of, 0:2] = (h * scale).T
+    out.sampling_variance[:, columns] = (sampling * scale**2).T
+    out.channels[:, columns, 0:2] = (h * scale).T
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

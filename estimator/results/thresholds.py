@@ -153,13 +153,13 @@ def fit_thresholds(
         if kind == "constant":
             low[k], high[k] = numbers
             continue
-        known = np.isfinite(value[:, k]) & np.isfinite(standard_error[:, k])
-        known &= n_rows > 0
-        if not known.any():
+        defined = np.isfinite(value[:, k]) & np.isfinite(standard_error[:, k])
+        defined &= n_rows > 0
+        if not defined.any():
             continue
-        n = n_rows[known].astype(np.float64)
+        n = n_rows[defined].astype(np.float64)
         scale = n if metric.extensive else np.ones_like(n)
-        values, errors = value[known, k] / scale, standard_error[known, k] / scale
+        values, errors = value[defined, k] / scale, standard_error[defined, k] / scale
         if kind == "quantile":
             low[k], high[k] = (
                 np.nan if np.isnan(q) else np.quantile(values, q) for q in numbers
