@@ -33,8 +33,8 @@ def test_separated_scores_are_estimated_and_followed(calibrator, low, high):
     monitor = Monitor(estimator, row_id="id")
     monitor.add_predictions(production.drop(columns="y_true"))
     monitor.add_labels(production[["id", "y_true"]][:350])
-    found = monitor.performance()
-    realized = found.realized[found.period == "analysis"]
+    estimated = monitor.performance()
+    realized = estimated.realized[estimated.period == "analysis"]
     for c in range(3):
         rows = production[100 * c : 100 * (c + 1)]
         truth = (
@@ -56,9 +56,9 @@ def test_a_level_just_below_one_gives_wide_intervals_and_no_warning():
     widths = []
     for level in (0.5, 0.95, 0.999999, 1 - 1e-16):
         estimator = PerformanceEstimator("log_loss", chunk=100, level=level).fit(frame)
-        found = estimator.estimate(frame[["y_pred_proba"]][:300])
-        analysis = found.period == "analysis"
-        widths.append((found.upper - found.lower)[analysis].mean())
+        performance = estimator.estimate(frame[["y_pred_proba"]][:300])
+        analysis = performance.period == "analysis"
+        widths.append((performance.upper - performance.lower)[analysis].mean())
     assert np.isfinite(widths).all()
     # Normal quantiles of (1 - level) / 2: 0.674, 1.960, 4.892 and 8.292.
     np.testing.assert_allclose(widths[2] / widths[1], 4.8916 / 1.9600, rtol=0.2)

@@ -137,10 +137,10 @@ def analysis(performance, segment=None, metric=None):
     ids=lambda options: ", ".join(map(name_of, options.values())) or "plain",
 )
 def test_without_drift_segments_stay_calm(options, monkeypatch):
-    found = analysis(fit(**options).estimate(SAME))
-    own = found[found["segment"].str.startswith("seg=")]
-    assert own["alert"].mean() <= 0.05
-    off = (own["value"] - own["realized"]).abs().mean()
+    estimated = analysis(fit(**options).estimate(SAME))
+    by_segment = estimated[estimated["segment"].str.startswith("seg=")]
+    assert by_segment["alert"].mean() <= 0.05
+    off = (by_segment["value"] - by_segment["realized"]).abs().mean()
     assert off < 0.025
     if not {"features", "y_pred"} & options.keys():
         before = analysis(one_map(monkeypatch, **options).estimate(SAME))
@@ -169,9 +169,9 @@ def test_one_value_is_as_no_segment_at_all():
     reference, production = (f.assign(seg="a") for f in (REFERENCE, SAME))
     with_segment = fit(reference)
     assert with_segment.reference_.segments is None
-    found = with_segment.estimate(production).to_frame()
+    performance = with_segment.estimate(production).to_frame()
     alone = fit(reference, segments=()).estimate(production).to_frame()
-    overall = found[found["segment"] == ""].reset_index(drop=True)
+    overall = performance[performance["segment"] == ""].reset_index(drop=True)
     pd.testing.assert_frame_equal(overall, alone)
 
 
@@ -179,9 +179,9 @@ def test_segments_alike_are_as_no_segment_at_all():
     reference, production = (world(8_000, s, shift=0.0, slope=1.0) for s in (5, 6))
     with_segment = fit(reference)
     assert with_segment.reference_.segments is None
-    found = with_segment.estimate(production).to_frame()
+    performance = with_segment.estimate(production).to_frame()
     alone = fit(reference, segments=()).estimate(production).to_frame()
-    overall = found[found["segment"] == ""].reset_index(drop=True)
+    overall = performance[performance["segment"] == ""].reset_index(drop=True)
     pd.testing.assert_frame_equal(overall, alone)
 
 
@@ -191,13 +191,13 @@ def test_identity_takes_scores_as_they_are_in_every_segment():
 
 def test_names_of_values_do_not_matter():
     renamed = {"a": "z", "b": "aa"}
-    found = analysis(fit().estimate(SAME))
+    estimated = analysis(fit().estimate(SAME))
     frames = [f.assign(seg=f["seg"].map(renamed)) for f in (REFERENCE, SAME)]
     other = analysis(fit(frames[0]).estimate(frames[1]))
     other["segment"] = other["segment"].replace({"seg=z": "seg=a", "seg=aa": "seg=b"})
     columns = ["estimated", "standard_error", "lower", "breach_probability"]
-    both = found.merge(other, on=KEYS, suffixes=("", "_renamed"))
-    assert len(both) == len(found)
+    both = estimated.merge(other, on=KEYS, suffixes=("", "_renamed"))
+    assert len(both) == len(estimated)
     for column in columns:
         assert_allclose(both[f"{column}_renamed"], both[column], rtol=1e-5, atol=1e-9)
 
@@ -205,13 +205,13 @@ def test_names_of_values_do_not_matter():
 def test_all_rows_follow_a_change_of_the_mix(monkeypatch):
     mixed = world(20_000, 7, share=0.95)
     options = {"metrics": ["accuracy", "recall"]}
-    found = analysis(fit(**options).estimate(mixed), "")
+    estimated = analysis(fit(**options).estimate(mixed), "")
     before = analysis(one_map(monkeypatch, **options).estimate(mixed), "")
-    off = (found["value"] - found["realized"]).to_numpy()
+    off = (estimated["value"] - estimated["realized"]).to_numpy()
     assert np.abs(off.mean()) < 0.01
     assert np.abs((before["value"] - before["realized"]).mean()) > 0.03
-    inside = (found["lower"] <= found["realized"]) & (
-        found["realized"] <= found["upper"]
+    inside = (estimated["lower"] <= estimated["realized"]) & (
+        estimated["realized"] <= estimated["upper"]
     )
     assert inside.mean() >= 0.85
 
@@ -220,15 +220,16 @@ def test_all_rows_follow_a_change_of_the_mix(monkeypatch):
 def test_a_new_value_has_no_shift_but_its_uncertainty(calibrator):
     estimator = fit(calibrator=calibrator)
     new = SAME.assign(seg="new")
-    found = analysis(estimator.estimate(new), metric="accuracy")
+    estimated = analysis(estimator.estimate(new), metric="accuracy")
     assert_array_equal(  # all rows are of the new value
-        found.query("segment == ''")["value"],
-        found.query("segment == 'seg=new'")["value"],
+        estimated.query("segment == ''")["value"],
+        estimated.query("segment == 'seg=new'")["value"],
     )
-    width = found["expected_upper"] - found["expected_lower"]
-    known = analysis(estimator.estimate(SAME), "seg=a", "accuracy")
+    width = estimated["expected_upper"] - estimated["expected_lower"]
+    with_shift = analysis(estimator.estimate(SAME), "seg=a", "accuracy")
     assert (
-        width.mean() > 2.0 * (known["expected_upper"] - known["expected_lower"]).mean()
+        width.mean()
+        > 2.0 * (with_shift["expected_upper"] - with_shift["expected_lower"]).mean()
     )
     # Two new values err by themselves: together they are surer than one.
     two = new.assign(seg=np.where(np.arange(len(new)) % 2, "new", "newer"))
@@ -246,11 +247,11 @@ def test_of_many_values_the_most_frequent_have_shifts():
     names = [f"v{k}" for k in range(n_values)]
     segments = {"seg": SegmentCodes(codes=value, values=names)}
     calibrator = SplineCalibrator().fit(expit(x), y)
-    found = learn_segment_calibration(calibrator, expit(x), y, segments)
-    assert len(found.values["seg"]) == MAX_VALUES
-    assert {"v0", "v1"} < set(found.values["seg"])
-    slots = find_slots(found.values, segments)
-    rare = [k for k, name in enumerate(names) if name not in found.values["seg"]]
+    calibration = learn_segment_calibration(calibrator, expit(x), y, segments)
+    assert len(calibration.values["seg"]) == MAX_VALUES
+    assert {"v0", "v1"} < set(calibration.values["seg"])
+    slots = find_slots(calibration.values, segments)
+    rare = [k for k, name in enumerate(names) if name not in calibration.values["seg"]]
     assert_array_equal(
         np.unique(slots[np.isin(value, rare)]), MAX_VALUES + np.arange(len(rare))
     )
@@ -336,8 +337,8 @@ def test_a_chunk_of_one_value_sums_as_any_other(name, monkeypatch):
         offsets=offsets,
         error_cells=with_segment_errors(plain, calibration, shifts),
     )
-    found = sums().by_segment
-    assert (found[:, 0, 0] > 0.0).sum() >= 2
+    covariance = sums().by_segment
+    assert (covariance[:, 0, 0] > 0.0).sum() >= 2
     monkeypatch.setattr(
         "estimator.metrics.soft_label_sums.split_slots",
         lambda columns, bounds, order: BlockSlots(
@@ -345,7 +346,7 @@ def test_a_chunk_of_one_value_sums_as_any_other(name, monkeypatch):
             fixed=np.empty((bounds.size - 1, 0), np.int32),
         ),
     )
-    assert_allclose(found, sums().by_segment, rtol=1e-9, atol=1e-18)
+    assert_allclose(covariance, sums().by_segment, rtol=1e-9, atol=1e-18)
 
 
 @pytest.mark.parametrize("options", [{}, {"features": ["seg"]}])
@@ -365,10 +366,10 @@ def test_scores_that_are_missing_change_nothing_for_the_others():
     estimator = fit(chunk=None)
     holes = SAME.copy()
     holes.loc[::3, "y_pred_proba"] = np.nan
-    found = analysis(estimator.estimate(holes))
+    estimated = analysis(estimator.estimate(holes))
     expected = analysis(estimator.estimate(SAME[SAME.index % 3 != 0]))
     for column in ("value", "lower", "upper", "expected_lower", "expected_upper"):
-        assert_allclose(found[column], expected[column], rtol=1e-12)
+        assert_allclose(estimated[column], expected[column], rtol=1e-12)
 
 
 @pytest.mark.parametrize("options", [{}, {"features": ["seg"]}, {"y_pred": "y_pred"}])
@@ -379,8 +380,8 @@ def test_a_monitor_says_the_same_and_ends_at_the_realized_value(options, tmp_pat
     monitor.add_predictions(production.drop(columns="y_true"))
     if not options.get("features"):  # else rows are adapted to those of their call
         expected = analysis(estimator.estimate(production.drop(columns="y_true")))
-        found = analysis(monitor.performance())
-        both = found.merge(expected, on=KEYS, suffixes=("", "_estimate"))
+        estimated = analysis(monitor.performance())
+        both = estimated.merge(expected, on=KEYS, suffixes=("", "_estimate"))
         assert_allclose(both["value"], both["value_estimate"])
         assert_allclose(both["lower"], both["lower_estimate"])
     half = production[["id", "y_true"]]
@@ -415,18 +416,18 @@ def test_a_fall_of_one_segment_is_seen_in_it():
     fallen = world(6_000, 9, fall=0.6, first_id=50_000)
     monitor.add_predictions(fallen.drop(columns="y_true"))
     monitor.add_labels(fallen[["id", "y_true"]])
-    found = analysis(monitor.performance())
-    assert found[found["segment"] == "seg=b"]["alert"].mean() >= 0.9
-    assert not found[found["segment"] == "seg=a"]["alert"].any()
+    estimated = analysis(monitor.performance())
+    assert estimated[estimated["segment"] == "seg=b"]["alert"].mean() >= 0.9
+    assert not estimated[estimated["segment"] == "seg=a"]["alert"].any()
 
 
 def test_a_fall_that_scores_show_is_seen_without_labels():
     # b's scores come nearer to the middle, and its labels follow them as before.
     x = logit(SAME["y_pred_proba"])
     x = x.where(SAME["seg"] == "a", 0.2 * (x + 0.3) - 0.3)
-    found = analysis(fit().estimate(SAME.assign(y_pred_proba=expit(x))))
-    assert found[found["segment"] == "seg=b"]["alert"].mean() >= 0.9
-    assert not found[found["segment"] == "seg=a"]["alert"].any()
+    estimated = analysis(fit().estimate(SAME.assign(y_pred_proba=expit(x))))
+    assert estimated[estimated["segment"] == "seg=b"]["alert"].mean() >= 0.9
+    assert not estimated[estimated["segment"] == "seg=a"]["alert"].any()
 
 
 @pytest.mark.parametrize("options", [{}, {"features": ["seg"]}])
@@ -469,13 +470,15 @@ def test_the_error_of_the_shifts_is_the_delta_method(name, calibrator):
     calibrator = deepcopy(calibrator).fit(score, label)
     calibration = learn_segment_calibration(calibrator, score, label, segments)
     shifts = calibration.shifts
-    own = np.arange(2_000)
-    score = score[own]
+    rows_of_frame = np.arange(2_000)
+    score = score[rows_of_frame]
     segments = {
         "first": SegmentCodes(  # one value that the reference does not have
-            codes=segments["first"].codes[own], values=["p", "new", "r"]
+            codes=segments["first"].codes[rows_of_frame], values=["p", "new", "r"]
         ),
-        "second": SegmentCodes(codes=segments["second"].codes[own], values=["x", "y"]),
+        "second": SegmentCodes(
+            codes=segments["second"].codes[rows_of_frame], values=["x", "y"]
+        ),
     }
     rows = shift_rows(calibration, segments)
     cells = measure_error_cells(
@@ -485,7 +488,7 @@ def test_the_error_of_the_shifts_is_the_delta_method(name, calibrator):
     assert cells.log_odds.size == 12
     metrics = resolve_metrics((name,), COSTS)
     groups = Groups(
-        parts=((None, np.array([0, 900, own.size])),),
+        parts=((None, np.array([0, 900, rows_of_frame.size])),),
         segment=np.array(["", ""], dtype=object),
         chunk=np.array([0, 1]),
     )
@@ -495,7 +498,7 @@ def test_the_error_of_the_shifts_is_the_delta_method(name, calibrator):
         return measure(metrics, groups, rows, error_cells=error_cells)
 
     soft = shifted_soft_label(calibrator, calibration, rows.slots)
-    found = measure_soft(soft, cells)
+    measured = measure_soft(soft, cells)
     # Only what the segments add, and what all rows have in common: no other factor.
     p = soft.of_rows(score, rows.slots)
     u = shifts.standardize(logit(calibrator.predict(score)))
@@ -533,7 +536,7 @@ def test_the_error_of_the_shifts_is_the_delta_method(name, calibrator):
             ** 2
             for f in moved
         )
-    variance = found.calibration_variance[:, 0]
+    variance = measured.calibration_variance[:, 0]
     if name == "average_precision" and cells.has_factor:  # the larger of two forms
         assert (variance >= 0.98 * (expected + rest)).all()
     else:
@@ -576,11 +579,11 @@ def test_intervals_hold_what_other_references_would_say():
     for seed in range(25):
         estimator = fit(world(3_000, 200 + seed), chunk=None, metrics=["accuracy"])
         performance = estimator.estimate(production)
-        of = performance.period == "analysis"
+        is_analysis = performance.period == "analysis"
         for segment, value, error in zip(
-            performance.segment[of],
-            performance.value[of, 0],
-            performance.calibration_error[of, 0],
+            performance.segment[is_analysis],
+            performance.value[is_analysis, 0],
+            performance.calibration_error[is_analysis, 0],
             strict=True,
         ):
             estimates.setdefault(segment, []).append(value)

@@ -64,27 +64,29 @@ def fitted():
 
 
 def estimates(performance, metric="accuracy", column="estimated"):
-    found = performance.to_frame().query("period == 'analysis' and metric == @metric")
-    return found[column].to_numpy()
+    estimated = performance.to_frame().query(
+        "period == 'analysis' and metric == @metric"
+    )
+    return estimated[column].to_numpy()
 
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("metric", ["accuracy", "f1"])
 def test_a_change_of_the_mix_is_seen(fitted, method, metric):
     wide = estimates(fitted["cbpe"].estimate(SHIFTED), metric)
-    found = fitted[method].estimate(SHIFTED)
-    realized = estimates(found, metric, "realized")
-    off = np.abs(estimates(found, metric) - realized).mean()
+    performance = fitted[method].estimate(SHIFTED)
+    realized = estimates(performance, metric, "realized")
+    off = np.abs(estimates(performance, metric) - realized).mean()
     assert off < 0.35 * np.abs(wide - realized).mean()
     assert off < 0.03
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_intervals_cover_under_the_shift(fitted, method):
-    found = fitted[method].estimate(world(45_000, 2, share=0.85))
-    realized = estimates(found, column="realized")
-    inside = (estimates(found, column="lower") <= realized) & (
-        realized <= estimates(found, column="upper")
+    performance = fitted[method].estimate(world(45_000, 2, share=0.85))
+    realized = estimates(performance, column="realized")
+    inside = (estimates(performance, column="lower") <= realized) & (
+        realized <= estimates(performance, column="upper")
     )
     assert inside.mean() >= 0.8
 
@@ -161,26 +163,26 @@ def test_unknown_missing_and_absent_columns(fitted):
 
 def test_a_chunk_far_outside_is_noted_with_what_drives_it(fitted):
     far = SHIFTED.assign(age=SHIFTED["age"] + 300.0)
-    found = fitted["auto"].estimate(far)
-    (note,) = set(estimates(found, column="note"))
+    performance = fitted["auto"].estimate(far)
+    (note,) = set(estimates(performance, column="note"))
     assert "far outside the reference: at least 90% of the rows" in note
     assert note.endswith("by age")
     # What the reference cannot tell is left to the score.
     plain = estimates(fitted["cbpe"].estimate(far))
-    assert_allclose(estimates(found), plain, atol=1e-3)
+    assert_allclose(estimates(performance), plain, atol=1e-3)
     assert set(estimates(fitted["auto"].estimate(SHIFTED), column="note")) == {""}
 
 
 def test_small_chunks_and_rows_without_a_score(fitted):
     frame = SHIFTED[:3_150].copy()
     frame.loc[frame.index[:500], "y_pred_proba"] = np.nan
-    found = fitted["pape"].estimate(frame)
-    first, last = estimates(found, column="note")
+    performance = fitted["pape"].estimate(frame)
+    first, last = estimates(performance, column="note")
     assert first == "500 rows left out: no score"
     assert last == "no density ratio: fewer than 200 rows; incomplete: 150 of 3000 rows"
     plain = fitted["cbpe"].estimate(frame)
-    assert_allclose(estimates(found)[1], estimates(plain)[1], atol=1e-3)
-    assert estimates(found, column="n_rows").tolist() == [2_500, 150]
+    assert_allclose(estimates(performance)[1], estimates(plain)[1], atol=1e-3)
+    assert estimates(performance, column="n_rows").tolist() == [2_500, 150]
 
 
 def test_the_error_of_adapting_is_part_of_the_interval():
@@ -209,7 +211,7 @@ def test_the_error_of_adapting_is_part_of_the_interval():
         score=score, soft=calibrator.predict, decisions=Decisions(threshold=0.5)
     )
     frame = shift_frame(cells)
-    found = measure_adapted(
+    measured = measure_adapted(
         metrics,
         groups,
         rows,
@@ -245,8 +247,8 @@ def test_the_error_of_adapting_is_part_of_the_interval():
         slope = (off[0] - off[1]) / 2e-4
         share = np.array([0.0, 0.6, 0.0, 0.1])  # 100 of the last 600 rows
         expected += (share[:, None] * deviation * slope) ** 2
-    assert_allclose(found.calibration_variance, expected, rtol=0.02)
-    assert_array_equal(found.value, adapted.value)
+    assert_allclose(measured.calibration_variance, expected, rtol=0.02)
+    assert_array_equal(measured.value, adapted.value)
 
 
 def learned(frame, method="auto"):
@@ -318,12 +320,13 @@ def test_monitor_says_what_estimate_says(fitted, method, tmp_path):
     # Labels of some: reconciled starts from what features say, not from the score.
     some = SHIFTED[["id", "y_true"]][:1_000]
     monitor.add_labels(some)
-    found = monitor.performance()
-    assert_array_equal(estimates(found), estimates(estimator.estimate(rows)))
+    performance = monitor.performance()
+    assert_array_equal(estimates(performance), estimates(estimator.estimate(rows)))
     monitor.add_labels(SHIFTED[["id", "y_true"]])
-    found = monitor.performance()
+    performance = monitor.performance()
     assert_array_equal(
-        estimates(found, column="value"), estimates(found, column="realized")
+        estimates(performance, column="value"),
+        estimates(performance, column="realized"),
     )
 
 
@@ -334,9 +337,9 @@ def test_reconciling_starts_from_the_adapted_estimate(fitted):
         monitor = Monitor(fitted[method], row_id="id")
         monitor.add_predictions(SHIFTED.drop(columns="y_true"))
         monitor.add_labels(SHIFTED[["id", "y_true"]][:3])
-        found = monitor.performance()
-        value[method] = estimates(found, column="value")
-        assert np.abs(value[method] - estimates(found)).max() < 0.02
+        performance = monitor.performance()
+        value[method] = estimates(performance, column="value")
+        assert np.abs(value[method] - estimates(performance)).max() < 0.02
     assert np.abs(value["auto"] - value["cbpe"]).min() > 0.02
 
 
@@ -362,10 +365,10 @@ def test_a_rebase_from_features_to_none_and_back(fitted):
     monitor.add_predictions(rows[4_000:8_000])
     monitor.rebase(fitted["auto"], from_chunk=3)
     monitor.add_predictions(rows[8_000:].assign(id=rows["id"] + 50_000))
-    found = estimates(monitor.performance())
-    assert found[0] == before[0]
-    assert found[2] == estimates(fitted["cbpe"].estimate(rows))[2]
-    assert np.isfinite(found).all()
+    estimated = estimates(monitor.performance())
+    assert estimated[0] == before[0]
+    assert estimated[2] == estimates(fitted["cbpe"].estimate(rows))[2]
+    assert np.isfinite(estimated).all()
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -414,7 +417,7 @@ def test_beyond_the_scores_of_the_reference_their_overall_slope_goes_on(fitted):
     """Where features tell nothing new, far scores are no worse off than the score's."""
     frame = world(3_000, 6)
     frame["y_pred_proba"] = expit(logit(frame["y_pred_proba"]) - 6.0)
-    found = fitted["auto"].estimate(frame)
+    performance = fitted["auto"].estimate(frame)
     adapter = fitted["auto"].reference_.adapter
     assert 0.5 < adapter.outer_slope < 1.1
     metrics = ["roc_auc", "brier_score"]
@@ -427,7 +430,7 @@ def test_beyond_the_scores_of_the_reference_their_overall_slope_goes_on(fitted):
     for metric in metrics:
         ours, plain = (estimates(one, metric)[0] for one in both)
         assert ours == pytest.approx(plain, abs=0.05)
-    assert "extrapolated" in estimates(found, column="note")[0]
+    assert "extrapolated" in estimates(performance, column="note")[0]
 
 
 def test_rows_of_an_earlier_deployment_are_read_by_its_estimator(fitted):
@@ -439,8 +442,8 @@ def test_rows_of_an_earlier_deployment_are_read_by_its_estimator(fitted):
     one.rebase(fitted["cbpe"], from_chunk=2)  # not yet
     for monitor in (one, other):
         monitor.add_predictions(rows[3_000:6_000])
-    found = estimates(one.performance())
-    assert_array_equal(found, estimates(other.performance()))
+    estimated = estimates(one.performance())
+    assert_array_equal(estimated, estimates(other.performance()))
 
 
 def test_a_chunk_once_far_outside_stays_noted(fitted):
@@ -477,7 +480,9 @@ def test_a_map_that_is_certain_somewhere_leaves_intervals_finite(method):
     estimator = PerformanceEstimator(
         chunk=3_000, method=method, features=FEATURES, calibrator="isotonic"
     ).fit(frame)
-    found = estimator.estimate(SHIFTED)
+    performance = estimator.estimate(SHIFTED)
     for metric in ("roc_auc", "accuracy"):
-        width = estimates(found, metric, "upper") - estimates(found, metric, "lower")
+        width = estimates(performance, metric, "upper") - estimates(
+            performance, metric, "lower"
+        )
         assert (width < 0.3).all()

@@ -21,9 +21,11 @@ def test_calibration_variance_is_that_of_fitting_again():
     estimates, predicted = [], []
     for seed in range(150):
         estimator = PerformanceEstimator(metrics=METRICS, chunk=None)
-        found = estimator.fit(simulate(1_000, seed)).estimate(chunk[["y_pred_proba"]])
-        estimates.append(found.value[-1])
-        predicted.append(found.calibration_error[-1])
+        performance = estimator.fit(simulate(1_000, seed)).estimate(
+            chunk[["y_pred_proba"]]
+        )
+        estimates.append(performance.value[-1])
+        predicted.append(performance.calibration_error[-1])
     ratio = np.mean(predicted, axis=0) / np.std(estimates, axis=0)
     assert_allclose(ratio, 1.0, atol=0.25)
 
@@ -41,12 +43,12 @@ def test_the_density_ratio_form_agrees_where_nothing_shifts():
 
 
 def test_a_map_that_is_not_estimated_has_no_error():
-    found = (
+    performance = (
         PerformanceEstimator(chunk=None, calibrator="identity")
         .fit(simulate(3_000, 0))
         .estimate(simulate(2_000, 1))
     )
-    assert (found.calibration_error[-1] == 0).all()
+    assert (performance.calibration_error[-1] == 0).all()
 
 
 def test_cells_cover_the_scores_however_tied():
@@ -97,13 +99,13 @@ def test_the_interval_covers_what_labels_reveal():
         estimator = PerformanceEstimator(
             metrics=("roc_auc", "accuracy", "f1"), chunk=500
         )
-        found = estimator.fit(simulate(2_000, seed)).estimate(
+        performance = estimator.fit(simulate(2_000, seed)).estimate(
             simulate(5_000, 1_000 + seed)
         )
-        analysis = found.period == "analysis"
+        analysis = performance.period == "analysis"
         inside.append(
-            (found.lower <= found.realized)[analysis]
-            & (found.realized <= found.upper)[analysis]
+            (performance.lower <= performance.realized)[analysis]
+            & (performance.realized <= performance.upper)[analysis]
         )
     coverage = np.concatenate(inside).mean(axis=0)
     assert (coverage > 0.92).all(), coverage
@@ -115,6 +117,6 @@ def test_no_row_is_seen_twice_by_reference_and_analysis():
     estimator = PerformanceEstimator(chunk=500).fit(simulate(2_000, 0))
     frame = simulate(1_000, 1)
     flipped = frame.assign(y_true=1 - frame["y_true"])
-    found = [estimator.estimate(f).to_frame() for f in (frame, flipped)]
-    pd.testing.assert_series_equal(found[0]["value"], found[1]["value"])
-    pd.testing.assert_series_equal(found[0]["lower"], found[1]["lower"])
+    frames = [estimator.estimate(f).to_frame() for f in (frame, flipped)]
+    pd.testing.assert_series_equal(frames[0]["value"], frames[1]["value"])
+    pd.testing.assert_series_equal(frames[0]["lower"], frames[1]["lower"])

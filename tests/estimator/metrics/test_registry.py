@@ -27,8 +27,8 @@ def sums_of(score, soft, offsets=None):
 
 def reasons(score, soft):
     sums = sums_of(score, soft)
-    found = undefined_reasons(ALL, sums, compute_moments(ALL, sums))
-    return dict(zip(METRIC_NAMES, found[0], strict=True))
+    reason = undefined_reasons(ALL, sums, compute_moments(ALL, sums))
+    return dict(zip(METRIC_NAMES, reason[0], strict=True))
 
 
 def test_all_metrics_at_once_are_each_alone():
@@ -102,16 +102,16 @@ def test_sampling_variance_is_that_of_rows_drawn():
     label = (rng.random(score.size) < score).astype(float)
     offsets = np.arange(0, score.size + 1, n)
     for soft in (score, label, np.where(rng.random(score.size) < 0.5, score, label)):
-        found = compute_moments(ALL, sums_of(score, soft, offsets))
+        moments = compute_moments(ALL, sums_of(score, soft, offsets))
         assert_allclose(
-            found.value.std(axis=0),
-            np.sqrt(found.sampling_variance.mean(axis=0)),
+            moments.value.std(axis=0),
+            np.sqrt(moments.sampling_variance.mean(axis=0)),
             rtol=0.07,
         )
 
 
 @pytest.mark.parametrize(
-    ("score", "soft", "said"),
+    ("score", "soft", "expected"),
     [
         ([], [], {"roc_auc": "no rows", "accuracy": "no rows", "tp": "no rows"}),
         (
@@ -146,9 +146,9 @@ def test_sampling_variance_is_that_of_rows_drawn():
         ),
     ],
 )
-def test_undefined_metrics_say_why(score, soft, said):
-    found = reasons(score, soft)
-    assert {name: found[name] for name in said} == said
+def test_undefined_metrics_say_why(score, soft, expected):
+    reason_by_metric = reasons(score, soft)
+    assert {name: reason_by_metric[name] for name in expected} == expected
 
 
 def test_every_listed_metric_has_a_direction_or_is_a_count():

@@ -55,13 +55,13 @@ def test_a_filter_keeps_the_rows_of_the_frame_that_it_names(performance, wanted)
     kept = performance.to_frame()
     for column, names in wanted.items():
         kept = kept[kept[column].isin([names] if isinstance(names, str) else names)]
-    found = performance.filter(**wanted).to_frame()
+    filtered = performance.filter(**wanted).to_frame()
     if "metric" in wanted:  # in the order asked for
         names = np.atleast_1d(wanted["metric"]).tolist()
-        assert list(dict.fromkeys(found["metric"])) == names
+        assert list(dict.fromkeys(filtered["metric"])) == names
     key = ["segment", "period", "chunk", "metric"]
     assert_frame_equal(
-        found.sort_values(key, ignore_index=True),
+        filtered.sort_values(key, ignore_index=True),
         kept.sort_values(key, ignore_index=True),
     )
 
@@ -94,24 +94,26 @@ def test_a_wrong_filter_is_refused(performance, wanted, error, match):
     ids=str,
 )
 def test_all_methods_work_on_what_a_filter_left(performance, wanted, tmp_path):
-    found = performance.filter(**wanted)
-    first = found.segments[0]
-    whole = performance.degradation(found.metrics, segment=first)
+    filtered = performance.filter(**wanted)
+    first = filtered.segments[0]
+    whole = performance.degradation(filtered.metrics, segment=first)
     if "period" not in wanted:
-        verdicts = found.degradation()
+        verdicts = filtered.degradation()
         assert {k: str(v) for k, v in verdicts.items()} == {
             k: str(v) for k, v in whole.items()
         }
-    panels = np.atleast_1d(found.plot())
-    assert [panel.get_ylabel().split("\n")[0] for panel in panels] == [*found.metrics]
-    assert "<svg" in found._repr_html_()
-    assert found.to_dict()["metrics"] == [*found.metrics]
-    assert found.filter(metric=found.metrics[0]).metrics == (found.metrics[0],)
-    assert first in repr(found)
-    found.to_html(tmp_path / "page.html", title="credit")
+    panels = np.atleast_1d(filtered.plot())
+    assert [panel.get_ylabel().split("\n")[0] for panel in panels] == [
+        *filtered.metrics
+    ]
+    assert "<svg" in filtered._repr_html_()
+    assert filtered.to_dict()["metrics"] == [*filtered.metrics]
+    assert filtered.filter(metric=filtered.metrics[0]).metrics == (filtered.metrics[0],)
+    assert first in repr(filtered)
+    filtered.to_html(tmp_path / "page.html", title="credit")
     page = parse((tmp_path / "page.html").read_text(encoding="utf-8"))
     assert page.one("h1").text == ("credit" if not first else f"credit: {first}")
-    for other in found.segments[1:]:
+    for other in filtered.segments[1:]:
         assert other in page.text
 
 
@@ -127,17 +129,17 @@ def test_nothing_left_is_said(performance, tmp_path):
 
 
 def test_a_dict_survives_json_and_says_what_the_frame_says(performance):
-    told = json.loads(json.dumps(performance.to_dict(), allow_nan=False))
-    assert told["metrics"] == [*METRICS]
-    assert told["level"] == performance.level
-    assert told["timezone"] == "Asia/Tokyo"
+    content = json.loads(json.dumps(performance.to_dict(), allow_nan=False))
+    assert content["metrics"] == [*METRICS]
+    assert content["level"] == performance.level
+    assert content["timezone"] == "Asia/Tokyo"
     rows = [
         {
             **{k: v for k, v in chunk.items() if k != "metrics"},
             "metric": metric,
             **numbers,
         }
-        for chunk in told["chunks"]
+        for chunk in content["chunks"]
         for metric, numbers in chunk["metrics"].items()
     ]
     frame = performance.to_frame()
@@ -156,10 +158,10 @@ def test_a_dict_survives_json_and_says_what_the_frame_says(performance):
 
 def test_a_dict_of_row_chunks_counts_positions(reference_frame):
     estimates = PerformanceEstimator(chunk=1_000).fit(reference_frame)
-    told = estimates.estimate(simulate(3_000, 5)).to_dict()
-    json.dumps(told, allow_nan=False)
-    assert [chunk["start"] for chunk in told["chunks"][:3]] == [0, 1_000, 2_000]
-    assert told["chunks"][1]["chunk"] == 1
+    content = estimates.estimate(simulate(3_000, 5)).to_dict()
+    json.dumps(content, allow_nan=False)
+    assert [chunk["start"] for chunk in content["chunks"][:3]] == [0, 1_000, 2_000]
+    assert content["chunks"][1]["chunk"] == 1
 
 
 def excel_cells(frame):

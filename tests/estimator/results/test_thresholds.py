@@ -64,14 +64,18 @@ def test_what_lies_outside_the_bounds_is_no_threshold():
 def test_breach_is_in_the_bad_direction(variance):
     value = np.array([[0.70, 0.70, 5.0]])
     low, high = np.array([[0.72, 0.2, 6.0]]), np.array([[0.9, 0.68, 7.0]])
-    found = breach_probability(METRICS, value, np.full((1, 3), variance), low, high)
+    probability = breach_probability(
+        METRICS, value, np.full((1, 3), variance), low, high
+    )
     from scipy.stats import norm
 
     expected = 1.0 if variance == 0 else norm.cdf(2.0)
-    assert_allclose(found[0], [expected, expected, np.nan])
+    assert_allclose(probability[0], [expected, expected, np.nan])
 
 
 def test_no_threshold_no_probability():
     none = np.full((1, 3), np.nan)
-    found = breach_probability(METRICS, np.ones((1, 3)), np.ones((1, 3)), none, none)
-    assert np.isnan(found).all()
+    probability = breach_probability(
+        METRICS, np.ones((1, 3)), np.ones((1, 3)), none, none
+    )
+    assert np.isnan(probability).all()
