@@ -34,9 +34,10 @@ class CompletedChunks:
     information, vector : ndarray of shape (n_serials, 2, 2) and (n_serials, 2)
         As in `Evidence`.
     arrivals : dict of Arrivals
-        Of all completed chunks together.
+        Labels of all completed chunks together, by how long they took.
     filtered : FilteredChunks
-        Of the chunks before the first that waits, as of the last call.
+        What the chunks before the first that waits said of every motion in the last
+        call.
     """
 
     serials: NDArray[np.bool_]
@@ -89,13 +90,13 @@ def complete_chunks(
     Parameters
     ----------
     before : CompletedChunks or None
-        Of the same estimator.
+        Chunks of the same estimator that were completed before.
     ledger, snapshot
         Of the rows.
     which : slice
         Chunks of the snapshot that are the estimator's.
-    found : Reconciliation or None
-        Of these chunks.
+    reconciliation : Reconciliation or None
+        Reconciliation of these chunks; None as long as no label has come.
     bands : ndarray of shape (N_BANDS - 1,)
         Scores between the bands by which the estimator counts delays.
     """
@@ -151,12 +152,13 @@ def reopen_chunks(
     Parameters
     ----------
     completed : CompletedChunks
+        Completed chunks of one estimator.
     snapshot : Snapshot
-        With these chunks, as they were when they were completed.
+        Rows of these chunks, as they were when they were completed.
     serials : sequence of int
-        Their numbers in the ledger.
+        Serial numbers, in the ledger, of the chunks to forget.
     bands : ndarray of shape (N_BANDS - 1,)
-        As of `complete_chunks`.
+        Scores between the bands by which the estimator counts delays.
     """
     kept = completed.serials.copy()
     kept[list(serials)] = False

@@ -92,20 +92,21 @@ class Reconciliation:
     soft : ndarray of shape (n_rows,)
         The label where it has come, else its posterior probability.
     log_odds : ndarray of shape (n_rows,)
-        Calibrated on the reference.
+        Log odds calibrated on the reference.
     delay_cell : ndarray of int32, shape (n_rows,)
         Flat index (stratum, age) of each row into the tables of ``delays``.
     shift : ShiftPath
-        Of the chunks; the covariance includes how much a chunk's delays may differ.
+        Shift of the chunks; its covariance includes how much their delays may differ.
     slope : ndarray of shape (n_chunks,)
-        Of the shifted log odds over the calibrated ones.
+        Slope of the shifted log odds over the calibrated ones.
     delays : DelayModel
+        Delays learned from the reference's labels and all that have come.
     information, vector : ndarray of shape (n_chunks, 2, 2) and (n_chunks, 2)
         What each chunk's labels say of its own shift.
     filtered : FilteredChunks
         What the chunks before the first of these say of every motion: a shortcut.
     frame : ShiftFrame
-        In which the shift is measured.
+        Coordinates of the shift, and its prior.
     """
 
     soft: Floats
@@ -187,14 +188,8 @@ def reconcile(
     delays = no_delays()
     full = np.diff(chunks.offsets) > 0
     position = np.arange(n_chunks) if others.position is None else others.position
-    # Chunks before the first of these have said all they will.
     first = int(position.min(initial=len(others.vector)))
-    filtered = filter_chunks(
-        others.information[:first],
-        others.vector[:first],
-        prior_covariance=frame.prior,
-        before=others.filtered,
-    )
+    filtered = _filter_before(first, others, frame)
     for _ in range(_ROUNDS):
         if counts is not None:
             waiting = _count_waiting(rows, soft, counts)
@@ -251,6 +246,16 @@ def _all_arrivals(
         if len(segment.values) > MAX_VALUES:
             arrivals.pop(column, None)
     return arrivals
+
+
+def _filter_before(first: int, others: Evidence, frame: ShiftFrame) -> FilteredChunks:
+    """Return what the chunks before the first that is read say: it does not change."""
+    return filter_chunks(
+        others.information[:first],
+        others.vector[:first],
+        prior_covariance=frame.prior,
+        before=others.filtered,
+    )
 
 
 def _count_waiting(rows: _LateRows, soft: Floats, counts: Arrivals) -> Floats:

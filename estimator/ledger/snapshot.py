@@ -31,15 +31,15 @@ class Snapshot:
     columns : Columns
         Rows in the order of their chunks; labels are NaN where none had come.
     chunks : Chunks
-        In time order, with the empty periods between.
+        Chunks in time order, with the empty periods between.
     serial : ndarray of shape (n_chunks,)
-        Of the ledger's chunks; -1 for an empty period.
+        Serial number of each chunk in the ledger; -1 for an empty period.
     position : ndarray of shape (n_chunks,)
         Position of each chunk among all there are, empty periods included.
     position_by_serial : ndarray of shape (n_serials,)
         Position of each of the ledger's chunks among all.
     labels : sequence of str or int
-        Of all chunks there are, by position.
+        Labels of all chunks there are, by position.
     remarks : tuple of str
         What there is to say of each chunk's features.
     """
@@ -64,10 +64,12 @@ def take_snapshot(
     Parameters
     ----------
     ledger : Ledger
+        All rows and labels.
     spec : result of `estimator.chunking.chunks.check_chunk`
-        As the rows were added.
+        Rule by which the rows fell into chunks.
     as_of : int, optional
-        Microseconds since 1970; None is all. Rows without a time count always.
+        Moment, in microseconds since 1970; None is all. Rows without a time count
+        always.
     only : collection of int, optional
         Serial numbers of the chunks to look at; default: all.
     """

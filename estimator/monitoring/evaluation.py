@@ -44,15 +44,18 @@ class ChunkEvaluation:
     delivered, groups : Groups
         Rows by (segment, chunk): all, and those with a usable score.
     n_labels : ndarray of shape (n_groups,)
+        Labels that had come by then.
     estimated, reconciled, realized : Measurement
-        ``reconciled`` is None as long as no label has come.
+        Metrics without any label, with all that have come, and over labelled rows
+        alone; ``reconciled`` is None as long as no label has come.
     reconciliation : Reconciliation or None
+        Soft labels, shift and delays; None as long as no label has come.
     remarks : tuple of str
         What there is to say of each chunk's features.
     calendar : LabelCalendar or None
-        When labels came; None where nothing has a time.
+        All labels by the hour in which they came; None where nothing has a time.
     since : int or None
-        Until when labels have come as usual, or have been looked for; microseconds
+        Moment until which labels have come as usual, or been looked for; microseconds
         since 1970.
     """
 
@@ -84,17 +87,18 @@ def evaluate_chunks(
     Parameters
     ----------
     scored : ScoredRows
+        Rows of one estimator.
     now : datetime64 or None
         Until when labels have come as usual, or have been looked for; None where
         nothing has a time.
     wanted : sequence of int, optional
-        Which of the chunks to evaluate; the others only teach.
+        Positions of the chunks to evaluate; of the others only the labels teach.
     remarks : sequence of str, optional
         What there is to say of each chunk's features.
     calendar : LabelCalendar, optional
-        When labels came.
+        All labels by the hour in which they came.
     reconciliation : Reconciliation, optional
-        At that moment, if it has been made before.
+        Reconciliation at that moment, if it has been made before.
     """
     estimator, columns, chunks = scored.estimator, scored.columns, scored.chunks
     fitted: Reference = estimator.reference_

@@ -34,10 +34,10 @@ class LabelArrival:
     Attributes
     ----------
     by_chunk : DataFrame
-        As `Monitor.label_arrival` gives it; empty if only overdue labels were asked
-        for and there are none.
+        Table as `Monitor.label_arrival` gives it; empty if only overdue labels were
+        asked for and there are none.
     overdue : OverdueLabels or None
-        None if no label is, or nobody can know.
+        Overdue labels of all chunks; None if no label is, or nobody can know.
     is_known : bool
         Whether it is known how many labels to expect.
     """
@@ -63,8 +63,8 @@ def arrivals_of(
     evaluated : sequence of (PerformanceEstimator, ChunkEvaluation)
         All estimators, with what is known of their chunks.
     share : float, default=0.95
-        Of the labels that come at all: at ``mature_at`` a chunk's last row has had its
-        label with this chance.
+        Share of the labels that come at all: at ``mature_at`` a chunk's last row has
+        had its label with this chance.
     only_overdue : bool, default=False
         Whether chunks matter only if any lacks labels that are overdue.
     """

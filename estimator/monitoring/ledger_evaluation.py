@@ -57,9 +57,11 @@ class _DeploymentRows:
     position : int
         Position of the deployment among all.
     deployment : Deployment
+        The deployment.
     chunks : slice
         Its chunks in the snapshot.
     rows : ScoredRows
+        Their rows, with what is kept of its other chunks.
     """
 
     position: int
@@ -87,7 +89,7 @@ def evaluate_ledger(
         By position of the deployment, chunks that need not be read again. They are
         left alone where only touched chunks are evaluated.
     as_of : int, optional
-        Count only rows and labels up to this time, in microseconds since 1970; None:
+        Time up to which rows and labels count, in microseconds since 1970; None:
         all.
     touched : sequence of int, optional
         Serial numbers of the chunks to evaluate; None: all.
@@ -153,7 +155,7 @@ def reopen_touched(
     deployments : sequence of Deployment
         All deployments, the earliest first.
     completed : dict of int to CompletedChunks
-        By position of the deployment.
+        By position of the deployment, its completed chunks.
     touched : collection of int
         Serial numbers of the chunks.
     """

@@ -29,7 +29,7 @@ class ScoredRows:
     Attributes
     ----------
     estimator : PerformanceEstimator
-        Fitted; the chunks are all of those that it scored.
+        Fitted estimator; the chunks are all of those that it scored.
     columns, chunks : Columns, Chunks
         Rows in the order of their chunks, with the labels known.
     others : Evidence or None
@@ -75,17 +75,19 @@ def end_of_usual_labels(
     Parameters
     ----------
     scored : sequence of ScoredRows
-        Of all estimators: their labels come by the same feed.
+        Rows of all estimators: their labels come by the same feed.
     now : datetime64[us] or None
-        Until when labels have been looked for; None where nothing has a time.
+        Moment until which labels have been looked for; None where nothing has a time.
     calendar : LabelCalendar or None
-        When labels came; without, nobody can say whether they have stopped.
+        All labels by the hour; without, nobody can say whether they have stopped.
 
     Returns
     -------
     moment : datetime64[us] or None
+        Moment until which labels are known to have come as usual, or ``now``.
     reconciled : list of Reconciliation or None
-        At that moment, for each of ``scored``; None where it was not needed.
+        Reconciliation of each of ``scored`` at that moment; None where it was not
+        needed.
     """
     nothing: list[Reconciliation | None] = [None] * len(scored)
     if now is None or calendar is None:
