@@ -175,7 +175,7 @@ class PerformanceEstimator(BaseEstimator):  # type: ignore[misc]
     <Performance of roc_auc, accuracy: 5 reference + 5 analysis chunks, 0 alerts>
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - public, an argument for each parameter
         self,
         metrics: str | Sequence[str] = ("roc_auc", "accuracy"),
         method: Literal["auto", "cbpe", "feature_aware", "pape"] = "auto",

@@ -143,7 +143,7 @@ Example:
 @click.option("--output", type=FILE, help=".parquet, .csv, .json, or - (CSV).")
 @click.option("--chart", type=FILE, help=".png or .svg")
 @click.option("--save-estimator", type=FILE, help="The fitted estimator, for later.")
-def estimate(
+def estimate(  # noqa: PLR0913 - an argument for each option
     *,
     reference: Path,
     analysis: Path,
