@@ -1,6 +1,6 @@
 """What DuckDB is asked: rows by hour, labelled rows by hour, whole chunks of rows."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import pairwise
@@ -8,23 +8,25 @@ from typing import TYPE_CHECKING, Any
 
 import narwhals as nw
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from estimator.frames.numbers import read_binary
 from estimator.operations.errors import DataError
 from estimator.operations.sources.files.file_rows import literal, quoted, source_errors
 from estimator.operations.sources.row_source import AT, ID, LABEL, TIME, RowSource, scan
+from estimator.operations.sources.time_conditions import (
+    Spans,
+    about_spans,
+    between,
+    inside_spans,
+)
 
 if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
-_SHOWN = 5  # ids in an error message
-# Nanoseconds become microseconds; years that nanoseconds can count.
-_ROUNDED, _NS_YEARS = pd.Timedelta(1, "us"), range(1700, 2200)
 
-Spans = Sequence[tuple[Any, Any]]
+_SHOWN = 5  # ids in an error message
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -83,14 +85,14 @@ def count_hours(
     time, identity = quoted(TIME), quoted(ID)
     condition = between(TIME, after, until, or_missing=True)
     if spans is not None:
-        condition += f" AND {_inside(quoted(TIME), spans)}"
+        condition += f" AND {inside_spans(quoted(TIME), spans)}"
     columns = _numpy(
         engine,
         predictions,
         f"""SELECT date_trunc('hour', {time}) AS "hour", count(*) AS "rows",
             count(*) - count({identity}) AS "without id",
             min({time}) AS "first", max({time}) AS "last"
-            FROM {scan(predictions, files, where=_about(predictions, spans))}
+            FROM {scan(predictions, files, where=about_spans(predictions, spans))}
             WHERE {condition}
             GROUP BY 1 ORDER BY 1""",
     )
@@ -206,8 +208,8 @@ def read_rows(
         engine.execute(
             f"""CREATE OR REPLACE TEMP TABLE "#rows" AS
                 SELECT {", ".join([identity, time, *others])}
-                FROM {scan(predictions, where=_about(predictions, spans))}
-                WHERE {_inside(time, spans)} AND {between(TIME, None, until)}"""
+                FROM {scan(predictions, where=about_spans(predictions, spans))}
+                WHERE {inside_spans(time, spans)} AND {between(TIME, None, until)}"""
         )
         if _is_repeated(engine, predictions, "#rows"):
             _drop_repeats(engine, predictions, spans)
@@ -333,68 +335,6 @@ def _numpy(
     return columns
 
 
-def between(
-    role: str,
-    after: datetime | None,
-    until: datetime | None,
-    *,
-    or_missing: bool = False,
-) -> str:
-    """Return SQL of whether a time lies in (after, until].
-
-    Parameters
-    ----------
-    role : str
-        Role of the column of times.
-    after, until : datetime or None
-        Ends of the span; None: open.
-    or_missing : bool, default=False
-        Whether a missing time counts as inside.
-    """
-    name = quoted(role)
-    parts = []
-    if after is not None:
-        parts.append(f"{name} > {_moment(after)}")
-    if until is not None:
-        parts.append(f"{name} <= {_moment(until)}")
-    inside = " AND ".join(parts) or "true"
-    return f"({inside} OR {name} IS NULL)" if or_missing else f"({inside})"
-
-
-def _inside(name: str, spans: Spans) -> str:
-    """Return SQL of whether a time lies in one of some spans, of which some adjoin."""
-    joined: list[tuple[Any, Any]] = []
-    for begin, end in spans:
-        if joined and joined[-1][1] == begin:
-            joined[-1] = joined[-1][0], end
-        else:
-            joined.append((begin, end))
-    parts = []
-    for begin, end in joined:
-        after = f"{name} >= {_moment(begin)}"
-        before = "" if end is None else f" AND {name} < {_moment(end)}"
-        parts.append(f"({after}{before})")
-    return f"({' OR '.join(parts)})"
-
-
-def _about(predictions: RowSource, spans: Spans | None) -> str:
-    """Return SQL that is true of all rows in some spans, and of few others.
-
-    Files say between which times the rows of their parts lie. DuckDB looks there if
-    the column itself is asked for, but not if it is first rounded from nanoseconds.
-    """
-    column = predictions.roles[TIME]
-    if spans is None or predictions.types[column] != "TIMESTAMP_NS":
-        return "true"
-    wider = [
-        (pd.Timestamp(a) - _ROUNDED, None if b is None else pd.Timestamp(b) + _ROUNDED)
-        for a, b in spans
-    ]
-    if any(t is not None and t.year not in _NS_YEARS for span in wider for t in span):
-        return "true"
-    return _inside(quoted(column), wider)
-
-
 def _filled(values: Any) -> NDArray[np.datetime64]:
     """Return times with NaT where DuckDB has masked them."""
     masked = np.ma.isMaskedArray(values)
@@ -410,7 +350,3 @@ def _total(values: NDArray[np.int64]) -> int:
 
 def _constant(value: int | str) -> str:
     return literal(value) if isinstance(value, str) else str(value)
-
-
-def _moment(value: object) -> str:
-    return f"TIMESTAMP {literal(str(value))}"

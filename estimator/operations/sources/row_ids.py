@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from estimator.operations.errors import DataError
 from estimator.operations.sources.files.file_rows import literal, quoted, source_errors
-from estimator.operations.sources.queries import between
 from estimator.operations.sources.row_source import ID, TIME, RowSource, scan
+from estimator.operations.sources.time_conditions import between
 
 if TYPE_CHECKING:
     import duckdb
