@@ -43,9 +43,10 @@ class Edges:
         TypeError, ValueError
             If they are no timestamps, or do not strictly increase.
         """
-        dates = getattr(chunk, "dtype", None)
-        if isinstance(chunk, pd.DatetimeIndex) or getattr(dates, "kind", "") == "M":
-            values, timezone = moments(pd.DatetimeIndex(chunk))  # type: ignore[arg-type]
+        dtype = getattr(chunk, "dtype", None)
+        if isinstance(chunk, pd.DatetimeIndex) or getattr(dtype, "kind", "") == "M":
+            dates: Any = chunk  # an array or a series of NumPy's or pandas' dates
+            values, timezone = moments(pd.DatetimeIndex(dates))
         else:
             items = list(chunk)
             objects = np.empty(len(items), dtype=object)
