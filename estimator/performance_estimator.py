@@ -88,7 +88,7 @@ _REFERENCE_AGAIN: Final = (
 )
 
 
-class PerformanceEstimator(BaseEstimator):  # type: ignore[misc]
+class PerformanceEstimator(BaseEstimator):
     """Estimate a binary classifier's performance on data that has no labels yet.
 
     Confidence-based: a calibration map fitted on the labelled reference period turns

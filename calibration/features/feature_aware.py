@@ -37,7 +37,7 @@ MONOTONE_SHARE = 0.5
 REFERENCE_SCORE_QUANTILES = 0.001, 0.999
 
 
-class FeatureAwareCalibrator(BaseEstimator):  # type: ignore[misc]
+class FeatureAwareCalibrator(BaseEstimator):
     r"""The spline's log odds, corrected by trees that know score and features.
 
     Calibration on the score alone is blind to a shift inside a score band: if of two

@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 
-class ArrayStateMixin(BaseEstimator):  # type: ignore[misc]
+class ArrayStateMixin(BaseEstimator):
     """Turn an estimator into named arrays and back, bit for bit.
 
     Parameters of the constructor must be numbers; what is learned must be arrays, each
