@@ -60,8 +60,8 @@ class Means:
     """A caller's own calibrator on a grid of scores: the mean label of each."""
 
     def fit(self, score, y, sample_weight=None):
-        self.score, of = np.unique(score, return_inverse=True)
-        self.value = np.bincount(of, y) / np.bincount(of)
+        self.score, grid_cell = np.unique(score, return_inverse=True)
+        self.value = np.bincount(grid_cell, y) / np.bincount(grid_cell)
         return self
 
     def predict(self, score):
