@@ -82,6 +82,10 @@ def test_nothing_was_seen_before(file):
 
 def test_a_file_behind_a_url_rewritten_on_the_same_day(file):
     location = FileLocation(patterns=(f"file://{file.parent}/*.csv",))
+    with open_engine("100MB", 1) as engine:
+        listed = engine.execute("SELECT * FROM glob(?)", [*location.patterns])
+        if not listed.fetchall():
+            pytest.skip("this version of DuckDB lists no file:// addresses")
 
     def version():
         with open_engine("100MB", 1) as engine:
