@@ -133,7 +133,7 @@ def shift_information(
     label: Floats,
     delay_cell: NDArray[np.int32],
     weight: Floats | None,
-    log_ratio: Floats,
+    waiting_ratio: Floats,
     to_come: Floats,
     offsets: NDArray[np.int64],
     n_steps: int,
@@ -149,8 +149,9 @@ def shift_information(
     information times estimate, taken at the mode under a weak prior, at most
     ``n_steps`` of Newton's method from no shift. ``completeness`` is this information
     over what it will be when all labels have come that are still to come; ``to_come``
-    (2, n_delay_cells) is the chance that a waiting row gets one. Method.md, equations
-    43 and 44.
+    (2, n_delay_cells) is the chance that a waiting row gets one, ``waiting_ratio``
+    (n_delay_cells) is P(waiting | 0) over P(waiting | 1). Method.md, equations 43 and
+    44.
     """
     for c in range(offsets.size - 1):
         a = b = 0.0
@@ -162,15 +163,12 @@ def shift_information(
                 if np.isnan(x[i]):  # no score
                     continue
                 u = (x[i] - centre) / scale
-                eta = x[i] + a + b * u
-                p = 1.0 / (1.0 + np.exp(-eta))
+                odds_against = np.exp(-x[i] - a - b * u)
+                p = 1.0 / (1.0 + odds_against)
                 spread = p * (1.0 - p)
                 z, times = label[i], _times(weight, i)
                 if np.isnan(z):
-                    r = log_ratio[delay_cell[i]]
-                    z = p
-                    if r != 0.0:
-                        z = 1.0 / (1.0 + np.exp(-eta - r))
+                    z = 1.0 / (1.0 + odds_against * waiting_ratio[delay_cell[i]])
                     missing = z * (1.0 - z)
                     spread -= missing
                     if is_last:

@@ -48,6 +48,8 @@ DelayCells = NDArray[np.int32]
 
 _ROUNDS = 2
 _NEWTON_STEPS = 6
+# A log ratio beyond it is certain, and its exponential would not be a number.
+_LARGEST_LOG = 700.0
 # Precision of the weak prior under which a chunk's own mode is sought: (1/.5)².
 _MODE_PRECISION = 4.0
 # Which labels have come first is modelled, but never well enough: what an unfinished
@@ -304,7 +306,8 @@ def _chunk_information(
         np.zeros((n, 2)),
         np.ones(n),
     )
-    log_ratio, to_come = delays.log_ratio, delays.to_come
+    to_come = delays.to_come
+    waiting_ratio = np.exp(-np.maximum(delays.log_ratio, -_LARGEST_LOG))
 
     def work(block: slice) -> None:
         shift_information(
@@ -314,7 +317,7 @@ def _chunk_information(
             rows.label,
             rows.delay_cell,
             rows.weight,
-            log_ratio,
+            waiting_ratio,
             to_come,
             rows.offsets[block.start : block.stop + 1],
             _NEWTON_STEPS,

@@ -47,8 +47,8 @@ def information(x, label, delay_cell, n_steps=8, weight=None, offsets=OFFSETS):
     n = offsets.size - 1
     out = np.zeros((n, 2, 2)), np.zeros((n, 2)), np.zeros(n)
     shift_information(
-        x, CENTRE, SCALE, label, delay_cell, weight, LOG_RATIO, TO_COME, offsets,
-        n_steps, PRECISION, *out,
+        x, CENTRE, SCALE, label, delay_cell, weight, np.exp(-LOG_RATIO), TO_COME,
+        offsets, n_steps, PRECISION, *out,
     )  # fmt: skip
     return out
 
