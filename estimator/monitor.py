@@ -28,12 +28,14 @@ from estimator.monitoring.deployments import (
     check_rebase,
     chunk_spec_of,
 )
-from estimator.monitoring.label_arrival import arrivals_of
-from estimator.monitoring.ledger_evaluation import (
+from estimator.monitoring.joined_results import (
     Evaluations,
-    evaluate_ledger,
     join_attribution,
     join_performance,
+)
+from estimator.monitoring.label_arrival import arrivals_of
+from estimator.monitoring.ledger_evaluation import (
+    evaluate_ledger,
     reopen_touched,
 )
 from estimator.monitoring.saved_monitor import (

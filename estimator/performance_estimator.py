@@ -13,7 +13,6 @@ from sklearn.utils.validation import check_is_fitted
 from calibration import Calibrator
 from estimator.chunking.chunks import Chunks, check_chunk, make_chunks
 from estimator.chunking.edges import Edges
-from estimator.chunking.groups import group_rows
 from estimator.chunking.periods import Period
 from estimator.chunking.row_order import order_by_time, take_chunks
 from estimator.estimation.common_mistakes import (
@@ -26,6 +25,7 @@ from estimator.estimation.estimates import (
     adapt_columns,
     estimate_groups,
     features_of,
+    groups_of,
     score_map,
 )
 from estimator.estimation.learning import (
@@ -333,14 +333,7 @@ class PerformanceEstimator(BaseEstimator):
         if is_reference_again(columns, fitted.rows):
             warn_of([_REFERENCE_AGAIN], stacklevel=2)
         chunks = self._chunks(columns, chunk)
-        delivered = group_rows(
-            columns,
-            chunks,
-            fitted.performance.segments,
-            by_score=fitted.segments is not None,
-        )
-        unusable = columns.missing_score + columns.missing_decision > 0
-        groups = delivered.keep(~np.isnan(columns.score)) if unusable else delivered
+        delivered, groups = groups_of(fitted, columns, chunks)
         decisions = self.decisions(columns)
         plain = score_map(fitted, columns.segments)
         features = features_of(fitted, production, name="production")

@@ -152,7 +152,7 @@ def _end_of_deliveries(calendar: LabelCalendar, begin: int) -> int | None:
     n_before, n_after = end - start, _STEPS - end
     stray = after * n_before < _STRAY * before * n_after
     stray &= before >= _LEAST_BEFORE
-    stray &= n_before * width >= min(_WEEK, _SHARE_BEFORE * _STEPS * width)
+    stray &= n_before * width >= min(_WEEK, _SHARE_BEFORE * (calendar.as_of - begin))
     if not stray.any():
         return None
     # Two Poisson rates against one: log likelihood ratio at each end.
@@ -276,8 +276,6 @@ def is_unusual(
 ) -> bool:
     """Return whether no label has come for longer than may be without anything wrong.
 
-    The references' pauses are asked first: those since take longer to find.
-
     Parameters
     ----------
     calendar : LabelCalendar
@@ -285,10 +283,7 @@ def is_unusual(
         The last usual delivery, in microseconds since 1970.
     learned : sequence of ReferenceDelays
     """
-    seconds = 1e-6 * (calendar.as_of - since)
-    if seconds <= _DAY + _PAUSES * max((x.pause for x in learned), default=0.0):
-        return False
-    return seconds > usual_pause(calendar, since, learned)
+    return 1e-6 * (calendar.as_of - since) > usual_pause(calendar, since, learned)
 
 
 def usual_pause(

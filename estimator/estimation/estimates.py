@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration import IdentityCalibrator
-from estimator.chunking.groups import Groups
+from estimator.chunking.chunks import Chunks
+from estimator.chunking.groups import Groups, group_rows
 from estimator.estimation.reference import Reference
 from estimator.frames.columns import Columns, not_none
 from estimator.frames.features import read_features
@@ -57,6 +58,21 @@ class ScoreMap:
         if not isinstance(self.soft, ShiftedSoftLabel):
             return self
         return replace(self, soft=replace(self.soft, slots=self.soft.slots[rows]))
+
+
+def groups_of(
+    fitted: Reference, columns: Columns, chunks: Chunks
+) -> tuple[Groups, Groups]:
+    """Return the rows of each segment of each chunk: all, and those with a score."""
+    delivered = group_rows(
+        columns,
+        chunks,
+        fitted.performance.segments,
+        by_score=fitted.segments is not None,
+    )
+    if columns.missing_score + columns.missing_decision == 0:
+        return delivered, delivered
+    return delivered, delivered.keep(~np.isnan(columns.score))
 
 
 def score_map(fitted: Reference, segments: Segments) -> ScoreMap:

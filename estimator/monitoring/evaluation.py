@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from estimator.chunking.chunks import Chunks
-from estimator.chunking.groups import Groups, group_rows
+from estimator.chunking.groups import Groups
 from estimator.delayed_labels.overdue import (
     LabelCalendar,
 )
 from estimator.delayed_labels.reconciliation import Reconciliation
-from estimator.estimation.estimates import estimate_groups, score_map
+from estimator.estimation.estimates import estimate_groups, groups_of, score_map
 from estimator.estimation.reference import Reference
 from estimator.frames.columns import Columns, not_none
 from estimator.metrics.intervals import ShiftError
@@ -108,14 +108,7 @@ def evaluate_chunks(
     if wanted is not None:
         chunks = chunks.select(np.asarray(wanted, dtype=np.int64))
         remarks = [remarks[c] for c in wanted] if remarks else ()
-    delivered = group_rows(
-        columns,
-        chunks,
-        fitted.performance.segments,
-        by_score=fitted.segments is not None,
-    )
-    unusable = columns.missing_score + columns.missing_decision > 0
-    groups = delivered.keep(~np.isnan(columns.score)) if unusable else delivered
+    delivered, groups = groups_of(fitted, columns, chunks)
     labeled = groups.keep(~np.isnan(label))
     labeled_rows = rows_of_columns(columns, label, estimator.decisions(columns))
     reconciled = None

@@ -2,10 +2,8 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import reduce
 
 import numpy as np
-import pandas as pd
 
 from estimator.delayed_labels.completed_chunks import (
     CompletedChunks,
@@ -18,18 +16,10 @@ from estimator.frames.columns import not_none
 from estimator.ledger.label_hours import LabelHours
 from estimator.ledger.ledger import Ledger
 from estimator.ledger.snapshot import Snapshot, part_of_snapshot, take_snapshot
-from estimator.monitoring.attribution import attribution_of
 from estimator.monitoring.deployments import Deployment, chunk_spec_of, slices_of
-from estimator.monitoring.evaluation import (
-    ChunkEvaluation,
-    evaluate_chunks,
-    performance_of,
-)
+from estimator.monitoring.evaluation import evaluate_chunks
+from estimator.monitoring.joined_results import Evaluations
 from estimator.monitoring.scored_rows import ScoredRows, end_of_usual_labels
-from estimator.results.assembly import concatenate_periods
-from estimator.results.performance import Performance
-
-Evaluations = list[tuple[Deployment, ChunkEvaluation]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -172,30 +162,6 @@ def reopen_touched(
             bands = deployments[i].estimator.reference_.delays.bands
             remaining[i] = reopen_chunks(chunks, before, again, bands)
     return remaining
-
-
-def join_performance(
-    evaluations: Evaluations, deployments: Sequence[Deployment]
-) -> Performance:
-    """Return the newest reference and all evaluated chunks, one after the other."""
-    newest = deployments[-1]
-    parts = [
-        performance_of(
-            deployment.estimator, evaluation, earlier=deployment is not newest
-        )
-        for deployment, evaluation in evaluations
-    ]
-    reference = newest.estimator.reference_.performance
-    return reduce(concatenate_periods, [reference, *parts])
-
-
-def join_attribution(evaluations: Evaluations) -> pd.DataFrame:
-    """Return the attribution of all evaluated chunks; without columns if none."""
-    parts = [
-        attribution_of(deployment.estimator, evaluation)
-        for deployment, evaluation in evaluations
-    ]
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
 
 def _chunks_to_read(

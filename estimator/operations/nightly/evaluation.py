@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import reduce
 
 import numpy as np
 import pandas as pd
@@ -13,13 +12,12 @@ from estimator.degradation.verdict import Degradation
 from estimator.delayed_labels.counts.count_table import CountTable
 from estimator.delayed_labels.counts.weighted_rows import rows_from_counts
 from estimator.delayed_labels.overdue import LabelCalendar, OverdueLabels
-from estimator.monitoring.attribution import attribution_of
 from estimator.monitoring.deployments import Deployment, deployment_of
-from estimator.monitoring.evaluation import evaluate_chunks, performance_of
+from estimator.monitoring.evaluation import evaluate_chunks
+from estimator.monitoring.joined_results import join_analysis, join_attribution
 from estimator.monitoring.label_arrival import arrivals_of
 from estimator.monitoring.scored_rows import ScoredRows, end_of_usual_labels
 from estimator.operations.nightly.changed_chunks import periods_of
-from estimator.results.assembly import concatenate_periods
 from estimator.results.performance import Performance
 
 Verdicts = dict[str, dict[str, Degradation]]
@@ -104,20 +102,9 @@ def evaluate(
         [(deployment.estimator, evaluation) for deployment, evaluation in evaluated],
         only_overdue=True,
     )
-    parts = [
-        performance_of(
-            deployment.estimator, evaluation, earlier=deployment is not deployments[-1]
-        )
-        for deployment, evaluation in evaluated
-    ]
     return Evaluation(
-        analysis=reduce(concatenate_periods, parts),
-        attribution=pd.concat(
-            [
-                attribution_of(deployment.estimator, evaluation)
-                for deployment, evaluation in evaluated
-            ]
-        ),
+        analysis=join_analysis(evaluated, deployments),
+        attribution=join_attribution(evaluated),
         overdue=arrival.overdue,
         are_labels_expected=arrival.is_known,
     )
