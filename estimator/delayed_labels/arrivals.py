@@ -143,7 +143,7 @@ def arrivals_by_column(
     return by_column
 
 
-def seconds_waited(columns: Columns, came: NDArray[Any]) -> Floats:
+def seconds_waited(columns: Columns, came: np.ndarray) -> Floats:
     """Return how long labels took, in seconds; 0 if they came before their rows."""
     came_at, since = not_none(columns.labeled_at), not_none(columns.timestamp)
     took = (came_at[came] - since[came]).astype("m8[us]").astype(np.float64)

@@ -19,11 +19,10 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-from numpy.typing import NDArray
 
 from estimator.files.atomic import replacing
 
-Arrays = dict[str, NDArray[Any]]
+Arrays = dict[str, np.ndarray]
 
 _HEADER, _DIGEST = "header", "digest"
 _ENDING = ".npy"
@@ -135,7 +134,7 @@ def under(arrays: Arrays, prefix: str) -> Arrays:
 
 
 def check_array(
-    array: NDArray[Any], name: str, kinds: str, shape: tuple[int, ...]
+    array: np.ndarray, name: str, kinds: str, shape: tuple[int, ...]
 ) -> None:
     """Refuse an array of another type or shape than its place needs.
 
@@ -187,7 +186,7 @@ def _read_arrays(file: BinaryIO) -> Arrays:
         }
 
 
-def _read_array(data: bytes) -> NDArray[Any]:
+def _read_array(data: bytes) -> np.ndarray:
     """Read one array, whose declared size must be the size of its bytes."""
     stream = BytesIO(data)
     version = np.lib.format.read_magic(stream)
@@ -212,7 +211,7 @@ def _read_array(data: bytes) -> NDArray[Any]:
     return array
 
 
-def _digest(arrays: Mapping[str, NDArray[Any]]) -> bytes:
+def _digest(arrays: Mapping[str, np.ndarray]) -> bytes:
     """Return a digest of names, types, shapes and bytes, whatever their order."""
     digest = hashlib.blake2b(digest_size=32)
     for name in sorted(arrays):

@@ -34,7 +34,7 @@ class SegmentCodes:
         Text of each value, sorted; "(missing)", if there is such a row, is the last.
     """
 
-    codes: NDArray[np.integer[Any]]
+    codes: NDArray[np.integer]
     values: list[str]
 
 
@@ -111,7 +111,7 @@ def read_category(series: Series, what: str) -> tuple[NDArray[np.int64], list[st
     return table[codes], names
 
 
-def _factorize(series: Series) -> tuple[NDArray[Any], list[Any]]:
+def _factorize(series: Series) -> tuple[np.ndarray, list[Any]]:
     """Return code of each row, -1 where missing, and the values."""
     native = series.to_native()
     if is_pandas(native):
@@ -142,7 +142,7 @@ def _holds_intervals(dtype: Any) -> bool:
     return "pandas.interval" in str(dtype)
 
 
-def _interval_codes(native: Any) -> tuple[NDArray[Any], list[Any]]:
+def _interval_codes(native: Any) -> tuple[np.ndarray, list[Any]]:
     """Factorize a pyarrow column of intervals, whose texts are to be as in pandas."""
     if hasattr(native.type, "value_type"):  # pyarrow cannot encode an extension type
         one = native.unify_dictionaries().combine_chunks()

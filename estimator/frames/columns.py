@@ -72,7 +72,7 @@ class Columns:
     def take(self, rows: NDArray[np.int64] | slice) -> "Columns":
         """Return some of the rows; the counts of unusable ones stay as they are."""
 
-        def taken(values: NDArray[Any] | None) -> Any:
+        def taken(values: np.ndarray | None) -> Any:
             return None if values is None else values[rows]
 
         score = self.score[rows]
@@ -227,7 +227,7 @@ def not_none(column: Column | None) -> Column:
     return column
 
 
-def _count_nan(array: NDArray[Any]) -> int:
+def _count_nan(array: np.ndarray) -> int:
     """Count NaN, without a temporary where there is none."""
     if array.dtype.kind != "f" or not np.isnan(array.min()):
         return 0

@@ -43,7 +43,7 @@ _CLOCK = {"now", "today"}  # pandas reads them as the wall clock
 _OFFSET = re.compile(r"(Z|[+-]\d\d:\d\d|[+-]\d{4}|:\d\d[+-]\d\d)$")
 
 
-def parse_datetimes(values: NDArray[Any], what: str) -> tuple[Moments, TimeZone]:
+def parse_datetimes(values: np.ndarray, what: str) -> tuple[Moments, TimeZone]:
     """Turn ISO 8601 strings, dates and datetimes into UTC moments.
 
     Parameters
@@ -249,7 +249,7 @@ def _suffix(seconds: int) -> str:
     return f"{clock}:{rest:02}" if rest else clock  # local mean time, before zones
 
 
-def _explain(values: NDArray[Any], missing: NDArray[np.bool_], what: str) -> str:
+def _explain(values: np.ndarray, missing: NDArray[np.bool_], what: str) -> str:
     for row in np.flatnonzero(~missing):
         text = values[row]
         try:

@@ -6,7 +6,6 @@ An error says what kind of column came, and how to turn it into what is needed.
 import math
 from decimal import Decimal
 from numbers import Real
-from typing import Any
 
 import narwhals as nw
 import numpy as np
@@ -50,9 +49,7 @@ def read_score(series: Series, what: str) -> Scores:
     return score
 
 
-def read_binary(
-    series: Series, what: str, *, may_be_empty: bool = False
-) -> NDArray[Any]:
+def read_binary(series: Series, what: str, *, may_be_empty: bool = False) -> np.ndarray:
     """Zeros and ones as they lie (bool, int or float), NaN where missing."""
     words = f"{what} must hold 0 and 1 (or False and True)"
     refusal = (
@@ -88,7 +85,7 @@ def read_number(series: Series, what: str) -> NDArray[np.float64]:
     return _numbers(series, what, refusal).astype(np.float64)
 
 
-def _numbers(series: Series, what: str, refusal: str) -> NDArray[Any]:
+def _numbers(series: Series, what: str, refusal: str) -> np.ndarray:
     """Numbers or booleans as an array of bool, int or float; TypeError otherwise."""
     dtype = series.dtype
     if dtype.is_float() or dtype.is_integer():
@@ -111,7 +108,7 @@ def _numbers(series: Series, what: str, refusal: str) -> NDArray[Any]:
     return _from_objects(array, refusal) if array.dtype == object else array
 
 
-def _from_objects(values: NDArray[Any], refusal: str) -> NDArray[np.float64]:
+def _from_objects(values: np.ndarray, refusal: str) -> NDArray[np.float64]:
     missing = pd.isna(values)
     numbers = values[~missing]
     kinds = set(map(type, numbers))
@@ -146,7 +143,7 @@ def _label_remedy(series: Series) -> str:
     )
 
 
-def _out_of_range(score: NDArray[Any], what: str) -> str:
+def _out_of_range(score: np.ndarray, what: str) -> str:
     wrong = np.flatnonzero((score < 0) | (score > 1))
     finite = score[np.isfinite(score)]
     if finite.size and finite.min() >= 0 and 2 * (finite > 1).sum() > finite.size:
@@ -167,7 +164,7 @@ def _out_of_range(score: NDArray[Any], what: str) -> str:
     )
 
 
-def _not_binary(binary: NDArray[Any], words: str) -> str:
+def _not_binary(binary: np.ndarray, words: str) -> str:
     present = binary[binary == binary]
     wrong = np.flatnonzero((binary != 0) & (binary != 1) & (binary == binary))
     distinct = np.unique(present)

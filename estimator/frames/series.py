@@ -6,7 +6,6 @@ from typing import Any
 import narwhals as nw
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 Series = nw.Series[Any]
 
@@ -33,7 +32,7 @@ def check_writable(values: Iterable[Any], what: str) -> None:
             raise ValueError(msg) from error
 
 
-def blocks(array: NDArray[Any]) -> list[NDArray[Any]]:
+def blocks(array: np.ndarray) -> list[np.ndarray]:
     """Return the array in views, a temporary of one of which stays in the cache."""
     return [array[a : a + BLOCK] for a in range(0, array.size, BLOCK)]
 
@@ -43,7 +42,7 @@ def is_pandas(native: object) -> bool:
     return isinstance(native, pd.Series)
 
 
-def python_objects(series: Series) -> NDArray[Any]:
+def python_objects(series: Series) -> np.ndarray:
     """Return the cells as Python objects."""
     return np.asarray(series.to_native(), dtype=object)
 

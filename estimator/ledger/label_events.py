@@ -1,7 +1,6 @@
 """Labels as events in a fixed order: the last one of a row is the one that counts."""
 
 from dataclasses import dataclass, fields
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,7 +46,7 @@ def no_events() -> LabelEvents:
     )
 
 
-def select_events(events: LabelEvents, which: NDArray[Any] | slice) -> LabelEvents:
+def select_events(events: LabelEvents, which: np.ndarray | slice) -> LabelEvents:
     """Return some of the events."""
     return LabelEvents(**{name: getattr(events, name)[which] for name in NAMES})
 

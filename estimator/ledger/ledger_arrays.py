@@ -21,7 +21,7 @@ from estimator.ledger.label_events import LabelEvents, current_values
 from estimator.ledger.ledger import ROW_BITS, ChunkRows, Ledger, hours_of
 from estimator.ledger.row_ids import IdIndex
 
-Arrays = dict[str, NDArray[Any]]
+Arrays = dict[str, np.ndarray]
 # The letters of NumPy's types, of what is no float.
 _KINDS = {"decision": "b", "time": "i"}
 # By the name in the file, the field of `LabelEvents`.
@@ -156,7 +156,7 @@ def _read_chunks(
     return chunks
 
 
-def _parts(sizes: NDArray[np.integer[Any]]) -> list[slice]:
+def _parts(sizes: NDArray[np.integer]) -> list[slice]:
     """Return where each of several parts lies that follow one another."""
     edges = [0, *np.cumsum(sizes).tolist()]
     return [slice(start, stop) for start, stop in pairwise(edges)]
@@ -237,9 +237,7 @@ def _check_index(header: Mapping[str, Any], arrays: Arrays) -> None:
             raise ValueError(msg)
 
 
-def _check_range(
-    numbers: NDArray[Any], stop: int | NDArray[np.int64], name: str
-) -> None:
+def _check_range(numbers: np.ndarray, stop: int | NDArray[np.int64], name: str) -> None:
     if not ((numbers >= 0) & (numbers < stop)).all():
         msg = f"{name!r} has a number that is nowhere"
         raise ValueError(msg)

@@ -33,7 +33,7 @@ def read_ids(series: nw.Series[Any], what: str) -> tuple[Keys, Callable[[int], s
     """
     missing = series.null_count()
     dtype = series.dtype
-    values: NDArray[Any]
+    values: np.ndarray
     if dtype.is_integer() and not missing:
         values = series.to_numpy()
         if values.dtype.kind == "u" and values.size and values.max() > 2**63 - 1:
@@ -80,7 +80,7 @@ def _whole_numbers(
     return numbers, lambda i: str(numbers[i])
 
 
-def _texts(values: NDArray[Any], kinds: set[type], what: str) -> NDArray[np.object_]:
+def _texts(values: np.ndarray, kinds: set[type], what: str) -> NDArray[np.object_]:
     named = {kind.__name__ for kind in kinds}
     if named <= {"str", "str_"}:
         return values

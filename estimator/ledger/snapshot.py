@@ -3,7 +3,6 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from operator import attrgetter
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -261,8 +260,8 @@ def _as_counted(
     label = np.empty(serial.size, dtype=object)
     label[:] = [ledger.chunks[s].label for s in serial]
     moment = columns.timestamp
-    start: NDArray[Any]
-    end: NDArray[Any]
+    start: np.ndarray
+    end: np.ndarray
     if moment is None:
         start, end = offsets[:-1], offsets[1:] - 1
     elif serial.size:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -166,7 +165,7 @@ def _arrivals_by_chunk(
     columns, calendar = evaluation.columns, evaluation.calendar
     weight = columns.weight
 
-    def per_chunk(values: NDArray[Any]) -> Floats:
+    def per_chunk(values: np.ndarray) -> Floats:
         values = values if weight is None else values * weight
         total: Floats = np.concatenate([[0.0], np.cumsum(values, dtype=np.float64)])
         return total[offsets[1:]] - total[offsets[:-1]]

@@ -10,12 +10,10 @@ sums, so a table does not depend on the order in which its rows were read.
 
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Cells = dict[str, NDArray[Any]]
+Cells = dict[str, np.ndarray]
 
 UNLABELED = 2
 # Losses are kept in units of 2^-30: the mean of rounded ones is off by 5e-10 at most.
@@ -64,9 +62,9 @@ class CountTable:
     last: int
     latest_label: int | None
     values: Mapping[Hashable, tuple[str, ...]]
-    scores: Mapping[str, NDArray[Any]]
-    cells: Mapping[str, NDArray[Any]]
-    arrivals: Mapping[str, NDArray[Any]]
+    scores: Mapping[str, np.ndarray]
+    cells: Mapping[str, np.ndarray]
+    arrivals: Mapping[str, np.ndarray]
     remark: str = ""
 
     @property

@@ -7,10 +7,8 @@ read, and a night reads hundreds.)
 
 import json
 import zlib
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from estimator.delayed_labels.counts.count_table import CountTable
 
@@ -45,7 +43,7 @@ def table_to_bytes(table: CountTable) -> bytes:
     return zlib.compress(content, _LEVEL)
 
 
-def _narrow(name: str, values: NDArray[Any]) -> NDArray[Any]:
+def _narrow(name: str, values: np.ndarray) -> np.ndarray:
     if name == "calibrated":
         return values.astype(np.float32)
     if values.dtype.kind != "i" or not values.size:
@@ -77,7 +75,7 @@ def table_from_bytes(content: bytes) -> CountTable:
             f"deadreckon reads {VERSION}. Install the version that wrote it."
         )
         raise ValueError(msg)
-    parts: dict[str, dict[str, NDArray[Any]]] = {part: {} for part in _PARTS}
+    parts: dict[str, dict[str, np.ndarray]] = {part: {} for part in _PARTS}
     position = end + 1
     for name, kind, size in header["arrays"]:
         part, _, key = name.partition("/")

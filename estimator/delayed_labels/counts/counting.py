@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -180,7 +179,7 @@ def _count_cells(rows: _Rows, scores: ScoreCells, summed: Sequence[str]) -> Cell
     slot[rows.outcome != UNLABELED] = 0
     # The score comes first: the kernels then need not sort. Slots come last: the cells
     # of one score then lie side by side.
-    keys: list[tuple[NDArray[Any], int]] = [
+    keys: list[tuple[np.ndarray, int]] = [
         (scores.cell, scores.score.size),
         (rows.outcome, 3),
         (rows.decision, 2),
@@ -210,7 +209,7 @@ def _count_cells(rows: _Rows, scores: ScoreCells, summed: Sequence[str]) -> Cell
 
 def _count_labels(
     rows: _Rows, bands: Floats
-) -> tuple[int | None, dict[str, NDArray[Any]]]:
+) -> tuple[int | None, dict[str, np.ndarray]]:
     """Return when the latest label came, and how long labels took.
 
     None and empty if it is not known when labels came.
@@ -265,9 +264,9 @@ def _count_arrivals(
     seconds: Floats,
     codes: list[NDArray[np.int64]],
     n_values: list[int],
-) -> dict[str, NDArray[Any]]:
+) -> dict[str, np.ndarray]:
     age = age_step(seconds)
-    counted: dict[str, NDArray[Any]] = {}
+    counted: dict[str, np.ndarray] = {}
     no_code = np.zeros(outcome.size, dtype=np.int64)
     for i, (code, n) in enumerate(zip([no_code, *codes], [1, *n_values], strict=True)):
         if n > MAX_VALUES:  # too many to tell much about each
@@ -280,7 +279,7 @@ def _count_arrivals(
 
 
 def _sort_codes(
-    codes: NDArray[np.integer[Any]], values: Sequence[str]
+    codes: NDArray[np.integer], values: Sequence[str]
 ) -> tuple[Integers, tuple[str, ...]]:
     """Return codes into the values that occur, in order of their text."""
     seen = np.flatnonzero(np.bincount(codes, minlength=len(values))).tolist()
@@ -301,7 +300,7 @@ def _bin(probability: Floats, n_bins: int) -> Integers:
     return cell
 
 
-def _distinct(keys: list[tuple[NDArray[Any], int]]) -> tuple[Integers, Integers]:
+def _distinct(keys: list[tuple[np.ndarray, int]]) -> tuple[Integers, Integers]:
     """Return a row of each combination of keys that occurs, and each row's position.
 
     Combinations come in the order of their keys.
@@ -319,7 +318,7 @@ def _distinct(keys: list[tuple[NDArray[Any], int]]) -> tuple[Integers, Integers]
     return row, position
 
 
-def _begins(row: Integers, keys: list[tuple[NDArray[Any], int]]) -> NDArray[np.bool_]:
+def _begins(row: Integers, keys: list[tuple[np.ndarray, int]]) -> NDArray[np.bool_]:
     """Return which cells differ from the one before in more than their slot."""
     begins = np.zeros(row.size, dtype=np.bool_)
     begins[0] = True
@@ -329,7 +328,7 @@ def _begins(row: Integers, keys: list[tuple[NDArray[Any], int]]) -> NDArray[np.b
     return begins
 
 
-def _mean(values: NDArray[Any], cell: Integers, count: Integers, bits: int) -> Floats:
+def _mean(values: np.ndarray, cell: Integers, count: Integers, bits: int) -> Floats:
     """Average by cell, through whole numbers: the order of the rows does not matter."""
     bits = max(0, min(bits, _EXACT_BITS - int(count.max()).bit_length()))
     whole = np.rint(values * float(1 << bits))

@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Hashable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,7 +83,7 @@ def rows_from_counts(
     tables = _without_slots(tables, now)
     chunks = _chunks(tables, spec, timezone)
 
-    def cells(name: str) -> NDArray[Any]:
+    def cells(name: str) -> np.ndarray:
         return np.concatenate([table.cells[name] for table in tables])
 
     label = cells("label").astype(np.float64)

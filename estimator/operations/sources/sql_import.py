@@ -224,7 +224,7 @@ def _typed(
     return pd.DataFrame(typed)
 
 
-def _type_of(values: "pd.Series[Any]", kind: str) -> Any:
+def _type_of(values: "pd.Series", kind: str) -> Any:
     from pandas.api.types import is_integer_dtype, is_object_dtype, is_string_dtype
 
     if kind == "id":
@@ -240,13 +240,13 @@ def _type_of(values: "pd.Series[Any]", kind: str) -> Any:
     )
 
 
-def _times(values: "pd.Series[Any]") -> "pd.Series[Any]":
+def _times(values: "pd.Series") -> "pd.Series":
     import pandas as pd
 
     if not pd.api.types.is_datetime64_any_dtype(values):
         values = pd.to_datetime(values, format="ISO8601")
     if isinstance(values.dtype, pd.DatetimeTZDtype):
-        in_utc: pd.Series[Any] = values.dt.tz_convert("UTC")
+        in_utc: pd.Series = values.dt.tz_convert("UTC")
         return in_utc.astype("datetime64[us, UTC]")
     return values.astype("datetime64[us]")
 

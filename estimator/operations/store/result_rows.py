@@ -143,7 +143,7 @@ def performance_of_rows(
         for s, c in groups
     ]
 
-    def each(name: str, kind: Any, missing: Any) -> NDArray[Any]:
+    def each(name: str, kind: Any, missing: Any) -> np.ndarray:
         # Of an earlier time there may be metrics that nobody asked for yet.
         values = [
             [by_key.get((s, c, metric), {}).get(name, missing) for metric in metrics]
@@ -181,7 +181,7 @@ def _known(value: np.float64) -> float | None:
     return None if np.isnan(value) else float(value)
 
 
-def _microseconds(moments: NDArray[Any]) -> list[int | None]:
+def _microseconds(moments: np.ndarray) -> list[int | None]:
     times = moments.astype("M8[us]")
     missing = np.isnat(times)
     ticks = times.view(np.int64).tolist()

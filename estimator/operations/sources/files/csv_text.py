@@ -177,7 +177,7 @@ def shortened(text: str) -> str:
     return f"{shown}… #{digest[:_LETTERS_OF_HASH]}"
 
 
-def read_numbers(texts: "pd.Series[Any]") -> "pd.Series[Any]":
+def read_numbers(texts: "pd.Series") -> "pd.Series":
     """Return a column of CSV texts as numbers, NaN where missing.
 
     Raises
@@ -204,7 +204,7 @@ def read_numbers(texts: "pd.Series[Any]") -> "pd.Series[Any]":
     return _mapped(texts, number, "float64")
 
 
-def read_texts(texts: "pd.Series[Any]") -> "pd.Series[Any]":
+def read_texts(texts: "pd.Series") -> "pd.Series":
     """Return a column of CSV texts as texts, None where missing."""
 
     def text_of(text: str) -> str | None:
@@ -219,20 +219,20 @@ def read_texts(texts: "pd.Series[Any]") -> "pd.Series[Any]":
     return _mapped(texts, text_of, "object")
 
 
-def read_times(texts: "pd.Series[Any]") -> "pd.Series[Any]":
+def read_times(texts: "pd.Series") -> "pd.Series":
     """Return a column of CSV texts with None where missing; their user parses them."""
     return _mapped(texts, lambda text: None if is_missing(text) else text, "object")
 
 
 def _mapped(
-    texts: "pd.Series[Any]", function: Callable[[str], object], kind: Any
-) -> "pd.Series[Any]":
+    texts: "pd.Series", function: Callable[[str], object], kind: Any
+) -> "pd.Series":
     import numpy as np
     import pandas as pd
 
     values = np.empty(len(texts), dtype=object)
     values[:] = [function(text) for text in texts.tolist()]
-    column: pd.Series[Any] = pd.Series(
+    column: pd.Series = pd.Series(
         values.astype(kind), index=texts.index, name=texts.name, dtype=kind
     )
     return column

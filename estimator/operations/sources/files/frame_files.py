@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from difflib import get_close_matches
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from estimator.files.atomic import replacing
 from estimator.files.optional_packages import install_hint
@@ -245,7 +245,7 @@ def _read_csv(
         raise ValueError(msg) from error
 
 
-def _read_as(texts: "pd.Series[Any]", kind: str | None) -> "pd.Series[Any]":
+def _read_as(texts: "pd.Series", kind: str | None) -> "pd.Series":
     """Return a column of a CSV file as what it is used for."""
     if kind == "time":
         return csv_text.read_times(texts)
