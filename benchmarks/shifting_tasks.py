@@ -120,7 +120,7 @@ def _score(
     name: str,
     model: str,
     features: pd.DataFrame,
-    label: NDArray[Any],
+    label: np.ndarray,
     chunk: int,
     seed: int,
 ) -> Task:

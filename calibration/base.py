@@ -1,7 +1,7 @@
 """What a calibrator is: the protocols everything else is written against."""
 
 from collections.abc import Mapping
-from typing import Any, Protocol, Self, runtime_checkable
+from typing import Protocol, Self, runtime_checkable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -80,7 +80,7 @@ class UncertainCalibrator(Calibrator, Protocol):
 class SavableCalibrator(Calibrator, Protocol):
     """A calibrator that can be saved as plain arrays: every one in ``CALIBRATORS``."""
 
-    def to_arrays(self) -> dict[str, NDArray[Any]]:
+    def to_arrays(self) -> dict[str, np.ndarray]:
         """Take the fitted calibrator apart.
 
         Returns
@@ -91,7 +91,7 @@ class SavableCalibrator(Calibrator, Protocol):
         ...
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Self:
         """Put together what ``to_arrays`` took apart.
 
         Parameters

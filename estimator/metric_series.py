@@ -67,8 +67,8 @@ class MetricSeries:
     reconciled: bool
     partly_labeled: bool
     chunk: Objects
-    start: NDArray[Any]
-    end: NDArray[Any]
+    start: np.ndarray
+    end: np.ndarray
     n_rows: Ints
     n_labels: Ints
     value: Floats
@@ -184,11 +184,11 @@ class ChunkColumns(Protocol):
         """Label of each entry's chunk."""
 
     @property
-    def start(self) -> NDArray[Any]:
+    def start(self) -> np.ndarray:
         """First timestamp of each chunk, else its first row position."""
 
     @property
-    def end(self) -> NDArray[Any]:
+    def end(self) -> np.ndarray:
         """Last timestamp of each chunk, else its last row position."""
 
     @property

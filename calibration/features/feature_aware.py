@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -238,7 +238,7 @@ class FeatureAwareCalibrator(BaseEstimator):
         for_each(blocks, read)
         return probability
 
-    def to_arrays(self) -> dict[str, NDArray[Any]]:
+    def to_arrays(self) -> dict[str, np.ndarray]:
         """Return what was learned, but ``out_of_fold_``, as arrays; trees as text.
 
         Returns
@@ -252,7 +252,7 @@ class FeatureAwareCalibrator(BaseEstimator):
             Before ``fit``.
         """
         check_is_fitted(self, "trees_")
-        arrays: dict[str, NDArray[Any]] = {
+        arrays: dict[str, np.ndarray] = {
             "parameters": np.array([self.monotone, self.n_splits, self.random_state]),
             "folds": np.array(self.folds_, dtype=np.int64),
             "recalibration": self.recalibration_,
@@ -267,7 +267,7 @@ class FeatureAwareCalibrator(BaseEstimator):
         return arrays
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Self:
         """Rebuild the calibrator that ``to_arrays`` described; it has no out-of-fold.
 
         Parameters

@@ -108,7 +108,7 @@ def grow_trees(
 
 
 def read_trees(
-    arrays: Mapping[str, NDArray[Any]], n_folds: int, n_columns: int
+    arrays: Mapping[str, np.ndarray], n_folds: int, n_columns: int
 ) -> "tuple[lgb.Booster | None, ...]":
     """Return the trees of each fold from the text that LightGBM wrote of them.
 

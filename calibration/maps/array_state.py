@@ -2,10 +2,9 @@
 
 import inspect
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
@@ -17,7 +16,7 @@ class ArrayStateMixin(BaseEstimator):
     annotated in the class under a name that ends in an underscore.
     """
 
-    def to_arrays(self) -> dict[str, NDArray[Any]]:
+    def to_arrays(self) -> dict[str, np.ndarray]:
         """Return copies of parameters, as 0-d arrays, and of what was learned.
 
         Returns
@@ -39,7 +38,7 @@ class ArrayStateMixin(BaseEstimator):
         }
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Self:
         """Rebuild the estimator that ``to_arrays`` described.
 
         Parameters

@@ -51,9 +51,9 @@ class Chunks:
 
     rows: Rows
     offsets: Offsets
-    label: NDArray[Any]
-    start: NDArray[Any]
-    end: NDArray[Any]
+    label: np.ndarray
+    start: np.ndarray
+    end: np.ndarray
     complete: NDArray[np.bool_]
     asked: int | None = None
     timezone: TimeZone = None
@@ -180,7 +180,7 @@ def make_chunks(
 
 
 def by_segment(
-    chunks: Chunks, codes: NDArray[np.integer[Any]], n_values: int
+    chunks: Chunks, codes: NDArray[np.integer], n_values: int
 ) -> tuple[NDArray[np.int64], Offsets]:
     """Group rows by (value, chunk), stable: group `v * n_chunks + c`.
 
@@ -225,7 +225,7 @@ def _check_count(chunk: Real) -> int:
     return size
 
 
-def _at_least(starts: Moments, dtype: np.dtype[Any]) -> NDArray[np.int64]:
+def _at_least(starts: Moments, dtype: np.dtype) -> NDArray[np.int64]:
     """First tick of `dtype`'s unit at or after each start, without overflow."""
     # All later than the first row and none after the last: they fit its unit.
     floor = starts.astype(dtype)
@@ -241,8 +241,8 @@ def _by_count(
     if timestamp is not None and not in_order and size < n_rows:
         rows, in_order = np.argsort(timestamp.view(np.int64), kind="stable"), True
     offsets = np.append(np.arange(0, n_rows, size), n_rows).astype(np.int64)
-    start: NDArray[Any]
-    end: NDArray[Any]
+    start: np.ndarray
+    end: np.ndarray
     if timestamp is None:
         start, end = offsets[:-1], offsets[1:] - 1
     else:
@@ -308,7 +308,7 @@ def _reach(
     return start, end
 
 
-def _objects(values: Iterable[Any]) -> NDArray[Any]:
+def _objects(values: Iterable[Any]) -> np.ndarray:
     values = list(values)
     out = np.empty(len(values), dtype=object)
     out[:] = values

@@ -9,7 +9,6 @@ become blocks of the score.
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -40,7 +39,7 @@ def order_by_time(
     ticks = not_none(columns.timestamp).view(np.int64)
     if bool((ticks[1:] > ticks[:-1]).all()):
         return None
-    parts: list[NDArray[Any] | None] = [
+    parts: list[np.ndarray | None] = [
         columns.score,
         columns.label,
         columns.decision,
@@ -53,7 +52,7 @@ def order_by_time(
     return np.lexsort((by_content, ticks))
 
 
-def hash_rows(columns: Sequence[NDArray[Any]]) -> NDArray[np.uint64]:
+def hash_rows(columns: Sequence[np.ndarray]) -> NDArray[np.uint64]:
     """Return a 64-bit hash of each row, the same wherever it lies.
 
     Parameters
@@ -65,7 +64,7 @@ def hash_rows(columns: Sequence[NDArray[Any]]) -> NDArray[np.uint64]:
     for column in columns:
         if column.dtype.kind == "f":
             number = column.astype(np.float64) + 0.0  # -0.0 becomes 0.0
-            values: NDArray[Any] = np.where(np.isnan(number), np.nan, number)
+            values: np.ndarray = np.where(np.isnan(number), np.nan, number)
         else:
             values = column.astype(np.int64)
         hashes = pd.util.hash_array(hashes ^ pd.util.hash_array(values))

@@ -110,7 +110,7 @@ class Series:
     sign: float
     spacing: Any
     index: Ints
-    chunk_times: NDArray[Any]
+    chunk_times: np.ndarray
 
 
 def read_series(
@@ -267,7 +267,7 @@ def _check_options(n_chunks: int, n_reference: int, shared_error: float) -> None
         raise ValueError(msg)
 
 
-def _timestamps(given: "pd.Index[Any]") -> pd.DatetimeIndex:
+def _timestamps(given: pd.Index) -> pd.DatetimeIndex:
     """Return timestamps, also of dates and of text."""
     if isinstance(given, pd.DatetimeIndex):
         return given
@@ -283,12 +283,12 @@ def _timestamps(given: "pd.Index[Any]") -> pd.DatetimeIndex:
 
 def _read_times(
     times: ArrayLike | None, n: int, usable: NDArray[np.bool_]
-) -> tuple[NDArray[Any], Floats, Any]:
+) -> tuple[np.ndarray, Floats, Any]:
     """Return the times as given, in typical spacings since the first, and the unit."""
     if times is None:
         return np.arange(n), np.arange(n, dtype=np.float64), 1.0
     try:
-        given: pd.Index[Any] = pd.Index(times)  # type: ignore[arg-type]
+        given: pd.Index = pd.Index(times)  # type: ignore[arg-type]
     except (TypeError, ValueError) as error:
         msg = (
             "`times` must be a sequence of numbers or timestamps, one per chunk; got "

@@ -129,7 +129,7 @@ class Degradation:
     metric: str = ""
     higher_is_better: bool
     n_reference: int
-    chunks: NDArray[Any]
+    chunks: np.ndarray
     values: Floats
     standard_errors: Floats
     shared_error: float

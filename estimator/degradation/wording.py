@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 _ONE_DAY = pd.Timedelta(days=1)
@@ -25,7 +24,7 @@ def chunk_text(label: object) -> str:
     return str(label)
 
 
-def chunk_name(chunks: NDArray[Any], label: object) -> str:
+def chunk_name(chunks: np.ndarray, label: object) -> str:
     """Return how to speak of one of the chunks: weeks and months by their first day."""
     dates = _dates(chunks)
     if dates is None:
@@ -41,7 +40,7 @@ def chunk_name(chunks: NDArray[Any], label: object) -> str:
     return day
 
 
-def during_chunk(chunks: NDArray[Any], label: object) -> str:
+def during_chunk(chunks: np.ndarray, label: object) -> str:
     """Return when something happened: in a week, on a day, at an hour."""
     name = chunk_name(chunks, label)
     if _DAY.fullmatch(name):
@@ -59,7 +58,7 @@ def size_text(magnitude: float, interval: tuple[float, float]) -> str:
     return f"{abs(magnitude):.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
 
 
-def change_rate(magnitude: float, onset: int, chunks: NDArray[Any]) -> str:
+def change_rate(magnitude: float, onset: int, chunks: np.ndarray) -> str:
     """Return a change per month, or per chunk where there are no dates.
 
     Parameters
@@ -92,7 +91,7 @@ def duration_text(period: pd.Timedelta | float) -> str:
     return f"{period:.1f}"
 
 
-def period_unit(chunks: NDArray[Any], period: object) -> str:
+def period_unit(chunks: np.ndarray, period: object) -> str:
     """Return what a period without a unit of its own counts: chunks, or unknown times.
 
     The unit of a caller's numeric times is not known.

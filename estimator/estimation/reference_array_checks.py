@@ -5,7 +5,6 @@ from dataclasses import fields
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from estimator.delayed_labels.arrivals import N_AGES, N_BANDS
 from estimator.estimation.reference import Reference
@@ -143,7 +142,7 @@ def _check_adapter(adapter: ShiftAdapter) -> None:
         check_array(adapter.sample.features, "features", "f", (n_rows, n_features))
 
 
-def _check_finite(array: NDArray[Any], name: str, least: float = -np.inf) -> None:
+def _check_finite(array: np.ndarray, name: str, least: float = -np.inf) -> None:
     if not ((np.abs(array) <= _LARGEST) & (array >= least)).all():
         msg = f"array {name!r} must be finite, and not below {least}"
         raise ValueError(msg)

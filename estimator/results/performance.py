@@ -76,8 +76,8 @@ class Performance:
     segment: Objects
     period: Objects
     chunk: Objects
-    start: NDArray[Any]
-    end: NDArray[Any]
+    start: np.ndarray
+    end: np.ndarray
     timezone: str | None
     n_rows: NDArray[np.int64]
     n_labels: NDArray[np.int64]
@@ -102,7 +102,7 @@ class Performance:
             view.flags.writeable = False
             object.__setattr__(self, name, view)
 
-    def _arrays(self) -> dict[str, NDArray[Any]]:
+    def _arrays(self) -> dict[str, np.ndarray]:
         """Return the columns by name."""
         columns = {field.name: getattr(self, field.name) for field in fields(self)}
         return {

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from estimator.metric_series import MetricSeries, has_all_labels
 
@@ -14,7 +13,7 @@ _COLUMNS = {field.name for field in fields(MetricSeries)} - {"segment"}
 
 
 def cut_series(
-    arrays: Mapping[str, NDArray[Any]],
+    arrays: Mapping[str, np.ndarray],
     all_metrics: tuple[str, ...],
     metrics: Sequence[str],
     segments: Sequence[str],

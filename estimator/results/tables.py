@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from estimator.frames.datetimes import iso_format
 
 Floats = NDArray[np.float64]
-Columns = Mapping[str, NDArray[Any]]
+Columns = Mapping[str, np.ndarray]
 
 KEY_COLUMNS = ("segment", "period", "chunk", "start", "end")
 METRIC_COLUMNS = (
@@ -113,7 +113,7 @@ def plain_chunks(
     ]
 
 
-def _plain_times(times: NDArray[Any], data_zone: str | None) -> list[Any]:
+def _plain_times(times: np.ndarray, data_zone: str | None) -> list[Any]:
     if times.dtype.kind != "M":
         return list(times.tolist())
     texts = iso_format(times, data_zone, "us")
@@ -129,7 +129,7 @@ def _finite_or_none(values: Floats) -> list[list[float | None]]:
     return rows
 
 
-def _repeat(column: NDArray[Any], k: int) -> Any:
+def _repeat(column: np.ndarray, k: int) -> Any:
     """Repeat each element ``k`` times; chunk numbers come out as integers."""
     repeated = np.repeat(column, k)
     if column.dtype == object and set(map(type, column.tolist())) == {int}:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -187,7 +187,7 @@ def refine(
     kept = np.ones(prior.size, dtype=np.bool_)
     kept[blocks] = False
 
-    def merged(before: NDArray[Any], after: NDArray[Any]) -> NDArray[Any]:
+    def merged(before: np.ndarray, after: np.ndarray) -> np.ndarray:
         return np.concatenate([before[kept] if before.size else before, after])
 
     return replace(
