@@ -17,7 +17,7 @@ from sklearn import metrics as sklearn_metrics
 
 from benchmarks.reporting import Targets, make_parser, print_table
 from estimator.chunking.chunks import check_chunk, make_chunks
-from estimator.chunking.groups import group_rows
+from estimator.chunking.segments import group_rows
 from estimator.delayed_labels.counts.count_table_bytes import (
     table_from_bytes,
     table_to_bytes,

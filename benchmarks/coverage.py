@@ -24,7 +24,7 @@ from scipy.special import ndtri
 from benchmarks.reporting import Targets, make_parser, print_table
 from benchmarks.worlds import draw_frame, draw_scores, read_employment, true_probability
 from estimator import PerformanceEstimator
-from estimator.chunking.groups import Groups
+from estimator.chunking.segments import Groups
 from estimator.metrics.measurement import Measurement, measure
 from estimator.metrics.metric_names import resolve_metrics
 from estimator.metrics.rows import Decisions, Rows

@@ -19,7 +19,7 @@ from scipy.special import expit, ndtri
 
 from benchmarks.reporting import Targets, make_parser, print_table
 from estimator import Monitor, PerformanceEstimator
-from estimator.chunking.groups import Groups
+from estimator.chunking.segments import Groups
 from estimator.metrics.measurement import measure
 from estimator.metrics.metric_names import resolve_metrics
 from estimator.metrics.rows import Decisions, Rows

@@ -16,8 +16,9 @@ from scipy.special import expit, ndtr, ndtri
 
 from calibration.maps.logistic import LEARNED_PENALTIES, fit_logistic
 from estimator import PerformanceEstimator
-from estimator.delayed_labels.arrivals import N_AGES, N_BANDS, Arrivals
+from estimator.delayed_labels.arrivals import Arrivals
 from estimator.delayed_labels.delay_model import fit_delays
+from estimator.delayed_labels.strata import N_AGES, N_BANDS
 from estimator.label_free.adapter_learning import _learn_weight
 from estimator.label_free.chunk_map import ChunkMap, blend_soft_labels
 from estimator.metrics.calibration_shift import shift_frame

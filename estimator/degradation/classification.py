@@ -8,9 +8,9 @@ from numpy.typing import ArrayLike
 
 from estimator._kernels.step_fits import log_total
 from estimator.degradation.series import Series, read_series
-from estimator.degradation.shapes.fit_shapes import fit_shapes
-from estimator.degradation.shapes.fits import Fits
-from estimator.degradation.shapes.location import fitted_values, locate
+from estimator.degradation.shapes.candidates import fit_shapes
+from estimator.degradation.shapes.fitted_shapes import Fits
+from estimator.degradation.shapes.onset_and_size import fitted_values, locate
 from estimator.degradation.shapes.whitening import SETTINGS as NOISE
 from estimator.degradation.shapes.whitening import whiten
 from estimator.degradation.verdict import KINDS, Degradation

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from estimator.degradation.alarm import AnytimeAlarm, anytime_alarm
 from estimator.degradation.series import plain
-from estimator.degradation.shapes.location import Interval
+from estimator.degradation.shapes.onset_and_size import Interval
 from estimator.degradation.wording import (
     change_rate,
     chunk_name,

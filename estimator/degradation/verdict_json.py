@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from estimator.degradation.series import plain
-from estimator.degradation.shapes.location import Interval
+from estimator.degradation.shapes.onset_and_size import Interval
 from estimator.degradation.verdict import Degradation
 
 _ARRAYS = {"values": "f8", "standard_errors": "f8", "fitted": "f8", "affected": "?"}

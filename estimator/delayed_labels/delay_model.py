@@ -17,7 +17,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from estimator.delayed_labels.arrivals import N_AGES, Arrivals
+from estimator.delayed_labels.arrivals import Arrivals
+from estimator.delayed_labels.strata import N_AGES
 
 Floats = NDArray[np.float64]
 

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from scipy.special import xlogy
 from scipy.stats import nbinom
 
-from estimator.delayed_labels.arrivals import delay_cells_of
 from estimator.delayed_labels.delay_model import DelayModel
 from estimator.delayed_labels.reference_delays import ReferenceDelays, longest_pause
+from estimator.delayed_labels.strata import delay_cells_of
 from estimator.frames.columns import Columns, not_none
 from estimator.ledger.label_hours import LabelHours
 

@@ -27,18 +27,15 @@ from estimator._kernels.late_labels import (
 )
 from estimator.chunking.chunks import Chunks
 from estimator.delayed_labels.arrivals import (
-    MAX_VALUES,
-    N_AGES,
-    N_BANDS,
     Arrivals,
     arrivals_by_column,
     choose_column,
-    delay_cells_of,
     merge_arrivals,
 )
 from estimator.delayed_labels.delay_model import DelayModel, fit_delays, no_delays
 from estimator.delayed_labels.evidence import Evidence, no_evidence
 from estimator.delayed_labels.reference_delays import ReferenceDelays
+from estimator.delayed_labels.strata import MAX_VALUES, N_AGES, N_BANDS, delay_cells_of
 from estimator.frames.columns import Columns
 from estimator.metrics.calibration_shift import ShiftFrame, log_odds_of
 from estimator.metrics.soft_labels import ShiftedSoftLabel, SoftLabel

@@ -16,17 +16,19 @@ from scipy.special import expit
 
 from estimator.chunking.chunks import Chunks
 from estimator.delayed_labels.arrivals import (
-    N_AGES,
-    N_BANDS,
-    STEPS_PER_DOUBLING,
     Arrivals,
-    age_step,
     arrivals_by_column,
     choose_column,
     seconds_waited,
-    strata_of,
 )
 from estimator.delayed_labels.delay_model import DelayModel, fit_delays
+from estimator.delayed_labels.strata import (
+    N_AGES,
+    N_BANDS,
+    STEPS_PER_DOUBLING,
+    age_step,
+    strata_of,
+)
 from estimator.frames.columns import Columns, not_none
 from estimator.metrics.calibration_shift import ShiftFrame, log_odds_of
 from estimator.metrics.soft_labels import ShiftedSoftLabel, SoftLabel

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from calibration import IdentityCalibrator
 from estimator.chunking.chunks import Chunks
-from estimator.chunking.groups import Groups, group_rows
+from estimator.chunking.segments import Groups, group_rows
 from estimator.estimation.reference import Reference
 from estimator.frames.columns import Columns, not_none
 from estimator.frames.features import read_features

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from calibration import Calibrator
 from estimator.chunking.chunks import Chunks, make_chunks
 from estimator.chunking.edges import Edges
-from estimator.chunking.groups import Groups, group_rows
 from estimator.chunking.periods import Period
+from estimator.chunking.segments import Groups, group_rows
 from estimator.delayed_labels.counts.weighted_rows import measure_counted
 from estimator.delayed_labels.reference_delays import learn_delays
 from estimator.estimation.common_mistakes import RowPrint

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from estimator.delayed_labels.arrivals import N_AGES, N_BANDS
+from estimator.delayed_labels.strata import N_AGES, N_BANDS
 from estimator.estimation.reference import Reference
 from estimator.files.archive import check_array
 from estimator.frames.column_names import column_names

@@ -9,8 +9,9 @@ import numpy as np
 from calibration import CALIBRATORS
 from calibration.base import SavableCalibrator
 from calibration.shifts.segment_shifts import SegmentShifts
-from estimator.delayed_labels.arrivals import N_AGES, N_BANDS, Arrivals
+from estimator.delayed_labels.arrivals import Arrivals
 from estimator.delayed_labels.reference_delays import ReferenceDelays
+from estimator.delayed_labels.strata import N_AGES, N_BANDS
 from estimator.estimation.common_mistakes import RowPrint
 from estimator.estimation.reference import Reference
 from estimator.estimation.reference_array_checks import check_reference

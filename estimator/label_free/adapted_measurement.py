@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from estimator.chunking.groups import Groups
+from estimator.chunking.segments import Groups
 from estimator.frames.adapted_soft_labels import AdaptedSoftLabels
 from estimator.label_free.adapting_settings import SETTINGS
 from estimator.metrics.calibration_shift import ShiftFrame

@@ -12,7 +12,7 @@ from calibration.features.feature_aware import (
     REFERENCE_SCORE_QUANTILES,
     FeatureAwareCalibrator,
 )
-from estimator.chunking.groups import Groups
+from estimator.chunking.segments import Groups
 from estimator.frames.adapted_soft_labels import AdaptedSoftLabels
 from estimator.frames.features import FeatureTable
 from estimator.label_free.adapting_settings import SETTINGS

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from estimator.chunking.groups import Groups
+from estimator.chunking.segments import Groups
 from estimator.frames.columns import not_none
 from estimator.metrics.error_cells import NO_ERROR, ErrorCells
 from estimator.metrics.intervals import ShiftError, error_variances

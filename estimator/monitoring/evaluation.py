@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from estimator.chunking.chunks import Chunks
-from estimator.chunking.groups import Groups
+from estimator.chunking.segments import Groups
 from estimator.delayed_labels.overdue import (
     LabelCalendar,
 )

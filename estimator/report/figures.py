@@ -12,8 +12,8 @@ from estimator.charts.scale import axis_range
 from estimator.degradation.verdict import Degradation, overlay_of
 from estimator.metric_series import MetricSeries, Overlay, SeriesTable
 from estimator.metrics.registry import METRICS
-from estimator.report.chart import MARGIN, chart_svg
 from estimator.report.headline import Verdicts, tone_of
+from estimator.report.page_charts import MARGIN, chart_svg
 from estimator.report.table import Numbers, about_chunk, cells
 
 MARKS: Final = {"bad": "▼", "watch": "◆", "good": "●", "none": "○"}

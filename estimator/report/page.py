@@ -20,7 +20,6 @@ from estimator.charts.newest_chunk import newest_chunk
 from estimator.degradation.verdict import Degradation, certainty_text, event_text
 from estimator.files.atomic import replacing
 from estimator.metric_series import SeriesTable
-from estimator.report.chart import SYMBOLS, sparkline_svg
 from estimator.report.document import page_html
 from estimator.report.figures import (
     MARKS,
@@ -38,6 +37,7 @@ from estimator.report.headline import (
     severity,
     tone_of,
 )
+from estimator.report.page_charts import SYMBOLS, sparkline_svg
 from estimator.report.script import SCRIPT
 from estimator.report.table import (
     Numbers,

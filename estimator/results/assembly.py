@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from estimator.chunking.chunks import Chunks
-from estimator.chunking.groups import Groups
+from estimator.chunking.segments import Groups
 from estimator.frames.columns import Columns
 from estimator.metrics.intervals import interval
 from estimator.metrics.measurement import Measurement

@@ -13,7 +13,7 @@ from scipy.special import gammaln
 from estimator._kernels import cycle_fits, switching_fits
 from estimator._kernels.step_fits import log_total
 from estimator.degradation.series import Series
-from estimator.degradation.shapes.fits import Fits
+from estimator.degradation.shapes.fitted_shapes import Fits
 from estimator.degradation.shapes.whitening import SETTINGS as NOISE
 from estimator.degradation.shapes.whitening import WhitenedSeries
 

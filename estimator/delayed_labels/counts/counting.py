@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from calibration._kernels.threads import for_each
 from calibration.maps.logistic import clipped_logit
 from estimator.chunking.chunks import Chunks
-from estimator.delayed_labels.arrivals import MAX_VALUES, N_AGES, N_BANDS, age_step
 from estimator.delayed_labels.counts.cell_losses import sum_losses
 from estimator.delayed_labels.counts.count_table import (
     SUMMED,
@@ -24,6 +23,7 @@ from estimator.delayed_labels.counts.score_cells import (
     ScoreCells,
     divide_scores,
 )
+from estimator.delayed_labels.strata import MAX_VALUES, N_AGES, N_BANDS, age_step
 from estimator.frames.columns import Columns, not_none
 from estimator.ledger.label_frame import NO_TIME, microseconds
 from estimator.ledger.label_hours import count_by_hour

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from calibration._kernels.threads import for_each
 from estimator.chunking.chunks import Chunks
 from estimator.chunking.edges import Edges
-from estimator.chunking.groups import Groups, group_rows
 from estimator.chunking.periods import Period
-from estimator.delayed_labels.arrivals import MAX_VALUES, N_AGES, N_BANDS, Arrivals
+from estimator.chunking.segments import Groups, group_rows
+from estimator.delayed_labels.arrivals import Arrivals
 from estimator.delayed_labels.counts.count_table import (
     LOSS_UNIT,
     SUMMED,
@@ -21,6 +21,7 @@ from estimator.delayed_labels.counts.count_table import (
 )
 from estimator.delayed_labels.counts.counting import count_rows
 from estimator.delayed_labels.evidence import Evidence
+from estimator.delayed_labels.strata import MAX_VALUES, N_AGES, N_BANDS
 from estimator.frames.adapted_soft_labels import AdaptedSoftLabels
 from estimator.frames.cell_contents import CellContents
 from estimator.frames.columns import Columns, SegmentCodes, not_none

@@ -207,7 +207,7 @@ report=None, memory_limit='1GB', threads=None)
     {'chunk': 'D', 'timestamp': 'timestamp'}
     """
     _require("pydantic", "sqlalchemy", "duckdb")
-    from estimator.operations.config.layout_errors import read_layout
+    from estimator.operations.config.key_errors import read_layout
 
     path = Path(path)
     written = _read_toml(path)
@@ -249,7 +249,7 @@ def config_schema() -> dict[str, Any]:
     ['job', 'models', 'notify']
     """
     _require("pydantic")
-    from estimator.operations.config.layout import compute_schema
+    from estimator.operations.config.keys import compute_schema
 
     return compute_schema()
 

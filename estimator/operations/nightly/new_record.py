@@ -12,11 +12,11 @@ from estimator.operations.data_time import ticks
 from estimator.operations.nightly.estimators import REFERENCE
 from estimator.operations.nightly.evaluation import Evaluation, Verdicts
 from estimator.operations.nightly.fitted_model import FittedModel
-from estimator.operations.notifications.announcing import announce
 from estimator.operations.notifications.messages import (
     message_to_json,
     notices_on_labels,
 )
+from estimator.operations.notifications.triggers import announce
 from estimator.operations.sources.model_sources import ModelSources
 from estimator.operations.store.connection import Store
 from estimator.operations.store.result_rows import restate, result_rows

@@ -12,7 +12,7 @@ from estimator.operations.config.settings import (
     SqlLocation,
 )
 from estimator.operations.errors import DataError
-from estimator.operations.sources.file_kinds import check_files, check_join, new_files
+from estimator.operations.sources.consistency import check_files, check_join, new_files
 from estimator.operations.sources.files.file_search import find_files
 from estimator.operations.sources.opening import id_kind, open_row_source
 from estimator.operations.sources.row_source import (

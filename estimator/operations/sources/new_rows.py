@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from estimator.operations.data_time import as_datetime
-from estimator.operations.sources.file_kinds import new_files
+from estimator.operations.sources.consistency import new_files
 from estimator.operations.sources.model_sources import ModelSources
 from estimator.operations.sources.queries import count_hours, count_labeled_hours
 from estimator.operations.sources.row_ids import check_ids, check_new_ids

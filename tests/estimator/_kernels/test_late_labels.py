@@ -12,7 +12,7 @@ from estimator._kernels.late_labels import (
     shift_information,
     soften,
 )
-from estimator.delayed_labels.arrivals import N_AGES, STEPS_PER_DOUBLING, age_step
+from estimator.delayed_labels.strata import N_AGES, STEPS_PER_DOUBLING, age_step
 from tests.reference import repeated
 
 CENTRE, SCALE = -0.5, 1.3

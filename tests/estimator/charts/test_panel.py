@@ -16,7 +16,7 @@ from estimator.charts.plots import plot_series
 from estimator.charts.scale import axis_range
 from estimator.charts.svg_paths import PlotArea
 from estimator.metric_series import Overlay
-from estimator.report.chart import chart_svg
+from estimator.report.page_charts import chart_svg
 from tests.estimator.report.pages import monitored
 
 mpl.use("Agg")

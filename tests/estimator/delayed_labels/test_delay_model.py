@@ -2,16 +2,18 @@ import numpy as np
 from numpy.testing import assert_allclose, assert_array_equal
 
 from estimator.delayed_labels.arrivals import (
+    choose_column,
+    count_arrivals,
+    merge_arrivals,
+)
+from estimator.delayed_labels.delay_model import fit_delays, no_delays
+from estimator.delayed_labels.strata import (
     MAX_VALUES,
     N_AGES,
     N_BANDS,
     age_step,
-    choose_column,
-    count_arrivals,
     end_of_step,
-    merge_arrivals,
 )
-from estimator.delayed_labels.delay_model import fit_delays, no_delays
 
 DAY = 86_400.0
 BANDS = np.array([0.3, 0.6])

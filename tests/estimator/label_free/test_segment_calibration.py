@@ -17,7 +17,7 @@ from sklearn.exceptions import ConvergenceWarning
 from calibration import SplineCalibrator
 from calibration.shifts import segment_fit
 from estimator import Monitor, PerformanceEstimator
-from estimator.chunking.groups import Groups
+from estimator.chunking.segments import Groups
 from estimator.frames.columns import SegmentCodes
 from estimator.label_free.segment_calibration import (
     MAX_VALUES,

@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import expit, logit
 
 from estimator import Monitor, PerformanceEstimator
-from estimator.chunking.groups import Groups
+from estimator.chunking.segments import Groups
 from estimator.frames.adapted_soft_labels import AdaptedSoftLabels
 from estimator.frames.features import learn_features
 from estimator.label_free.adapted_measurement import measure_adapted

@@ -10,7 +10,7 @@ from scipy.special import expit, logit
 
 from estimator import PerformanceEstimator
 from estimator.chunking.chunks import Chunks
-from estimator.chunking.groups import group_rows
+from estimator.chunking.segments import group_rows
 from estimator.delayed_labels.arrivals import arrivals_by_column
 from estimator.delayed_labels.evidence import Evidence
 from estimator.frames.adapted_soft_labels import AdaptedSoftLabels

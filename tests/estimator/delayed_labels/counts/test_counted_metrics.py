@@ -13,7 +13,7 @@ from sklearn import metrics as sklearn_metrics
 
 from estimator import PerformanceEstimator
 from estimator.chunking.chunks import check_chunk, make_chunks
-from estimator.chunking.groups import group_rows
+from estimator.chunking.segments import group_rows
 from estimator.delayed_labels.counts import counting
 from estimator.delayed_labels.counts.count_table_bytes import (
     table_from_bytes,

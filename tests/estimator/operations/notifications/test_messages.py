@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 
 from estimator.degradation.classification import classify_degradation
 from estimator.degradation.verdict import KINDS
+from estimator.operations.commands.command_log import JsonLines
 from estimator.operations.notifications import webhook
-from estimator.operations.notifications.json_log import JsonLines
 from estimator.operations.notifications.messages import VerdictChange, slack_message
 from estimator.operations.notifications.webhook import NotificationError, post_webhook
 

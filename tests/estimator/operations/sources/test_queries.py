@@ -6,7 +6,7 @@ import pytest
 
 from estimator.operations.config.settings import FileLocation
 from estimator.operations.errors import DataError
-from estimator.operations.sources.file_kinds import check_join
+from estimator.operations.sources.consistency import check_join
 from estimator.operations.sources.files.file_search import find_files
 from estimator.operations.sources.opening import open_row_source
 from estimator.operations.sources.queries import (

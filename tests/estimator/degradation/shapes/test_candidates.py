@@ -5,9 +5,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 from estimator._kernels import step_fits as kernels
 from estimator._kernels.step_fits import log_total
 from estimator.degradation.series import read_series
+from estimator.degradation.shapes.candidates import fit_shapes
 from estimator.degradation.shapes.cycles import frequencies
-from estimator.degradation.shapes.fit_shapes import fit_shapes
-from estimator.degradation.shapes.fits import shape_of
+from estimator.degradation.shapes.fitted_shapes import shape_of
 from estimator.degradation.shapes.pair_grid import pair_grid
 from estimator.degradation.shapes.whitening import SETTINGS, whiten
 from tests.estimator.degradation.series import ERRORS, N_REFERENCE, clear

@@ -11,7 +11,7 @@ import pytest
 from estimator import PerformanceEstimator
 from estimator.operations.config.redaction import Redaction
 from estimator.operations.config.settings import NotifySettings
-from estimator.operations.notifications.announcing import announce
+from estimator.operations.notifications.triggers import announce
 from tests.estimator.conftest import simulate
 
 MONDAY = pd.Timestamp("2026-01-05")

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from calibration._validation import find_nearest
 from estimator.operations.config import checks as checks
-from estimator.operations.config.layout import (
+from estimator.operations.config.keys import (
     Database,
     Estimator,
     Job,

@@ -25,15 +25,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from estimator.degradation.series import Series
-from estimator.degradation.shapes.changes import (
+from estimator.degradation.shapes.cycles import fit_cycles, fit_switching
+from estimator.degradation.shapes.fitted_shapes import Fits
+from estimator.degradation.shapes.pair_grid import pair_grid
+from estimator.degradation.shapes.steps_and_ramps import (
     fit_pairs,
     fit_staircases,
     fit_steps,
     refine,
 )
-from estimator.degradation.shapes.cycles import fit_cycles, fit_switching
-from estimator.degradation.shapes.fits import Fits
-from estimator.degradation.shapes.pair_grid import pair_grid
 from estimator.degradation.shapes.whitening import WhitenedSeries
 
 Floats = NDArray[np.float64]

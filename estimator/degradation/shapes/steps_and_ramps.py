@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from estimator._kernels import step_fits
 from estimator.degradation.series import Series
-from estimator.degradation.shapes.fits import Fits, Form, log_prior
+from estimator.degradation.shapes.fitted_shapes import Fits, Form, log_prior
 from estimator.degradation.shapes.pair_grid import PairGrid
 from estimator.degradation.shapes.whitening import WhitenedSeries
 

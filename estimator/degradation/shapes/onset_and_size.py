@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from estimator._kernels.step_fits import log_total
 from estimator.degradation.series import Series, plain
-from estimator.degradation.shapes.fits import Fits, shape_of
+from estimator.degradation.shapes.fitted_shapes import Fits, shape_of
 from estimator.degradation.shapes.whitening import WhitenedSeries
 
 Floats = NDArray[np.float64]
