@@ -2,18 +2,17 @@
 
 from dataclasses import dataclass
 from numbers import Real
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from estimator._kernels.e_process import step_e_process
-from estimator.degradation.series import plain, read_series
+from estimator.degradation.series import ChunkTime, plain, read_series
 
 Floats = NDArray[np.float64]
 
 # Prior standard deviations of the step, in standard errors: a mixture of both has power
-# for small and for large steps. Any fixed values keep the bound.
+# for small and for large steps. The bound holds for all values that stay fixed.
 SCALES = np.array([1.5, 4.0])
 
 
@@ -26,14 +25,14 @@ class AnytimeAlarm:
     e_values : ndarray of shape (n_analysis_chunks,)
         Evidence after each analysis chunk, 1 on average if nothing changes; NaN until
         the first usable one, and carried on over unusable ones.
-    chunk : Any
+    chunk : str, number, date or None
         The chunk with which the alarm went off: its time or index; None if it did not.
     alpha : float
         Probability of ever going off, however long one looks, if nothing changes.
     """
 
     e_values: Floats
-    chunk: Any
+    chunk: ChunkTime | None
     alpha: float
 
 

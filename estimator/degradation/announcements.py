@@ -1,6 +1,6 @@
 """What has been announced: a kind of decline, once two verdicts running agree."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from estimator.degradation.classification import classify_degradation
-from estimator.degradation.series import plain, read_series
+from estimator.degradation.series import ChunkTime, Ints, plain, read_series
 from estimator.degradation.verdict import Degradation, Kind
 
 # Verdicts in a row that agree, before a kind is announced. One would announce every
@@ -25,9 +25,9 @@ class Announcement:
     ----------
     kind : str
         Kind of decline, or ``stable``.
-    chunk : Any
-        Label or time of the newest chunk at that time.
-    onset : Any
+    chunk : str, number, date or None
+        Label or time of the newest chunk at that time; None if none was complete.
+    onset : str, number, date or None
         Label or time of the chunk in which the decline began, as the verdict of that
         time says; None if it says none.
     probability : float
@@ -35,8 +35,8 @@ class Announcement:
     """
 
     kind: Kind
-    chunk: Any
-    onset: Any
+    chunk: ChunkTime | None
+    onset: ChunkTime | None
     probability: float
 
 
@@ -67,7 +67,10 @@ class Announcements:
         return self.history[-1].kind if self.history else "stable"
 
     def update(
-        self, verdict: Degradation, chunk: Any, state: tuple[int, ...] | None = None
+        self,
+        verdict: Degradation,
+        chunk: ChunkTime | None,
+        state: tuple[int, ...] | None = None,
     ) -> "Announcements":
         """Return the announcements after one more verdict.
 
@@ -75,7 +78,7 @@ class Announcements:
         ----------
         verdict : Degradation
             New verdict.
-        chunk : Any
+        chunk : str, number, date or None
             Label or time of the newest chunk that it judges.
         state : tuple of int, optional
             Counts of rows and labels now: a verdict on the same as the last does not
@@ -171,19 +174,19 @@ def follow_degradation(
     return announcements
 
 
-def _arrivals(index: Any, n_reference: int) -> Iterator[int]:
+def _arrivals(index: Ints, n_reference: int) -> Iterator[int]:
     """Yield how many chunks there were after each usable analysis chunk."""
     for position in index.tolist():
         if position >= n_reference:
             yield position + 1
 
 
-def to_json(announcements: Announcements) -> dict[str, Any]:
+def to_json(announcements: Announcements) -> dict[str, object]:
     """Return what `from_json` makes announcements of: numbers and strings only."""
     return asdict(announcements)
 
 
-def from_json(saved: dict[str, Any]) -> Announcements:
+def from_json(saved: Mapping[str, Any]) -> Announcements:
     """Return the announcements that `to_json` took apart."""
     state = saved["state"]
     return Announcements(

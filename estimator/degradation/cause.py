@@ -1,7 +1,7 @@
 """Why performance declines: other cases, other behaviour, or both."""
 
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -101,5 +101,5 @@ def _standard_error(values: Floats, weight: Floats) -> float:
     if values.size < 2:
         return float(np.abs(values).max())
     mean = weight @ values
-    spread: Any = weight**2 @ (values - mean) ** 2 * values.size / (values.size - 1)
+    spread = weight**2 @ (values - mean) ** 2 * values.size / (values.size - 1)
     return float(np.sqrt(spread))

@@ -1,7 +1,7 @@
 """What kind of decline a series of chunk values shows, and how sure that is."""
 
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -10,7 +10,11 @@ from estimator._kernels.step_fits import log_total
 from estimator.degradation.series import Series, read_series
 from estimator.degradation.shapes.candidates import fit_shapes
 from estimator.degradation.shapes.fitted_shapes import Fits
-from estimator.degradation.shapes.onset_and_size import fitted_values, locate
+from estimator.degradation.shapes.onset_and_size import (
+    OnsetAndSize,
+    fitted_values,
+    locate,
+)
 from estimator.degradation.shapes.whitening import SETTINGS as NOISE
 from estimator.degradation.shapes.whitening import whiten
 from estimator.degradation.verdict import KINDS, Degradation
@@ -145,7 +149,7 @@ def classify_degradation(
     return verdict
 
 
-def _improvement(series: Series) -> dict[str, Any]:
+def _improvement(series: Series) -> OnsetAndSize:
     """Return the fields of a verdict that say where the series went up, and how much.
 
     An improvement is located as the decline of the series upside down.

@@ -1,6 +1,7 @@
 """A series of chunk values, checked and brought to common units."""
 
 from dataclasses import dataclass
+from datetime import date
 from numbers import Real
 from typing import Any, Final
 
@@ -10,6 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+# Label, time or index of a chunk, as `plain` returns it. A Timestamp is a date.
+ChunkTime = str | float | date
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,8 +93,8 @@ class Series:
         ``values = sign * (center + unit * y)``.
     sign : float
         1, or -1 for a metric of which less is better.
-    spacing : Any
-        The typical spacing, in the units of the times: a number or a timedelta64.
+    spacing : float or Timedelta
+        The typical spacing, in the units of the times: a number, or a duration.
     index : ndarray of shape (n,)
         Positions of the usable chunks among all.
     chunk_times : ndarray of shape (n_all,)
@@ -108,7 +111,7 @@ class Series:
     unit: float
     center: float
     sign: float
-    spacing: Any
+    spacing: float | pd.Timedelta
     index: Ints
     chunk_times: np.ndarray
 
@@ -214,7 +217,7 @@ def soften_outliers(y: Floats, errors: Floats) -> Floats:
     return softened
 
 
-def plain(chunk: Any) -> Any:
+def plain(chunk: object) -> Any:
     """Return a chunk's time or label as a Python object: a number or a Timestamp."""
     if isinstance(chunk, np.datetime64):
         return pd.Timestamp(chunk)
@@ -283,7 +286,7 @@ def _timestamps(given: pd.Index) -> pd.DatetimeIndex:
 
 def _read_times(
     times: ArrayLike | None, n: int, usable: NDArray[np.bool_]
-) -> tuple[np.ndarray, Floats, Any]:
+) -> tuple[np.ndarray, Floats, float | pd.Timedelta]:
     """Return the times as given, in typical spacings since the first, and the unit."""
     if times is None:
         return np.arange(n), np.arange(n, dtype=np.float64), 1.0
@@ -298,8 +301,7 @@ def _read_times(
     if given.size != n:
         msg = f"`times` must have one entry per chunk, got {given.size} for {n}."
         raise ValueError(msg)
-    spacing: Any
-    one: Any = 1.0
+    one: float | pd.Timedelta = 1.0
     if given.dtype.kind in "iufb":
         elapsed = _numbers(given.to_numpy(), "times")
     else:
@@ -320,5 +322,4 @@ def _read_times(
         )
         raise ValueError(msg)
     typical = float(np.median(np.diff(used))) if used.size > 1 else 1.0
-    spacing = typical * one
-    return given.to_numpy(), (elapsed - used[0]) / typical, spacing
+    return given.to_numpy(), (elapsed - used[0]) / typical, typical * one

@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from estimator.degradation.alarm import AnytimeAlarm, anytime_alarm
-from estimator.degradation.series import plain
+from estimator.degradation.series import ChunkTime, plain
 from estimator.degradation.shapes.onset_and_size import Interval
 from estimator.degradation.wording import (
     change_rate,
@@ -67,15 +68,15 @@ class Degradation:
         deployment, and staying) and ``recovered`` (an incident that ended).
     probabilities : dict of str to float
         Probability of each kind; they sum to 1.
-    onset : Any
+    onset : str, number, date or None
         Chunk in which the decline begins: its label, time or index. None if stable, and
         for a cycle.
-    end : Any
+    end : str, number, date or None
         First chunk after the change: back up (recovered), or at the bottom (gradual).
         None if there is none yet.
     onset_interval, end_interval : Interval or None
         Chunks between which onset and end lie with a probability of 95 %.
-    period : Any
+    period : float, Timedelta or None
         Length of a regular cycle: in units of the times, a Timedelta if these are
         dates, in chunks if there are none. None if it is irregular.
     period_interval : Interval or None
@@ -115,14 +116,14 @@ class Degradation:
 
     kind: Kind
     probabilities: dict[str, float]
-    onset: Any = None
-    end: Any = None
-    onset_interval: Interval | None = None
-    end_interval: Interval | None = None
-    period: Any = None
-    period_interval: Interval | None = None
+    onset: ChunkTime | None = None
+    end: ChunkTime | None = None
+    onset_interval: Interval[ChunkTime] | None = None
+    end_interval: Interval[ChunkTime] | None = None
+    period: float | pd.Timedelta | None = None
+    period_interval: Interval[float] | Interval[pd.Timedelta] | None = None
     magnitude: float = float("nan")
-    magnitude_interval: Interval = UNKNOWN_INTERVAL
+    magnitude_interval: Interval[float] = UNKNOWN_INTERVAL
     improved: bool = False
     cause: Cause = "unknown"
     log_bayes_factor: float
@@ -166,7 +167,7 @@ class Degradation:
             shared_error=self.shared_error,
             alpha=alpha,
         )
-        if alarm.chunk is None:
+        if not isinstance(alarm.chunk, int):  # it did not go off
             return alarm
         return replace(alarm, chunk=plain(self.chunks[alarm.chunk]))
 
@@ -199,7 +200,7 @@ class Degradation:
         return f"<Degradation: {self}>"
 
 
-def label_chunks(verdict: Degradation, labels: Sequence[Any]) -> Degradation:
+def label_chunks(verdict: Degradation, labels: Sequence[str | int]) -> Degradation:
     """Return the verdict with labels for its chunks, instead of times.
 
     Parameters
@@ -211,20 +212,23 @@ def label_chunks(verdict: Degradation, labels: Sequence[Any]) -> Degradation:
     """
     label_by_time = dict(zip(map(plain, verdict.chunks), labels, strict=True))
 
-    def relabel(time: Any) -> Any:
-        if isinstance(time, Interval):
-            return Interval(relabel(time.low), relabel(time.high))
+    def label_of(time: ChunkTime | None) -> ChunkTime | None:
         return None if time is None else label_by_time[time]
+
+    def labels_of(ends: Interval[ChunkTime] | None) -> Interval[ChunkTime] | None:
+        if ends is None:
+            return None
+        return Interval(label_by_time[ends.low], label_by_time[ends.high])
 
     chunks = np.empty(len(labels), dtype=object)
     chunks[:] = labels
     return replace(
         verdict,
         chunks=chunks,
-        onset=relabel(verdict.onset),
-        end=relabel(verdict.end),
-        onset_interval=relabel(verdict.onset_interval),
-        end_interval=relabel(verdict.end_interval),
+        onset=label_of(verdict.onset),
+        end=label_of(verdict.end),
+        onset_interval=labels_of(verdict.onset_interval),
+        end_interval=labels_of(verdict.end_interval),
     )
 
 
@@ -304,7 +308,7 @@ def _event(verdict: Degradation) -> str:
         return f"{declines} gradually since {onset}, {_rate(verdict)}, by {size} so far"
     if verdict.kind == "cyclical":
         timing = "at irregular intervals"
-        if verdict.period_interval is not None:
+        if verdict.period is not None and verdict.period_interval is not None:
             low, high = verdict.period_interval
             unit = period_unit(verdict.chunks, verdict.period)
             period = duration_text(verdict.period)

@@ -1,6 +1,7 @@
 """A verdict as JSON: what is needed to draw it again, and to say its sentence."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
@@ -22,12 +23,12 @@ _CHUNKS_AND_TIMES = (
 )
 
 
-def to_json(verdict: Degradation) -> dict[str, Any]:
+def to_json(verdict: Degradation) -> dict[str, object]:
     """Return what `from_json` makes a verdict of: numbers, texts, lists of them.
 
     Chunks are to be named by labels, texts or numbers, as `Performance` has them.
     """
-    saved: dict[str, Any] = {}
+    saved: dict[str, object] = {}
     for field in fields(Degradation):
         value = getattr(verdict, field.name)
         if isinstance(value, np.ndarray):
@@ -36,7 +37,7 @@ def to_json(verdict: Degradation) -> dict[str, Any]:
     return saved
 
 
-def from_json(saved: dict[str, Any]) -> Degradation:
+def from_json(saved: Mapping[str, Any]) -> Degradation:
     """Return the verdict that `to_json` took apart."""
     entries = dict(saved)
     # A verdict that was saved before the field existed has it in its name alone.
@@ -55,7 +56,7 @@ def from_json(saved: dict[str, Any]) -> Degradation:
     return Degradation(**entries)
 
 
-def _to_json_value(value: Any) -> Any:
+def _to_json_value(value: object) -> object:
     if isinstance(value, Interval):
         return {"low": _to_json_value(value.low), "high": _to_json_value(value.high)}
     if isinstance(value, pd.Timedelta):
@@ -64,7 +65,7 @@ def _to_json_value(value: Any) -> Any:
     return None if isinstance(value, float) and math.isnan(value) else value
 
 
-def _from_json_value(value: Any) -> Any:
+def _from_json_value(value: object) -> Any:
     if isinstance(value, dict) and "nanoseconds" in value:
         return pd.Timedelta(value["nanoseconds"], unit="ns")
     if isinstance(value, dict):
@@ -72,5 +73,5 @@ def _from_json_value(value: Any) -> Any:
     return value
 
 
-def _number(value: Any) -> float:
+def _number(value: float | None) -> float:
     return float("nan") if value is None else float(value)

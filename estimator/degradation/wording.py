@@ -2,7 +2,6 @@
 
 import re
 from datetime import date
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -103,7 +102,7 @@ def period_unit(chunks: np.ndarray, period: object) -> str:
     return " chunks" if counts_chunks else ""
 
 
-def _dates(chunks: Any) -> pd.DatetimeIndex | None:
+def _dates(chunks: np.ndarray) -> pd.DatetimeIndex | None:
     """Return the chunks as dates, if that is what they are."""
     if all(isinstance(label, str) for label in chunks):
         try:

@@ -1,17 +1,19 @@
 """Where a decline is, how long and how much: averages over the shapes of its kind."""
 
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+from typing import Final, Generic, NamedTuple, TypedDict, TypeVar
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from estimator._kernels.step_fits import log_total
-from estimator.degradation.series import Series, plain
+from estimator.degradation.series import ChunkTime, Series, plain
 from estimator.degradation.shapes.fitted_shapes import Fits, shape_of
 from estimator.degradation.shapes.whitening import WhitenedSeries
 
 Floats = NDArray[np.float64]
+End = TypeVar("End")
 
 LEVEL: Final = 0.95  # probability that an interval holds what it is of
 _NORMAL_QUANTILE: Final = 1.96  # of that level, two-sided
@@ -23,14 +25,30 @@ _OVER: Final = 0.9
 _REGULAR: Final = 0.001
 
 
-class Interval(NamedTuple):
-    """Ends of an interval: numbers, chunks or durations; None where it is open."""
+class Interval(NamedTuple, Generic[End]):
+    """Ends of an interval: numbers, chunks or durations."""
 
-    low: Any
-    high: Any
+    low: End
+    high: End
 
 
-def locate(kind: str, series: Series, fits: Sequence[Fits]) -> dict[str, Any]:
+class OnsetAndSize(TypedDict, total=False):
+    """Fields of `Degradation` that say where, how long and how much."""
+
+    onset: ChunkTime
+    end: ChunkTime
+    onset_interval: Interval[ChunkTime]
+    end_interval: Interval[ChunkTime]
+    period: float | pd.Timedelta
+    period_interval: Interval[float] | Interval[pd.Timedelta]
+    magnitude: float
+    magnitude_interval: Interval[float]
+    improved: bool
+    fitted: Floats
+    affected: NDArray[np.bool_]
+
+
+def locate(kind: str, series: Series, fits: Sequence[Fits]) -> OnsetAndSize:
     """Return the fields of a verdict that say where, how long and how much.
 
     Parameters
@@ -44,8 +62,8 @@ def locate(kind: str, series: Series, fits: Sequence[Fits]) -> dict[str, Any]:
 
     Returns
     -------
-    dict of str to Any
-        Fields of `Degradation`, by name.
+    OnsetAndSize
+        Fields of `Degradation`, by name; those that the kind does not have are missing.
     """
     n = series.y.size
     log_weight = np.concatenate([f.log_weight for f in fits])
@@ -53,7 +71,7 @@ def locate(kind: str, series: Series, fits: Sequence[Fits]) -> dict[str, Any]:
     weight /= weight.sum()
     tallest = max(fits, key=lambda f: float(f.log_weight.max()))
     curve = shape_of(tallest, int(np.argmax(tallest.log_weight)), series)
-    fields: dict[str, Any] = {}
+    fields: OnsetAndSize = {}
     if kind == "cyclical":
         mean, deviation = _swing(series, tallest, curve)
         fields |= _period(series, fits)
@@ -127,7 +145,7 @@ def _swing(series: Series, fits: Fits, curve: Floats) -> tuple[float, float]:
     return mean, float(np.sqrt(8.0 * phi / np.sum(series.robust_errors**-2.0)))
 
 
-def _period(series: Series, fits: Sequence[Fits]) -> dict[str, Any]:
+def _period(series: Series, fits: Sequence[Fits]) -> OnsetAndSize:
     """Return period and its interval, nothing if the cycle is irregular."""
     regular = [f for f in fits if f.form == "cycle"]
     if not regular:
@@ -164,16 +182,17 @@ def _quantiles(values: Floats, weight: Floats) -> Floats:
 
 def _median_chunk(
     series: Series, positions: NDArray[np.int64], weight: Floats
-) -> tuple[int, Interval]:
+) -> tuple[int, Interval[ChunkTime]]:
     """Return the median of positions among usable chunks, and the interval's times."""
     ranked = _quantiles(positions.astype(np.float64), weight)
     middle, low, high = (int(position) for position in ranked)
     return middle, Interval(_chunk_time(series, low), _chunk_time(series, high))
 
 
-def _chunk_time(series: Series, position: int) -> Any:
+def _chunk_time(series: Series, position: int) -> ChunkTime:
     """Return the time of a usable chunk."""
-    return plain(series.chunk_times[series.index[position]])
+    time: ChunkTime = plain(series.chunk_times[series.index[position]])
+    return time
 
 
 def _spread(series: Series, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
