@@ -66,7 +66,7 @@ class NannyML:
         """Return value and sampling error of each analysis chunk of the last run."""
         return pd.DataFrame(self._ask(do="estimates", metric=metric))
 
-    def _ask(self, **request: Any) -> Any:
+    def _ask(self, **request: object) -> Any:
         if request:
             self._process.stdin.write(json.dumps(request) + "\n")
             self._process.stdin.flush()

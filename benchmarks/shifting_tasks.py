@@ -4,7 +4,6 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,7 +13,7 @@ from sklearn.compose import make_column_selector, make_column_transformer
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from benchmarks.delayed_labels import FEATURES as HOTEL
@@ -140,7 +139,7 @@ def _score(
     )
 
 
-def _client(model: str, seed: int) -> Any:
+def _client(model: str, seed: int) -> LGBMClassifier | Pipeline:
     if model == "LightGBM":
         return LGBMClassifier(
             n_estimators=150, learning_rate=0.05, verbosity=-1, random_state=seed

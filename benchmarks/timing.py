@@ -4,7 +4,7 @@ import gc
 import time
 import tracemalloc
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,7 +17,7 @@ class Seconds(NamedTuple):
 
 
 def median_seconds(
-    runs: Mapping[str, Callable[[], Any]], repeats: int, *, budget: float = np.inf
+    runs: Mapping[str, Callable[[], object]], repeats: int, *, budget: float = np.inf
 ) -> dict[str, Seconds]:
     """Time each run ``repeats`` times in turn: a slow minute hits all alike.
 
@@ -39,7 +39,7 @@ def median_seconds(
     return {name: Seconds(*np.median(each, axis=0)) for name, each in taken.items()}
 
 
-def peak_bytes(run: Callable[[], Any]) -> tuple[int, int]:
+def peak_bytes(run: Callable[[], object]) -> tuple[int, int]:
     """Return by how much memory grew at its peak, and how much of it the result keeps.
 
     NumPy reports its arrays, too.

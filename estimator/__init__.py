@@ -3,7 +3,7 @@
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from estimator.degradation.alarm import AnytimeAlarm, anytime_alarm
@@ -48,7 +48,7 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     """Import a public name on first use: ``deadreckon --help`` needs none of them."""
     if name not in _HOMES:
         msg = f"module 'estimator' has no attribute {name!r}"

@@ -6,11 +6,14 @@ no lender has: the true probability of default of every applicant.
 """
 
 from dataclasses import dataclass
-from typing import Any, Final, Literal, cast, get_args
+from typing import TYPE_CHECKING, Final, Literal, cast, get_args
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import lightgbm as lgb
 
 Floats = NDArray[np.float64]
 Scenario = Literal[
@@ -289,7 +292,7 @@ def _design(applicants: pd.DataFrame) -> Floats:
     return np.column_stack([numeric, _employment_codes(applicants)])
 
 
-def _train_client_model(rng: np.random.Generator) -> Any:
+def _train_client_model(rng: np.random.Generator) -> "lgb.Booster":
     """Fit the LightGBM model whose performance is to be watched."""
     import lightgbm as lgb  # heavy: only the simulation needs it here
 
@@ -309,9 +312,10 @@ def _train_client_model(rng: np.random.Generator) -> Any:
     return lgb.train(parameters, data, num_boost_round=150)
 
 
-def _score(applicants: pd.DataFrame, model: Any) -> None:
+def _score(applicants: pd.DataFrame, model: "lgb.Booster") -> None:
     """Add what the service answers: the score and the decision."""
-    applicants["y_pred_proba"] = model.predict(_design(applicants), num_threads=1)
+    score = model.predict(_design(applicants), num_threads=1)
+    applicants["y_pred_proba"] = np.asarray(score)
     declined = applicants["y_pred_proba"] >= APPROVAL_CUTOFF
     applicants["y_pred"] = declined.astype(np.int64)
 

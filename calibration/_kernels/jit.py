@@ -6,7 +6,7 @@ from typing import Any, TypeVar, cast
 import numba
 from numba import njit
 
-Function = TypeVar("Function", bound=Callable[..., Any])
+Function = TypeVar("Function", bound=Callable[..., object])
 
 # Sums may be regrouped, so that loops vectorize; NaN and infinity keep their meaning,
 # and a division by zero gives them, as in NumPy, instead of being looked out for.

@@ -1,7 +1,7 @@
 """Features as LightGBM wants them: a matrix of numbers, and which are categories."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -43,7 +43,13 @@ def check_features(values: ArrayLike, name: str) -> Floats:
     return matrix
 
 
-def dataset_options(n_features: int, categorical: Sequence[int]) -> dict[str, Any]:
+class DatasetOptions(TypedDict):
+    """Options of LightGBM's data sets."""
+
+    categorical_feature: list[int]
+
+
+def dataset_options(n_features: int, categorical: Sequence[int]) -> DatasetOptions:
     """Return what tells LightGBM which of the columns are categories.
 
     Raises

@@ -1,11 +1,13 @@
 """Gradient-boosted trees that correct given log odds, grown, applied and read."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
+
+from calibration.features.feature_matrix import DatasetOptions
 
 if TYPE_CHECKING:
     import lightgbm as lgb
@@ -44,8 +46,8 @@ def grow_trees(
     spline: Floats,
     start_at: Floats,
     left_out: NDArray[np.bool_],
-    parameters: dict[str, Any],
-    options: dict[str, Any],
+    parameters: dict[str, object],
+    options: DatasetOptions,
 ) -> "lgb.Booster | None":
     """Return trees that beat the spline on the rows left out, None if none do.
 
@@ -61,9 +63,9 @@ def grow_trees(
         Log odds that trees start from.
     left_out : ndarray of bool of shape (n_rows,)
         Rows that say when to stop; trees grow on the others.
-    parameters : dict of str to Any
+    parameters : dict of str to object
         Parameters of LightGBM's training.
-    options : dict of str to Any
+    options : DatasetOptions
         Options of LightGBM's data sets.
 
     Returns

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from numbers import Integral, Real
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -308,7 +307,7 @@ def _reach(
     return start, end
 
 
-def _objects(values: Iterable[Any]) -> np.ndarray:
+def _objects(values: Iterable[object]) -> np.ndarray:
     values = list(values)
     out = np.empty(len(values), dtype=object)
     out[:] = values

@@ -35,7 +35,7 @@ class Edges:
     timezone: TimeZone
 
     @classmethod
-    def parse(cls, chunk: Iterable[Any]) -> Self:
+    def parse(cls, chunk: Iterable[object]) -> Self:
         """Read timestamps, dates or ISO strings.
 
         Raises

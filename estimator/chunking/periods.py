@@ -3,11 +3,12 @@
 import warnings
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 import numpy as np
 import pandas as pd
 from pandas.tseries.frequencies import to_offset
+from pandas.tseries.offsets import BaseOffset
 
 from estimator.frames.datetimes import (
     Moments,
@@ -56,7 +57,7 @@ class Period:
             with warnings.catch_warnings():
                 # An alias on its way out still says which period is meant.
                 warnings.simplefilter("ignore")
-                offset: Any = to_offset(alias)
+                offset = to_offset(alias)
         except (ValueError, TypeError) as error:
             msg = (
                 f"`chunk` must be an offset alias that pandas {pd.__version__} knows, "
@@ -132,7 +133,7 @@ class Period:
         return starts, iso_format(starts, timezone, unit)
 
 
-def _fixed_steps(offset: Any) -> tuple[PeriodUnit, int, int] | None:
+def _fixed_steps(offset: BaseOffset) -> tuple[PeriodUnit, int, int] | None:
     """Return unit, step and anchor of an offset of fixed length, None of others."""
     match offset:
         case pd.offsets.Day():
@@ -146,7 +147,9 @@ def _fixed_steps(offset: Any) -> tuple[PeriodUnit, int, int] | None:
     return None
 
 
-def _steps_in_months(offset: Any) -> tuple[PeriodUnit, int, int] | None:
+def _steps_in_months(
+    offset: BaseOffset,
+) -> tuple[PeriodUnit, int, int] | None:
     """Return unit, step and anchor of an offset of whole months, None of others."""
     n = offset.n
     month = offset.kwds.get("month", offset.kwds.get("startingMonth", 1))

@@ -5,7 +5,6 @@ What `PerformanceEstimator.estimate` and `Monitor` share.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -136,7 +135,7 @@ def adapt_scores(
     return adapt_rows(adapter, calibrator, score, features, chunks, advance=advance)
 
 
-def features_of(fitted: Reference, frame: Any, *, name: str) -> Floats:
+def features_of(fitted: Reference, frame: object, *, name: str) -> Floats:
     """Read the features that the adapter wants; no column where there is none."""
     if fitted.adapter is None:
         return np.empty((0, 0))

@@ -159,7 +159,7 @@ def _check_numbers(parameters: Parameters) -> None:
             raise ValueError(msg)
 
 
-def snapshot_parameters(parameters: Parameters) -> dict[str, Any]:
+def snapshot_parameters(parameters: Parameters) -> dict[str, object]:
     """Return the parameters that ``fit`` reads, safe from later changes in place."""
     kinds = (list, dict, np.ndarray)
     return {
@@ -169,7 +169,7 @@ def snapshot_parameters(parameters: Parameters) -> dict[str, Any]:
     }
 
 
-def same_value(ours: Any, theirs: Any) -> bool:
+def same_value(ours: object, theirs: object) -> bool:
     """Whether two parameters are the same, be they arrays, lists or objects."""
     if ours is theirs:
         return True
@@ -178,7 +178,7 @@ def same_value(ours: Any, theirs: Any) -> bool:
     return bool(np.array_equal(np.asarray(ours, object), np.asarray(theirs, object)))
 
 
-def parameters_to_json(given: Parameters) -> dict[str, Any]:
+def parameters_to_json(given: Parameters) -> dict[str, object]:
     """Return the constructor's arguments as JSON has them: edges as ISO strings.
 
     Raises
@@ -229,7 +229,7 @@ def parameters_from_json(saved: Mapping[str, Any]) -> dict[str, Any]:
     return parameters
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, (np.ndarray, pd.Index)):

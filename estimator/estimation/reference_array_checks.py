@@ -1,12 +1,12 @@
 """What was read of a reference fits together: kernels trust shapes and numbers."""
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import fields
-from typing import Any
 
 import numpy as np
 
 from estimator.delayed_labels.strata import N_AGES, N_BANDS
+from estimator.estimation.parameters import Parameters
 from estimator.estimation.reference import Reference
 from estimator.files.archive import check_array
 from estimator.frames.column_names import column_names
@@ -30,7 +30,7 @@ _BY_METRIC = {
 }
 
 
-def check_reference(reference: Reference, parameters: Mapping[str, Any]) -> None:
+def check_reference(reference: Reference, parameters: Parameters) -> None:
     """Refuse parts that do not fit together: kernels trust their shapes.
 
     Parameters

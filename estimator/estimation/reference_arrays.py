@@ -1,8 +1,8 @@
 """What an estimator has learned as plain arrays and a header for JSON, and back."""
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import asdict, fields
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from estimator.delayed_labels.arrivals import Arrivals
 from estimator.delayed_labels.reference_delays import ReferenceDelays
 from estimator.delayed_labels.strata import N_AGES, N_BANDS
 from estimator.estimation.common_mistakes import RowPrint
+from estimator.estimation.parameters import Parameters
 from estimator.estimation.reference import Reference
 from estimator.estimation.reference_array_checks import check_reference
 from estimator.files.archive import Arrays, under
@@ -36,7 +37,14 @@ _CELLS = (
 )
 
 
-def reference_to_arrays(fitted: Reference) -> tuple[dict[str, Any], Arrays]:
+class _SavedColumn(TypedDict):
+    """A segment column in the header: its name as JSON has it, and its values."""
+
+    column: object
+    values: Sequence[str]
+
+
+def reference_to_arrays(fitted: Reference) -> tuple[dict[str, object], Arrays]:
     """Take what was learned apart: what JSON can hold, and arrays.
 
     Raises
@@ -53,7 +61,7 @@ def reference_to_arrays(fitted: Reference) -> tuple[dict[str, Any], Arrays]:
         )
         raise TypeError(msg)
     performance, delays = fitted.performance, fitted.delays
-    header = {
+    header: dict[str, object] = {
         "calibrator": fitted.calibrator_name,
         "has_factor": fitted.error_cells.has_factor,
         "segments": list(fitted.thresholds),
@@ -118,7 +126,7 @@ def _performance_to_arrays(performance: Performance, segments: list[str]) -> Arr
 
 
 def reference_from_arrays(
-    header: Mapping[str, Any], arrays: Arrays, parameters: Mapping[str, Any]
+    header: Mapping[str, Any], arrays: Arrays, parameters: Parameters
 ) -> Reference:
     """Put together what `reference_to_arrays` took apart.
 
@@ -191,8 +199,8 @@ def _row_print(saved: Mapping[str, Any]) -> RowPrint:
 
 def _segments_to_arrays(
     segments: SegmentCalibration,
-) -> tuple[list[dict[str, Any]], Arrays]:
-    header = [
+) -> tuple[list[_SavedColumn], Arrays]:
+    header: list[_SavedColumn] = [
         {"column": name_to_json(column), "values": values}
         for column, values in segments.values.items()
     ]
@@ -203,23 +211,25 @@ def _segments_to_arrays(
 
 
 def _segments_from_arrays(
-    header: list[dict[str, Any]] | None, arrays: Arrays
+    header: list[_SavedColumn] | None, arrays: Arrays
 ) -> SegmentCalibration | None:
     if header is None:
         return None
-    shifts: dict[str, Any] = dict(arrays)
-    for name in ("centre", "scale", "bend_variance"):
-        shifts[name] = float(shifts[name])
+    numbers = ("centre", "scale", "bend_variance")
+    others = {name: array for name, array in arrays.items() if name not in numbers}
+    centre, scale, bend_variance = (float(arrays[name]) for name in numbers)
     return SegmentCalibration(
         values={
             name_from_json(saved["column"]): tuple(saved["values"]) for saved in header
         },
-        shifts=SegmentShifts(**shifts),
+        shifts=SegmentShifts(
+            centre=centre, scale=scale, bend_variance=bend_variance, **others
+        ),
     )
 
 
-def _arrivals(delays: list[dict[str, Any]], arrays: Arrays) -> dict[Any, Arrivals]:
-    arrivals = {}
+def _arrivals(delays: list[_SavedColumn], arrays: Arrays) -> dict[Hashable, Arrivals]:
+    arrivals: dict[Hashable, Arrivals] = {}
     for i, delay in enumerate(delays):
         values = tuple(delay["values"])
         if len(values) > MAX_VALUES + 1:  # and "(missing)"

@@ -22,7 +22,7 @@ _ADAPTER_NUMBERS = (
 )
 
 
-def adapter_to_arrays(adapter: ShiftAdapter) -> tuple[dict[str, Any], Arrays]:
+def adapter_to_arrays(adapter: ShiftAdapter) -> tuple[dict[str, object], Arrays]:
     """Take an adapter apart: what JSON can hold, and arrays."""
     header = {
         **{name: getattr(adapter, name) for name in _ADAPTER_NUMBERS},

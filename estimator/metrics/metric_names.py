@@ -154,7 +154,7 @@ def _business_value(costs: Mapping[str, float] | None) -> Metric:
         )
         raise ValueError(msg)
     for cell in CELL_NAMES:
-        given: Any = costs[cell]
+        given: object = costs[cell]
         # NumPy compares its own numbers in their type, where 1e100 may not exist.
         number = given.item() if isinstance(given, np.generic) else given
         if not isinstance(number, Real) or not _is_below(number, np.inf):

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -252,13 +252,14 @@ def concatenate_periods(reference: Performance, analysis: Performance) -> Perfor
         segments = {name: i for i, name in enumerate(analysis.segments)}
         rank = [segments[name] for name in (*reference.segment, *analysis.segment)]
         order = np.argsort(rank, kind="stable")
-    joined: dict[str, Any] = {
-        "metrics": analysis.metrics,
-        "level": analysis.level,
-        "timezone": analysis.timezone,
-    }
+    joined: dict[str, np.ndarray] = {}
     for field in fields(Performance):
-        if field.name not in joined:
+        if field.name not in ("metrics", "level", "timezone"):
             both = getattr(reference, field.name), getattr(analysis, field.name)
             joined[field.name] = np.concatenate(both)[order]
-    return Performance(**joined)
+    return Performance(
+        metrics=analysis.metrics,
+        level=analysis.level,
+        timezone=analysis.timezone,
+        **joined,
+    )

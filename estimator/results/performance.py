@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from types import EllipsisType
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, overload
 
 import numpy as np
 import pandas as pd
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from estimator.metric_series import MetricSeries, Overlay
 from estimator.results.names import check_names, selected_names
 from estimator.results.series import cut_series
-from estimator.results.tables import plain_chunks, tidy_frame
+from estimator.results.tables import ResultDict, plain_chunks, tidy_frame
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -188,11 +188,13 @@ class Performance:
         rows = np.isin(self.segment, selected_names("segment", segment, self.segments))
         rows &= np.isin(self.period, selected_names("period", period, PERIODS))
         columns = [self.metrics.index(name) for name in metrics]
-        kept: dict[str, Any] = {
+        kept = {
             name: array[rows] if array.ndim == 1 else array[rows][:, columns]
             for name, array in self._arrays().items()
         }
-        return replace(self, metrics=metrics, **kept)
+        return Performance(
+            metrics=metrics, level=self.level, timezone=self.timezone, **kept
+        )
 
     def metric_series(
         self,
@@ -264,7 +266,7 @@ class Performance:
         """
         return tidy_frame(self._arrays(), self.metrics, self.timezone, timezone)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> ResultDict:
         """Return the result as plain types, ready for ``json.dumps``.
 
         Returns

@@ -1,8 +1,7 @@
 """From the arrays of a result to one series per metric and segment."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import fields
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -45,33 +44,31 @@ def cut_series(
     labels_came = (arrays["period"] == "analysis") & (n_labels > 0)
     moved = (value != arrays["estimated"]) & np.isfinite(value)
     partly = (n_labels > 0) & ~has_all_labels(n_rows, n_labels)
-    shared: dict[str, Any] = {
-        "level": level,
-        "timezone": timezone,
-        "reconciled": bool(moved[labels_came].any()),
-        "partly_labeled": bool(partly.any()),
-    }
+    reconciled = bool(moved[labels_came].any())
+    partly_labeled = bool(partly.any())
     column_of = {metric: all_metrics.index(metric) for metric in metrics}
     if len(segments) == 1:
-        rows_of: Mapping[Any, Any] = {
+        rows_of: Mapping[Hashable, np.ndarray] = {
             segments[0]: np.flatnonzero(arrays["segment"] == segments[0])
         }
     else:  # of many, all in one pass
-        rows_of = pd.Series(arrays["segment"]).groupby(arrays["segment"]).indices
+        groups = pd.Series(arrays["segment"]).groupby(arrays["segment"])
+        rows_of = {name: np.asarray(rows) for name, rows in groups.indices.items()}
     series: dict[str, dict[str, MetricSeries]] = {}
     for segment in segments:
         rows = rows_of[segment]
         in_reference = arrays["period"][rows] == "reference"
         rows = np.concatenate([rows[in_reference], rows[~in_reference]])
-        cut: dict[str, Any] = {
-            name: arrays[name][rows] for name in _COLUMNS & arrays.keys()
-        }
+        cut = {name: arrays[name][rows] for name in _COLUMNS & arrays.keys()}
         series[segment] = {
             metric: MetricSeries(
                 metric=metric,
                 segment=segment,
+                level=level,
+                timezone=timezone,
                 n_reference=int(in_reference.sum()),
-                **shared,
+                reconciled=reconciled,
+                partly_labeled=partly_labeled,
                 **{
                     name: column if column.ndim == 1 else column[:, k]
                     for name, column in cut.items()

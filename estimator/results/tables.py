@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from types import EllipsisType
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 import pandas as pd
@@ -29,6 +29,32 @@ METRIC_COLUMNS = (
     "alert",
     "note",
 )
+
+
+class ChunkDict(TypedDict):
+    """One segment, period and chunk of a result in plain types.
+
+    Times are ISO 8601 texts, row positions, or None where they are not known. Each
+    metric has an entry per name in ``METRIC_COLUMNS``.
+    """
+
+    segment: str
+    period: str
+    chunk: str | int
+    start: str | int | None
+    end: str | int | None
+    n_rows: int
+    n_labels: int
+    metrics: dict[str, dict[str, float | bool | str | None]]
+
+
+class ResultDict(TypedDict):
+    """A result in plain types, as `Performance.to_dict` returns it."""
+
+    metrics: list[str]
+    level: float
+    timezone: str | None
+    chunks: list[ChunkDict]
 
 
 def tidy_frame(
@@ -62,11 +88,12 @@ def tidy_frame(
         )
         raise ValueError(msg)
     k = len(metrics)
-    tidy: dict[str, Any] = {name: _repeat(columns[name], k) for name in KEY_COLUMNS}
+    repeated = {name: _repeat(columns[name], k) for name in KEY_COLUMNS}
+    tidy: dict[str, object] = {**repeated}
     if data_zone is not None:
         zone = timezone if isinstance(timezone, str) else data_zone
         for name in ("start", "end"):
-            utc = pd.DatetimeIndex(tidy[name]).tz_localize("UTC")
+            utc = pd.DatetimeIndex(repeated[name]).tz_localize("UTC")
             times = utc.tz_convert(zone)
             tidy[name] = times.tz_localize(None) if timezone is None else times
     tidy["metric"] = list(metrics) * columns["chunk"].size
@@ -79,7 +106,7 @@ def tidy_frame(
 
 def plain_chunks(
     columns: Columns, metrics: tuple[str, ...], data_zone: str | None
-) -> list[dict[str, Any]]:
+) -> list[ChunkDict]:
     """Return one dict of plain types per chunk: see `Performance.to_dict`.
 
     Parameters
@@ -113,7 +140,7 @@ def plain_chunks(
     ]
 
 
-def _plain_times(times: np.ndarray, data_zone: str | None) -> list[Any]:
+def _plain_times(times: np.ndarray, data_zone: str | None) -> list[str | int | None]:
     if times.dtype.kind != "M":
         return list(times.tolist())
     texts = iso_format(times, data_zone, "us")
@@ -129,7 +156,7 @@ def _finite_or_none(values: Floats) -> list[list[float | None]]:
     return rows
 
 
-def _repeat(column: np.ndarray, k: int) -> Any:
+def _repeat(column: np.ndarray, k: int) -> np.ndarray:
     """Repeat each element ``k`` times; chunk numbers come out as integers."""
     repeated = np.repeat(column, k)
     if column.dtype == object and set(map(type, column.tolist())) == {int}:
