@@ -1,10 +1,10 @@
 """What kind of decline a series of chunk values shows, and how sure that is."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from estimator._kernels.step_fits import log_total
 from estimator.degradation.series import Series, read_series
@@ -16,13 +16,65 @@ from estimator.degradation.shapes.onset_and_size import (
     locate,
 )
 from estimator.degradation.shapes.whitening import SETTINGS as NOISE
-from estimator.degradation.shapes.whitening import whiten
+from estimator.degradation.shapes.whitening import WhitenedSeries, whiten
 from estimator.degradation.verdict import KINDS, Degradation
 
-# Before looking: most series are stable, no decline is likelier than another.
-STABLE_PRIOR: Final = 0.7
-DECLINE_PRIOR: Final = (1.0 - STABLE_PRIOR) / (len(KINDS) - 1)
-RISE_PRIOR: Final = 0.3 * DECLINE_PRIOR  # the same shapes upwards are improvements
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PriorSettings:
+    """Probabilities of the kinds before the series is seen; judgements, both.
+
+    Attributes
+    ----------
+    stable : float
+        Probability of no decline: most series are stable. The kinds of decline share
+        the rest evenly, for none is likelier than another. With more, there are fewer
+        false alarms, and declines are named later.
+    rise_share : float
+        Prior of a shape upwards, an improvement, over that of the same shape downwards.
+        With more, a rise explains more of what else would be a decline.
+    """
+
+    stable: float = 0.7
+    rise_share: float = 0.3
+
+    @property
+    def decline(self) -> float:
+        """Probability of each kind of decline."""
+        return (1.0 - self.stable) / (len(KINDS) - 1)
+
+    @property
+    def rise(self) -> float:
+        """Prior of the shapes of each kind of decline, upwards."""
+        return self.rise_share * self.decline
+
+
+SETTINGS: Final = PriorSettings()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Evidence:
+    """What a series says of each kind: logarithms of prior times evidence.
+
+    Attributes
+    ----------
+    log_kinds : ndarray of shape (n_kinds,)
+        Kinds in the order of `KINDS`; rises count as stable.
+    log_flat, log_rise : float
+        The two parts of stable: no change, and all shapes upwards.
+    shapes : list of Fits
+        All shapes downwards, under each autocorrelation.
+    whitened : WhitenedSeries
+        The series under the first autocorrelation, which is none.
+    """
+
+    log_kinds: Floats
+    log_flat: float
+    log_rise: float
+    shapes: list[Fits]
+    whitened: WhitenedSeries
 
 
 def classify_degradation(
@@ -103,50 +155,65 @@ def classify_degradation(
         higher_is_better=higher_is_better,
         shared_error=shared_error,
     )
-    log_weights: dict[str, list[float]] = {kind: [] for kind in KINDS}
-    log_rises, shapes, series_by_rho = [], [], []
-    for rho, prior in NOISE.rho_prior.items():
-        whitened = whiten(series, rho)
-        series_by_rho.append(whitened)
-        log_prior = float(np.log(STABLE_PRIOR * prior))
-        log_weights["stable"].append(log_prior + whitened.log_stable)
-        for fits in fit_shapes(series, whitened):
-            shapes.append(fits)
-            log_weight = log_total(fits.log_weight)
-            log_weights[fits.kind].append(log_weight + float(np.log(DECLINE_PRIOR)))
-            log_rises.append(fits.log_rise + float(np.log(RISE_PRIOR)))
-    log_flat = log_total(np.array(log_weights["stable"]))
-    log_rise = log_total(np.array(log_rises))
-    log_kinds = np.array(
-        [
-            np.logaddexp(log_flat, log_rise)
-            if kind == "stable"
-            else log_total(np.array(log_weights[kind]))
-            for kind in KINDS
-        ]
-    )
-    probability = np.exp(log_kinds - log_kinds.max())
+    evidence = _weigh_kinds(series)
+    probability = np.exp(evidence.log_kinds - evidence.log_kinds.max())
     probability /= probability.sum()
-    log_decline = log_total(log_kinds[1:]) - np.log(1.0 - STABLE_PRIOR)
+    log_decline = log_total(evidence.log_kinds[1:]) - np.log(1.0 - SETTINGS.stable)
     verdict = Degradation(
         kind=KINDS[int(np.argmax(probability))],
         probabilities=dict(zip(KINDS, probability.tolist(), strict=True)),
-        log_bayes_factor=float(log_decline - log_flat + np.log(STABLE_PRIOR)),
+        log_bayes_factor=float(
+            log_decline - evidence.log_flat + np.log(SETTINGS.stable)
+        ),
         higher_is_better=bool(higher_is_better),
         n_reference=int(n_reference),
         chunks=series.chunk_times,
         values=np.array(values, dtype=np.float64),
         standard_errors=np.array(standard_errors, dtype=np.float64),
         shared_error=float(shared_error),
-        fitted=fitted_values(series, series_by_rho[0], np.zeros(series.y.size)),
+        fitted=fitted_values(series, evidence.whitened, np.zeros(series.y.size)),
         affected=np.zeros(series.chunk_times.size, dtype=np.bool_),
     )
     if verdict.kind != "stable":
-        kind_shapes = [fits for fits in shapes if fits.kind == verdict.kind]
+        kind_shapes = [fits for fits in evidence.shapes if fits.kind == verdict.kind]
         return replace(verdict, **locate(verdict.kind, series, kind_shapes))
-    if log_rise > log_flat:
+    if evidence.log_rise > evidence.log_flat:
         return replace(verdict, **_improvement(series))
     return verdict
+
+
+def _weigh_kinds(series: Series) -> _Evidence:
+    """Return the evidence of all shapes, averaged over the kinds of noise.
+
+    Method.md, equation 60.
+    """
+    log_weights: dict[str, list[float]] = {kind: [] for kind in KINDS}
+    log_rises, shapes, series_by_rho = [], [], []
+    for rho, prior in NOISE.rho_prior.items():
+        whitened = whiten(series, rho)
+        series_by_rho.append(whitened)
+        log_prior = float(np.log(SETTINGS.stable * prior))
+        log_weights["stable"].append(log_prior + whitened.log_stable)
+        for fits in fit_shapes(series, whitened):
+            shapes.append(fits)
+            log_weight = log_total(fits.log_weight)
+            log_weights[fits.kind].append(log_weight + float(np.log(SETTINGS.decline)))
+            log_rises.append(fits.log_rise + float(np.log(SETTINGS.rise)))
+    log_flat = log_total(np.array(log_weights["stable"]))
+    log_rise = log_total(np.array(log_rises))
+    log_kinds = [
+        np.logaddexp(log_flat, log_rise)
+        if kind == "stable"
+        else log_total(np.array(log_weights[kind]))
+        for kind in KINDS
+    ]
+    return _Evidence(
+        log_kinds=np.array(log_kinds),
+        log_flat=log_flat,
+        log_rise=log_rise,
+        shapes=shapes,
+        whitened=series_by_rho[0],
+    )
 
 
 def _improvement(series: Series) -> OnsetAndSize:

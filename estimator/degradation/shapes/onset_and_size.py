@@ -1,6 +1,7 @@
 """Where a decline is, how long and how much: averages over the shapes of its kind."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final, Generic, NamedTuple, TypedDict, TypeVar
 
 import numpy as np
@@ -15,14 +16,34 @@ from estimator.degradation.shapes.whitening import WhitenedSeries
 Floats = NDArray[np.float64]
 End = TypeVar("End")
 
-LEVEL: Final = 0.95  # probability that an interval holds what it is of
-_NORMAL_QUANTILE: Final = 1.96  # of that level, two-sided
-# A ramp is over once two more chunks have stayed at its bottom with this probability.
-# More: its end is named later, and taken back more rarely.
-_OVER: Final = 0.9
-# A cycle has a period as long as a regular one explains the series about as well as
-# going back and forth at random does: with at least this share of the weight of both.
-_REGULAR: Final = 0.001
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocatingSettings:
+    """How sure the fields must be that say where, how long and how much.
+
+    Attributes
+    ----------
+    level : float
+        Probability that an interval holds what it is of: the usual 95 %.
+    normal_quantile : float
+        Quantile of the normal distribution at that level, two-sided.
+    over : float
+        Probability, from which on a ramp is over, that two more chunks have stayed at
+        its bottom; a judgement. More: its end is named later, and taken back more
+        rarely.
+    regular : float
+        Least share of the weight of all cycles that regular ones have, where a cycle
+        has a period: a regular one then explains the series about as well as going back
+        and forth at random does; a judgement.
+    """
+
+    level: float = 0.95
+    normal_quantile: float = 1.96
+    over: float = 0.9
+    regular: float = 0.001
+
+
+SETTINGS: Final = LocatingSettings()
 
 
 class Interval(NamedTuple, Generic[End]):
@@ -87,7 +108,7 @@ def locate(kind: str, series: Series, fits: Sequence[Fits]) -> OnsetAndSize:
         fields["onset"] = _chunk_time(series, onset)
         until = n
         is_over = kind == "recovered" or (
-            kind == "gradual" and float(weight @ (stop < n - 2)) > _OVER
+            kind == "gradual" and float(weight @ (stop < n - 2)) > SETTINGS.over
         )
         if is_over:
             end, fields["end_interval"] = _median_chunk(series, stop, weight)
@@ -95,9 +116,8 @@ def locate(kind: str, series: Series, fits: Sequence[Fits]) -> OnsetAndSize:
             until = end if kind == "recovered" else n
         affected = (np.arange(n) >= onset) & (np.arange(n) < until)
     change = series.sign * series.unit
-    ends = sorted(
-        change * (mean + side * _NORMAL_QUANTILE * deviation) for side in (-1.0, 1.0)
-    )
+    margin = SETTINGS.normal_quantile * deviation
+    ends = sorted(change * (mean + side * margin) for side in (-1.0, 1.0))
     return fields | {
         "magnitude": change * mean,
         "magnitude_interval": Interval(*ends),
@@ -152,7 +172,7 @@ def _period(series: Series, fits: Sequence[Fits]) -> OnsetAndSize:
         return {}
     log_weight = np.concatenate([f.log_weight for f in regular])
     everything = log_total(np.array([log_total(f.log_weight) for f in fits]))
-    if np.exp(log_total(log_weight) - everything) < _REGULAR:
+    if np.exp(log_total(log_weight) - everything) < SETTINGS.regular:
         return {}
     frequency = np.concatenate([f.frequency for f in regular])
     grid, grid_index = np.unique(frequency, return_inverse=True)
@@ -161,7 +181,7 @@ def _period(series: Series, fits: Sequence[Fits]) -> OnsetAndSize:
     middle = 0.5 * (grid[1:] + grid[:-1])
     edges = np.concatenate([grid[:1], middle, grid[-1:]])
     cumulated = np.concatenate([[0.0], np.cumsum(weight)])
-    tail = 0.5 * (1.0 - LEVEL)
+    tail = 0.5 * (1.0 - SETTINGS.level)
     wanted = np.array([0.5, 1.0 - tail, tail]) * cumulated[-1]
     period, low, high = (
         series.spacing / quantile for quantile in np.interp(wanted, cumulated, edges)
@@ -173,7 +193,7 @@ def _quantiles(values: Floats, weight: Floats) -> Floats:
     """Return median and both ends of the central interval of a weighted sample."""
     order = np.argsort(values, kind="stable")
     cumulated = np.cumsum(weight[order])
-    tail = 0.5 * (1.0 - LEVEL)
+    tail = 0.5 * (1.0 - SETTINGS.level)
     wanted = np.array([0.5, tail, 1.0 - tail]) * cumulated[-1]
     rank = np.minimum(np.searchsorted(cumulated, wanted), values.size - 1)
     quantiles: Floats = values[order][rank]
