@@ -10,7 +10,8 @@ import sys
 from collections import Counter
 
 from benchmarks.reporting import Targets, make_parser, print_table
-from trials.odd_inputs import CALLS, compile_kernels, run_case
+from trials.odd_calls import CALLS
+from trials.odd_inputs import compile_kernels, run_case
 
 
 def main() -> int:

@@ -15,6 +15,14 @@ from trials.nightly_world import World
 
 
 @pytest.fixture
+def world(tmp_path):
+    """Six days of a model, all there, and no run yet."""
+    world = World(tmp_path / "world", n_days=6)
+    world.arrive_all()
+    return world
+
+
+@pytest.fixture
 def postgres():
     """URL of an empty database on a real server, if there is one."""
     url = os.environ.get("DEADRECKON_POSTGRES")
