@@ -4,7 +4,6 @@ import threading
 import warnings
 from collections.abc import Collection, Hashable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,7 +16,7 @@ from estimator.degradation.verdict import Degradation
 from estimator.delayed_labels.completed_chunks import CompletedChunks
 from estimator.files.archive import corrupt_archive_errors, read_archive, write_archive
 from estimator.frames.column_names import is_column_name
-from estimator.frames.datetimes import read_moment
+from estimator.frames.datetimes import TimeLike, read_moment
 from estimator.ledger.adding_labels import AddedLabels, add_labels
 from estimator.ledger.adding_rows import add_rows
 from estimator.ledger.label_frame import LabelColumns, ids_of, read_labels
@@ -130,7 +129,7 @@ class Monitor:
             f"in {len(ledger.chunks)} chunks{waiting}>"
         )
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         """Return one state as a whole, for a copy: a lock cannot be copied."""
         with self._lock:
             state = self.__dict__.copy()
@@ -139,7 +138,7 @@ class Monitor:
         del state["_lock"]
         return state
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
+    def __setstate__(self, state: dict[str, object]) -> None:
         """Take over the state of another monitor, with a lock of its own."""
         self.__dict__.update(state)
         self._lock = threading.RLock()
@@ -189,7 +188,7 @@ class Monitor:
         """Memory of all rows, ids and labels, in bytes."""
         return self._ledger.nbytes
 
-    def add_predictions(self, frame: Any) -> Performance:
+    def add_predictions(self, frame: object) -> Performance:
         """Add a batch of predictions, and return the chunks it touches.
 
         Parameters
@@ -226,7 +225,7 @@ class Monitor:
             evaluations = self._evaluate(None, sorted(touched))
             return join_performance(evaluations, self._deployments)
 
-    def add_labels(self, labels: Any, now: Any = None) -> AddedLabels:
+    def add_labels(self, labels: object, now: TimeLike | None = None) -> AddedLabels:
         """Add a batch of labels.
 
         Parameters
@@ -268,7 +267,7 @@ class Monitor:
             )
         return added
 
-    def performance(self, as_of: Any = None) -> Performance:
+    def performance(self, as_of: TimeLike | None = None) -> Performance:
         """Return estimated, reconciled and realized performance of all chunks.
 
         Parameters
@@ -291,7 +290,7 @@ class Monitor:
             evaluations = self._evaluate(self._as_of(as_of))
             return join_performance(evaluations, self._deployments)
 
-    def attribution(self, as_of: Any = None) -> pd.DataFrame:
+    def attribution(self, as_of: TimeLike | None = None) -> pd.DataFrame:
         """Split each chunk's change into covariate shift and concept drift.
 
         From the reference to the estimate is covariate shift, visible without labels;
@@ -315,7 +314,7 @@ class Monitor:
 
     def degradation(
         self,
-        as_of: Any = None,
+        as_of: TimeLike | None = None,
         metrics: str | Sequence[str] | None = None,
         *,
         segment: str = "",
@@ -395,7 +394,7 @@ class Monitor:
             newest = plain(verdict.chunks[-1])
             self._announcements[segment, metric] = so_far.update(verdict, newest, state)
 
-    def label_arrival(self, as_of: Any = None) -> pd.DataFrame:
+    def label_arrival(self, as_of: TimeLike | None = None) -> pd.DataFrame:
         """Say how many labels of each chunk have come, and when to expect them all.
 
         Parameters
@@ -523,7 +522,7 @@ class Monitor:
     def _metrics(self) -> tuple[str, ...]:
         return tuple(metric.name for metric in self.estimator.reference_.metrics)
 
-    def _read_labels(self, frame: Any) -> LabelColumns:
+    def _read_labels(self, frame: object) -> LabelColumns:
         return read_labels(
             frame,
             row_id=self.row_id,
@@ -531,7 +530,7 @@ class Monitor:
             labeled_at=self.estimator.labeled_at,
         )
 
-    def _moment(self, value: Any, name: str) -> int | None:
+    def _moment(self, value: TimeLike | None, name: str) -> int | None:
         """Return a time argument in microseconds, in UTC if the data have a zone."""
         return read_moment(
             value,
@@ -540,7 +539,7 @@ class Monitor:
             has_times=self.estimator.timestamp is not None,
         )
 
-    def _as_of(self, value: Any) -> int | None:
+    def _as_of(self, value: TimeLike | None) -> int | None:
         """Return the moment up to which rows and labels count."""
         as_of = self._moment(value, "as_of")
         if as_of is not None and self._ledger.chunks and self._ledger.latest is None:

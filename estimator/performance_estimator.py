@@ -4,7 +4,7 @@ import sys
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final, Literal, Self
+from typing import Final, Literal, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -48,6 +48,7 @@ from estimator.estimation.reference_arrays import (
 )
 from estimator.files.archive import (
     Arrays,
+    JsonObject,
     corrupt_archive_errors,
     read_archive,
     write_archive,
@@ -179,7 +180,7 @@ class PerformanceEstimator(BaseEstimator):
         self,
         metrics: str | Sequence[str] = ("roc_auc", "accuracy"),
         method: Literal["auto", "cbpe", "feature_aware", "pape"] = "auto",
-        chunk: Any = "W",
+        chunk: object = "W",
         timestamp: Hashable | None = None,
         y_pred_proba: Hashable = "y_pred_proba",
         y_pred: Hashable | None = None,
@@ -214,7 +215,7 @@ class PerformanceEstimator(BaseEstimator):
         self.random_state = random_state
         self.progress = progress
 
-    def fit(self, reference: Any, *, counted: bool = False) -> Self:
+    def fit(self, reference: object, *, counted: bool = False) -> Self:
         """Learn calibration, thresholds and drift from a labelled period.
 
         Everything said about the reference itself is cross-fitted, on folds that are
@@ -295,7 +296,7 @@ class PerformanceEstimator(BaseEstimator):
         warn_of(mistakes, stacklevel=2)
         return self
 
-    def estimate(self, production: Any, *, chunk: Any = AS_FITTED) -> Performance:
+    def estimate(self, production: object, *, chunk: object = AS_FITTED) -> Performance:
         """Estimate the metrics on each chunk of a period without labels.
 
         The order of the rows within a chunk does not matter.
@@ -428,7 +429,7 @@ class PerformanceEstimator(BaseEstimator):
         with corrupt_archive_errors(Path(path), remedy):
             return PerformanceEstimator.from_arrays(header, arrays)
 
-    def to_arrays(self) -> tuple[dict[str, Any], Arrays]:
+    def to_arrays(self) -> tuple[JsonObject, Arrays]:
         """Take the fitted estimator apart: what JSON can hold, and arrays.
 
         Returns
@@ -454,7 +455,7 @@ class PerformanceEstimator(BaseEstimator):
         return {"parameters": parameters, **header}, arrays
 
     @classmethod
-    def from_arrays(cls, header: Mapping[str, Any], arrays: Arrays) -> Self:
+    def from_arrays(cls, header: JsonObject, arrays: Arrays) -> Self:
         """Put together what ``to_arrays`` took apart.
 
         Parameters
@@ -520,7 +521,7 @@ class PerformanceEstimator(BaseEstimator):
                 raise ValueError(msg)
 
     def read_production(
-        self, frame: Any, *, with_arrivals: bool = False, in_utc: bool = False
+        self, frame: object, *, with_arrivals: bool = False, in_utc: bool = False
     ) -> Columns:
         """Read and check a frame of predictions, of the reference's kind.
 
@@ -572,7 +573,7 @@ class PerformanceEstimator(BaseEstimator):
 
     def _read(
         self,
-        frame: Any,
+        frame: object,
         name: Literal["reference", "production"],
         labeled_at: Hashable | None = None,
     ) -> Columns:
@@ -611,7 +612,7 @@ class PerformanceEstimator(BaseEstimator):
             raise TypeError(msg)
         return spec
 
-    def _chunks(self, columns: Columns, chunk: Any) -> Chunks:
+    def _chunks(self, columns: Columns, chunk: object) -> Chunks:
         return make_chunks(columns.n_rows, chunk, columns.timestamp, columns.timezone)
 
     def _progress(self, total: int) -> Progress:

@@ -2,7 +2,7 @@
 
 import re
 from html import escape
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,7 +81,7 @@ def name_html(name: str) -> str:
     return escape(name).replace("_", "_<wbr>")
 
 
-def chunk_label(label: Any) -> str:
+def chunk_label(label: object) -> str:
     """Return a chunk's label with a blank between day and time."""
     text = str(label)
     day, rest = text[:_DAY_LETTERS], text[_DAY_LETTERS:]

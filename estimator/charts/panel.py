@@ -1,7 +1,7 @@
 """One chart as data, computed once: matplotlib and inline SVG only render it."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -104,7 +104,7 @@ class Panel:
     segment: str
     level: float
     reconciled: bool
-    labels: list[Any]
+    labels: list[object]
     n_reference: int
     positions: Ints
     scale: tuple[float, float]

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from textwrap import fill
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -14,16 +15,18 @@ from estimator.files.optional_packages import install_hint
 from estimator.metric_series import MetricSeries, Overlay
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Style = dict[str, Any]  # matplotlib's keyword arguments, which differ by artist
 
 # Colour-blind safe (Okabe & Ito 2008).
 ESTIMATED, REALIZED, ALERT = "#0072B2", "#E69F00", "#D55E00"
 RECONCILED = "#009E73"
 FITTED = "#333333"
-_LINES: Final[dict[str, dict[str, Any]]] = {
+_LINES: Final[dict[str, Style]] = {
     "realized": {"color": REALIZED, "lw": 1.2, "label": "realized"},
     "estimated": {"color": ESTIMATED, "lw": 1.6, "label": "estimated"},
     "before": {
@@ -36,16 +39,16 @@ _LINES: Final[dict[str, dict[str, Any]]] = {
     "reconciled": {"color": RECONCILED, "lw": 1.6, "label": "reconciled"},
     "fitted": {"color": FITTED, "lw": 1.3, "ls": (0, (1, 1)), "label": "fitted shape"},
 }
-_ALERTS: Final[dict[str, Any]] = {
+_ALERTS: Final[Style] = {
     "color": ALERT,
     "lw": 0,
     "marker": "D",
     "markersize": 7,
     "markeredgewidth": 1.6,
 }
-_SO_FAR: Final[dict[str, Any]] = {"color": REALIZED, "lw": 0, "alpha": 0.6}
+_SO_FAR: Final[Style] = {"color": REALIZED, "lw": 0, "alpha": 0.6}
 # Numbers are carets, down and up, whose tip is on the value.
-_SO_FAR_MARKERS: Final[dict[str, Any]] = {"so-far": "o", "below": 7, "above": 6}
+_SO_FAR_MARKERS: Final[dict[str, str | int]] = {"so-far": "o", "below": 7, "above": 6}
 # Order of the legend, after the interval.
 _KEY: Final = (
     "realized",
@@ -116,7 +119,7 @@ def plot_series(
             low, high = ax.get_ylim()
             ax.set_ylim(low - 0.12 * (high - low), high)  # room beneath the data
             _draw_strip(ax.inset_axes((0.0, 0.0, 1.0, 0.07)), panels[0])
-        style: dict[str, Any] = {"edgecolor": "none", "fontsize": "small"}
+        style: Style = {"edgecolor": "none", "fontsize": "small"}
         ax.legend(*_key(ax), loc="best", framealpha=0.8, **style)
         return ax
     figure, axes = _pyplot().subplots(
@@ -290,7 +293,7 @@ def _draw_regions(ax: "Axes", regions: Sequence[Region]) -> None:
             )
 
 
-def _key(ax: "Axes") -> tuple[list[Any], list[str]]:
+def _key(ax: "Axes") -> tuple[list["Artist"], list[str]]:
     """Return what the legend shows: the values first, then what qualifies them."""
     entries = list(zip(*ax.get_legend_handles_labels(), strict=True))
     entries.sort(key=lambda entry: _KEY.index(entry[1]) if entry[1] in _KEY else -1)
@@ -334,7 +337,7 @@ def _draw_strip(ax: "Axes", panel: Panel) -> None:
     ax.spines[:].set_visible(False)
 
 
-def _label_chunks(ax: "Axes", labels: Sequence[Any], most: int) -> None:
+def _label_chunks(ax: "Axes", labels: Sequence[object], most: int) -> None:
     ticks = even_ticks(labels, most)
     ax.set_xticks(
         [tick.position for tick in ticks],
@@ -350,7 +353,7 @@ def _steps(x: Ints, *columns: Floats) -> tuple[Floats, ...]:
     return (edges, *(np.repeat(column, 2) for column in columns))
 
 
-def _pyplot() -> Any:
+def _pyplot() -> ModuleType:
     try:
         import matplotlib.pyplot as plt  # optional: needed only for a new figure
     except ModuleNotFoundError as error:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time
 from math import ceil, floor, log10
-from typing import Any, Final
+from typing import Final
 
 # Whatever the locale.
 _MONTHS: Final = "JanFebMarAprMayJunJulAugSepOctNovDec"
@@ -69,7 +69,7 @@ def value_ticks(low: float, high: float, most: int) -> list[tuple[float, str]]:
     return [(i * step, text(i)) for i in range(first, last + 1)]
 
 
-def chunk_ticks(labels: Sequence[Any], n_reference: int, most: int) -> list[Tick]:
+def chunk_ticks(labels: Sequence[object], n_reference: int, most: int) -> list[Tick]:
     """Return ticks for chunks: of dates at the first chunk of a day, month or quarter.
 
     Parameters
@@ -111,7 +111,7 @@ def chunk_ticks(labels: Sequence[Any], n_reference: int, most: int) -> list[Tick
     return ticks
 
 
-def even_ticks(labels: Sequence[Any], most: int) -> list[Tick]:
+def even_ticks(labels: Sequence[object], most: int) -> list[Tick]:
     """Return ticks for chunks at even distances, from the first to the last.
 
     Parameters
@@ -132,17 +132,18 @@ def even_ticks(labels: Sequence[Any], most: int) -> list[Tick]:
     return [Tick(position=i, text=str(labels[i])) for i in positions]
 
 
-def _dates(labels: Sequence[Any]) -> list[datetime] | None:
+def _dates(labels: Sequence[object]) -> list[datetime] | None:
     """Return the wall-clock times that the labels spell, None if any spells none."""
-    if not all(isinstance(label, str) for label in labels):
+    texts = [label for label in labels if isinstance(label, str)]
+    if len(texts) < len(labels):
         return None
     try:
-        return [datetime.fromisoformat(label) for label in labels]
+        return [datetime.fromisoformat(text) for text in texts]
     except ValueError:
         return None
 
 
-def _count(labels: Sequence[Any], n_reference: int, most: int) -> list[Tick]:
+def _count(labels: Sequence[object], n_reference: int, most: int) -> list[Tick]:
     """Return every so-maniest chunk, counted anew after the reference."""
     n = len(labels)
     if not n:

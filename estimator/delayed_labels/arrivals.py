@@ -5,7 +5,7 @@ Counts add up over chunks and machines.
 
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -105,21 +105,20 @@ def arrivals_by_column(
     Columns of more than MAX_VALUES values are left out: they tell too little of each.
     """
     came = np.flatnonzero(usable & ~np.isnat(not_none(columns.labeled_at)))
-    options: dict[str, Any] = {
-        "label": not_none(columns.label)[came],
-        "band": np.searchsorted(bands, columns.score[came]),
-        "seconds": seconds_waited(columns, came),
-        "weight": None if columns.weight is None else columns.weight[came],
-    }
+    count = partial(
+        count_arrivals,
+        label=not_none(columns.label)[came],
+        band=np.searchsorted(bands, columns.score[came]),
+        seconds=seconds_waited(columns, came),
+        weight=None if columns.weight is None else columns.weight[came],
+    )
     none = np.zeros(came.size, dtype=np.int64)
-    by_column: dict[Hashable | None, Arrivals] = {
-        None: count_arrivals(("",), code=none, **options)
-    }
+    by_column: dict[Hashable | None, Arrivals] = {None: count(("",), code=none)}
     for column, segment in columns.segments.items():
         if len(segment.values) > MAX_VALUES:
             continue
-        by_column[column] = count_arrivals(
-            tuple(segment.values), code=segment.codes[came].astype(np.int64), **options
+        by_column[column] = count(
+            tuple(segment.values), code=segment.codes[came].astype(np.int64)
         )
     return by_column
 

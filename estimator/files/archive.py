@@ -16,13 +16,15 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 
 from estimator.files.atomic import replacing
 
 Arrays = dict[str, np.ndarray]
+# Parsed JSON: whoever reads it refuses what does not fit.
+JsonObject = Mapping[str, Any]
 
 _HEADER, _DIGEST = "header", "digest"
 _ENDING = ".npy"
@@ -31,7 +33,7 @@ _ENDING = ".npy"
 _KINDS = "biufSUM"
 
 
-def write_archive(path: Path, header: Mapping[str, Any], arrays: Arrays) -> None:
+def write_archive(path: Path, header: JsonObject, arrays: Arrays) -> None:
     """Write arrays and a JSON header to one file, in one step.
 
     Parameters
@@ -63,7 +65,7 @@ def write_archive(path: Path, header: Mapping[str, Any], arrays: Arrays) -> None
 
 def read_archive(
     path: Path, kind: str, version: int, remedy: str
-) -> tuple[dict[str, Any], Arrays]:
+) -> tuple[JsonObject, Arrays]:
     """Read what `write_archive` wrote, if it is of this kind and version.
 
     Parameters
@@ -205,7 +207,7 @@ def _read_array(data: bytes) -> np.ndarray:
     ):
         msg = f"an array declares the shape {shape}, but has {len(data) - begin} bytes"
         raise ValueError(msg)
-    order: Any = "F" if fortran_order else "C"
+    order: Literal["C", "F"] = "F" if fortran_order else "C"
     array = np.empty(shape, dtype=dtype, order=order)
     array.ravel(order="K").view(np.uint8)[:] = np.frombuffer(data, np.uint8, -1, begin)
     return array

@@ -2,7 +2,7 @@
 
 from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import narwhals as nw
 import numpy as np
@@ -17,6 +17,9 @@ from estimator.frames.series import (
     is_pandas,
     type_text,
 )
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 MISSING = "(missing)"
 MAX_VALUES = 1_000  # of a segment column
@@ -111,7 +114,7 @@ def read_category(series: Series, what: str) -> tuple[NDArray[np.int64], list[st
     return table[codes], names
 
 
-def _factorize(series: Series) -> tuple[np.ndarray, list[Any]]:
+def _factorize(series: Series) -> tuple[np.ndarray, list[Hashable]]:
     """Return code of each row, -1 where missing, and the values."""
     native = series.to_native()
     if is_pandas(native):
@@ -137,12 +140,12 @@ def _factorize(series: Series) -> tuple[np.ndarray, list[Any]]:
     return coded.to_numpy(), values
 
 
-def _holds_intervals(dtype: Any) -> bool:
+def _holds_intervals(dtype: object) -> bool:
     """Whether an arrow or polars type holds the intervals that `pd.cut` makes."""
     return "pandas.interval" in str(dtype)
 
 
-def _interval_codes(native: Any) -> tuple[np.ndarray, list[Any]]:
+def _interval_codes(native: "pa.ChunkedArray") -> tuple[np.ndarray, list[Hashable]]:
     """Factorize a pyarrow column of intervals, whose texts are to be as in pandas."""
     if hasattr(native.type, "value_type"):  # pyarrow cannot encode an extension type
         one = native.unify_dictionaries().combine_chunks()
@@ -152,7 +155,7 @@ def _interval_codes(native: Any) -> tuple[np.ndarray, list[Any]]:
     return codes, list(uniques)
 
 
-def _is_missing(value: Any) -> bool:
+def _is_missing(value: object) -> bool:
     return value is None or value != value  # NaN
 
 

@@ -2,13 +2,12 @@
 
 from collections.abc import Hashable, Iterable
 from datetime import date, datetime
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 
-def column_names(columns: Any) -> tuple[Hashable, ...]:
+def column_names(columns: object) -> tuple[Hashable, ...]:
     """Return column names given as one, several or None."""
     if columns is None:
         return ()
@@ -26,7 +25,7 @@ def is_column_name(name: object) -> bool:
         return False
 
 
-def name_to_json(name: Hashable) -> Any:
+def name_to_json(name: Hashable) -> object:
     """Return a column's name as JSON can hold it; `name_from_json` is its inverse.
 
     Raises
@@ -50,7 +49,7 @@ def name_to_json(name: Hashable) -> Any:
     raise TypeError(msg)
 
 
-def name_from_json(name: Any) -> Any:
+def name_from_json(name: object) -> Hashable:
     """Return the column's name that `name_to_json` has written."""
     if not isinstance(name, dict):
         return name

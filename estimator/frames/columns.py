@@ -2,7 +2,7 @@
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from estimator.frames.timestamps import read_timestamp
 __all__ = ["ColumnNames", "Columns", "SegmentCodes", "not_none", "read_columns"]
 
 Column = TypeVar("Column")
+Scalar = TypeVar("Scalar", bound=np.generic)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -72,7 +73,7 @@ class Columns:
     def take(self, rows: NDArray[np.int64] | slice) -> "Columns":
         """Return some of the rows; the counts of unusable ones stay as they are."""
 
-        def taken(values: np.ndarray | None) -> Any:
+        def taken(values: NDArray[Scalar] | None) -> NDArray[Scalar] | None:
             return None if values is None else values[rows]
 
         score = self.score[rows]
@@ -124,7 +125,7 @@ class ColumnNames:
 
 
 def read_columns(
-    frame: Any,
+    frame: object,
     column_names: ColumnNames,
     *,
     name: Literal["reference", "production"],

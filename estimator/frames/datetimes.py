@@ -5,7 +5,7 @@ import warnings
 from datetime import date, tzinfo
 from decimal import Decimal
 from numbers import Real
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import numpy as np
 import pandas as pd
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 Moments = NDArray[np.datetime64]
 TimeZone = str | tzinfo | None
+TimeLike = str | date | np.datetime64  # of which pandas.Timestamp makes one
 Unit = Literal["D", "s", "ms", "us", "ns"]
 
 _END = np.datetime64("10000-01-01")
@@ -87,7 +88,7 @@ def parse_datetimes(values: np.ndarray, what: str) -> tuple[Moments, TimeZone]:
 
 
 def read_moment(
-    value: Any, name: str, timezone: TimeZone, *, has_times: bool
+    value: TimeLike | None, name: str, timezone: TimeZone, *, has_times: bool
 ) -> int | None:
     """Return a time argument in microseconds since 1970, in UTC where data have a zone.
 
@@ -133,7 +134,7 @@ def moments(index: pd.DatetimeIndex) -> tuple[Moments, TimeZone]:
     return index.asi8.view(f"M8[{index.unit}]"), index.tz
 
 
-def number_remedy(value: Any) -> str:
+def number_remedy(value: object) -> str:
     """Say how to read a number as a time, "" if it is not clear how.
 
     Examples

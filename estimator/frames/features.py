@@ -2,7 +2,6 @@
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,7 +58,7 @@ class FeatureTable:
 
 
 def learn_features(
-    frame: Any, names: Sequence[Hashable], *, name: str = "reference"
+    frame: object, names: Sequence[Hashable], *, name: str = "reference"
 ) -> tuple[FeatureTable, Floats]:
     """Learn from a frame how its features are read, and read them.
 
@@ -118,7 +117,7 @@ def learn_features(
     return table, np.column_stack(read)
 
 
-def read_features(table: FeatureTable, frame: Any, *, name: str) -> Floats:
+def read_features(table: FeatureTable, frame: object, *, name: str) -> Floats:
     """Read the features of another frame as those of the reference.
 
     The order of the columns does not matter, nor whether whole numbers come as floats

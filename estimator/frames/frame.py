@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Hashable, Sequence
 from difflib import get_close_matches
-from typing import Any
 
 import narwhals as nw
 import pandas as pd
@@ -13,17 +12,18 @@ _SHOWN = 10  # column names in an error message
 
 
 def open_frame(
-    frame: Any, name: str, *, may_be_empty: bool = False
-) -> tuple[list[Any], Callable[[Hashable], Series]]:
+    frame: object, name: str, *, may_be_empty: bool = False
+) -> tuple[list[Hashable], Callable[[Hashable], Series]]:
     """Return the column names and a way to reach one column without the others."""
     native = nw.to_native(frame, pass_through=True)
     # By hand: narwhals refuses a frame for a duplicate that nobody asked for.
+    names: list[Hashable]
     if isinstance(native, pd.DataFrame):
         names = list(native.columns)
     elif nw.dependencies.is_pyarrow_table(native):
-        names = native.column_names
+        names = list(native.column_names)
     elif nw.dependencies.is_polars_dataframe(native):
-        names = native.columns
+        names = list(native.columns)
     else:
         lazy = nw.dependencies.is_polars_lazyframe(native)
         remedy = (
@@ -42,7 +42,9 @@ def open_frame(
     return names, lambda key: nw.from_native(native[key], series_only=True)
 
 
-def require_names(wanted: list[Any], names: list[Any], name: str, frame: Any) -> None:
+def require_names(
+    wanted: Sequence[Hashable], names: Sequence[Hashable], name: str, frame: object
+) -> None:
     """Refuse a frame that lacks a wanted column, or has it twice.
 
     Parameters
@@ -84,7 +86,7 @@ def require_names(wanted: list[Any], names: list[Any], name: str, frame: Any) ->
         raise ValueError(msg)
 
 
-def _index_hint(frame: Any, absent: Sequence[Any]) -> str:
+def _index_hint(frame: object, absent: Sequence[Hashable]) -> str:
     """Say which absent column is the index of a pandas frame, "" if none is."""
     index = getattr(nw.to_native(frame, pass_through=True), "index", None)
     if not isinstance(index, pd.Index):

@@ -12,7 +12,7 @@ Series = nw.Series[Any]
 BLOCK = 1 << 16  # rows of which a temporary stays in the cache
 
 
-def check_writable(values: Iterable[Any], what: str) -> None:
+def check_writable(values: Iterable[object], what: str) -> None:
     """Refuse texts that no file could hold: those with half a surrogate pair.
 
     Raises

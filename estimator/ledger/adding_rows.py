@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +12,7 @@ from estimator.frames.adapted_soft_labels import (
     join_soft_labels,
     no_soft_labels,
 )
-from estimator.frames.columns import Columns, not_none
+from estimator.frames.columns import Columns, Scalar, not_none
 from estimator.label_free.adapting_settings import OUTSIDE_REFERENCE
 from estimator.label_free.shift_adaptive import AdaptedRows
 from estimator.ledger.adding_labels import match_labels
@@ -275,8 +274,8 @@ def _append(
     codes: Mapping[Hashable, NDArray[np.int16]],
     rows: Integers,
 ) -> ChunkRows:
-    def joined(old: Any, more: Any) -> Any:
-        return None if old is None else np.concatenate([old, more[rows]])
+    def joined(old: NDArray[Scalar], more: NDArray[Scalar]) -> NDArray[Scalar]:
+        return np.concatenate([old, more[rows]])
 
     time = None if batch.time is None else batch.time[rows]
     return replace(
@@ -284,8 +283,10 @@ def _append(
         first=None if time is None else min(known_times(chunk.first, int(time.min()))),
         last=None if time is None else max(known_times(chunk.last, int(time.max()))),
         score=joined(chunk.score, batch.score),
-        decision=joined(chunk.decision, batch.decision),
-        time=joined(chunk.time, batch.time),
+        decision=None
+        if chunk.decision is None
+        else joined(chunk.decision, not_none(batch.decision)),
+        time=None if chunk.time is None else joined(chunk.time, not_none(batch.time)),
         codes={
             column: joined(old, codes[column]) for column, old in chunk.codes.items()
         },

@@ -2,9 +2,7 @@
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from typing import Any
 
-import narwhals as nw
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -47,7 +45,7 @@ class LabelColumns:
 
 
 def read_labels(
-    frame: Any, *, row_id: Hashable, y_true: Hashable, labeled_at: Hashable | None
+    frame: object, *, row_id: Hashable, y_true: Hashable, labeled_at: Hashable | None
 ) -> LabelColumns:
     """Read and check a frame of labels.
 
@@ -105,9 +103,8 @@ def microseconds(moment: NDArray[np.datetime64]) -> NDArray[np.int64]:
     return moment.astype("M8[us]").view(np.int64)
 
 
-def ids_of(frame: Any, row_id: Hashable) -> tuple[Keys, Callable[[int], str]]:
+def ids_of(frame: object, row_id: Hashable) -> tuple[Keys, Callable[[int], str]]:
     """Return the keys of a frame of predictions, and how to show them."""
     names, column = open_frame(frame, "production")
     require_names([row_id], names, "production", frame)
-    series: nw.Series[Any] = column(row_id)
-    return read_ids(series, f"`production[{row_id!r}]` (row_id)")
+    return read_ids(column(row_id), f"`production[{row_id!r}]` (row_id)")

@@ -2,13 +2,12 @@
 
 from collections.abc import Hashable, Mapping, Sequence
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from estimator.chunking.chunks import check_chunk, make_chunks
-from estimator.files.archive import check_array
+from estimator.files.archive import Arrays, JsonObject, check_array
 from estimator.frames.adapted_soft_labels import (
     ADAPTED_NAMES,
     AdaptedSoftLabels,
@@ -21,7 +20,6 @@ from estimator.ledger.label_events import LabelEvents, current_values
 from estimator.ledger.ledger import ROW_BITS, ChunkRows, Ledger, hours_of
 from estimator.ledger.row_ids import IdIndex
 
-Arrays = dict[str, np.ndarray]
 # The letters of NumPy's types, of what is no float.
 _KINDS = {"decision": "b", "time": "i"}
 # By the name in the file, the field of `LabelEvents`.
@@ -33,7 +31,7 @@ _EVENT_FIELDS = {
 }
 
 
-def ledger_to_arrays(ledger: Ledger) -> tuple[dict[str, Any], Arrays]:
+def ledger_to_arrays(ledger: Ledger) -> tuple[JsonObject, Arrays]:
     """Take a ledger apart: what JSON can hold, and arrays, chunk after chunk."""
     chunks = ledger.chunks
     header = {
@@ -76,7 +74,7 @@ def ledger_to_arrays(ledger: Ledger) -> tuple[dict[str, Any], Arrays]:
     return header, arrays
 
 
-def ledger_from_arrays(header: Mapping[str, Any], arrays: Arrays) -> Ledger:
+def ledger_from_arrays(header: JsonObject, arrays: Arrays) -> Ledger:
     """Put a ledger together again.
 
     Raises
@@ -112,7 +110,7 @@ def ledger_from_arrays(header: Mapping[str, Any], arrays: Arrays) -> Ledger:
 
 
 def _read_chunks(
-    header: Mapping[str, Any],
+    header: JsonObject,
     arrays: Arrays,
     values: Mapping[Hashable, tuple[str, ...]],
 ) -> list[ChunkRows]:
@@ -172,7 +170,9 @@ def _read_events(arrays: Arrays, prefix: str, part: slice) -> LabelEvents:
 
 
 def _check_arrays(
-    header: Mapping[str, Any], arrays: Arrays, values: Mapping[Hashable, Sequence[str]]
+    header: JsonObject,
+    arrays: Arrays,
+    values: Mapping[Hashable, Sequence[str]],
 ) -> None:
     """Refuse columns that do not fit together, and locations that are nowhere.
 
@@ -223,7 +223,7 @@ def _check_events(
     _check_range(arrays[f"{prefix}/value"], 2, f"{prefix}/value")
 
 
-def _check_index(header: Mapping[str, Any], arrays: Arrays) -> None:
+def _check_index(header: JsonObject, arrays: Arrays) -> None:
     """Refuse ids out of order, and ids of rows that are nowhere."""
     n_chunks = len(header["labels"])
     for i in range(header["runs"]):
@@ -243,7 +243,7 @@ def _check_range(numbers: np.ndarray, stop: int | NDArray[np.int64], name: str) 
         raise ValueError(msg)
 
 
-def check_labels(ledger: Ledger, chunk: Any, *, has_time: bool) -> None:
+def check_labels(ledger: Ledger, chunk: object, *, has_time: bool) -> None:
     """Refuse chunks whose rows do not lie in the period that they are called after.
 
     Parameters

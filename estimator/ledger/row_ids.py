@@ -7,21 +7,20 @@ with a chance of 10⁻²¹.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import narwhals as nw
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from estimator.frames.series import check_writable
+from estimator.frames.series import Series, check_writable
 
 Keys = NDArray[np.int64] | NDArray[np.bytes_]
 
 _HASH_KEYS = ("deadreckon row 0", "deadreckon row 1")
 
 
-def read_ids(series: nw.Series[Any], what: str) -> tuple[Keys, Callable[[int], str]]:
+def read_ids(series: Series, what: str) -> tuple[Keys, Callable[[int], str]]:
     """Return the keys of a column of ids, and a way to show the id of a row.
 
     Raises

@@ -1,7 +1,6 @@
 """Soft labels by features, for rows as they arrive: their features are not kept."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +18,7 @@ from estimator.monitoring.deployments import Deployment, deployment_of
 
 
 def soft_labels_on_arrival(
-    deployments: Sequence[Deployment], frame: Any, columns: Columns
+    deployments: Sequence[Deployment], frame: object, columns: Columns
 ) -> Callable[[NDArray[np.int64], str | int], AdaptedRows | None]:
     """Return what gives rows of a batch their soft labels by features.
 

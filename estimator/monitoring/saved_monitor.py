@@ -1,11 +1,10 @@
 """A monitor as a header and plain arrays, as it is saved, and back."""
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import Any
 
 from estimator.degradation.announcements import Announcements, from_json, to_json
-from estimator.files.archive import Arrays, under
+from estimator.files.archive import Arrays, JsonObject, under
 from estimator.frames.column_names import name_from_json, name_to_json
 from estimator.ledger.ledger import Ledger
 from estimator.ledger.ledger_arrays import (
@@ -42,7 +41,7 @@ class MonitorParts:
     announcements: dict[tuple[str, str], Announcements]
 
 
-def parts_to_arrays(parts: MonitorParts) -> tuple[dict[str, Any], Arrays]:
+def parts_to_arrays(parts: MonitorParts) -> tuple[JsonObject, Arrays]:
     """Take a monitor apart: what JSON can hold, and arrays."""
     ledger_header, ledger_arrays = ledger_to_arrays(parts.ledger)
     content = {f"ledger/{name}": values for name, values in ledger_arrays.items()}
@@ -73,7 +72,7 @@ def parts_to_arrays(parts: MonitorParts) -> tuple[dict[str, Any], Arrays]:
     return header, content
 
 
-def parts_from_arrays(header: Mapping[str, Any], arrays: Arrays) -> MonitorParts:
+def parts_from_arrays(header: JsonObject, arrays: Arrays) -> MonitorParts:
     """Put together what `parts_to_arrays` took apart.
 
     Raises

@@ -7,9 +7,9 @@ follows an ESC, and a line break would forge a line of the log.
 import logging
 import math
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from textwrap import fill
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -170,7 +170,7 @@ def _metric_columns(rows: "pd.DataFrame", metric: str) -> list[Column]:
     return columns
 
 
-def _realized(analysis: "pd.DataFrame", number: Any) -> Column:
+def _realized(analysis: "pd.DataFrame", number: Callable[[float], str]) -> Column:
     """Return realized values, and how many labels are in where some are not."""
     cells = []
     for value, n_rows, n_labels in zip(
@@ -184,7 +184,7 @@ def _realized(analysis: "pd.DataFrame", number: Any) -> Column:
     return cells
 
 
-def _number_format(values: "pd.Series") -> Any:
+def _number_format(values: "pd.Series") -> Callable[[float], str]:
     """Return how to write numbers of this size."""
     largest = values.abs().max()
     digits = 4 if not largest > 10 else 2 if largest < 1_000 else 0
@@ -195,7 +195,7 @@ def _number_format(values: "pd.Series") -> Any:
     return number
 
 
-def _range(values: "pd.Series", number: Any) -> str:
+def _range(values: "pd.Series", number: Callable[[float], str]) -> str:
     low, high = number(values.min()), number(values.max())  # NaN where all are
     return low if low == high else f"{low} to {high}"
 

@@ -6,7 +6,6 @@ The page's script reads what it shows of a chunk off this table: nothing is said
 from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
-from typing import Any
 
 import numpy as np
 
@@ -172,7 +171,7 @@ def about_chunk(numbers: Numbers, i: int) -> tuple[str, str]:
 
 def _first_day(series: MetricSeries, i: int) -> str:
     """Return the day on which a chunk begins, unless its label says so."""
-    chunk: Any = series.chunk[i]
+    chunk: object = series.chunk[i]
     if isinstance(chunk, str) or series.start.dtype.kind != "M":
         return ""
     start = wall_clock(series.start[i : i + 1], series.timezone)

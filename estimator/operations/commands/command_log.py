@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 import click
 
@@ -119,7 +119,7 @@ class JsonLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Return the record as one line."""
         time = datetime.fromtimestamp(record.created, UTC)
-        entry: dict[str, Any] = {
+        entry: dict[str, object] = {
             "time": time.isoformat(timespec="milliseconds"),
             "level": record.levelname,
             "message": record.getMessage(),
@@ -139,7 +139,7 @@ _RECORD_FIELDS = {*vars(logging.makeLogRecord({})), "message", "asctime", "taskN
 _DEEPEST = 8  # levels; deeper there is text, and what contains itself ends
 
 
-def _jsonable(value: Any, depth: int = 0) -> Any:
+def _jsonable(value: object, depth: int = 0) -> object:
     """Return what JSON can hold; numbers of NumPy are numbers."""
     if value is None or isinstance(value, bool | str):
         return value

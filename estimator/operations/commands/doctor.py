@@ -9,7 +9,6 @@ from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 OURS = ("estimator", "calibration")
 DISTRIBUTION = "deadreckon"
@@ -99,9 +98,9 @@ def _cache_directory() -> Finding:
 
 def _cache_paths(module: ModuleType) -> Iterator[str]:
     for function in vars(module).values():
-        stats: Any = getattr(function, "stats", None)
-        if getattr(stats, "cache_path", None):
-            yield stats.cache_path
+        path = getattr(getattr(function, "stats", None), "cache_path", None)
+        if path:
+            yield path
 
 
 def _is_writable(path: Path) -> bool:

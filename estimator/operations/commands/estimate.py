@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -160,7 +160,7 @@ def estimate(  # noqa: PLR0913 - an argument for each option
     save_estimator: Path | None,
     verdict: bool,
     timestamp: str | None,
-    **options: Any,
+    **options: object,
 ) -> None:
     """Estimate performance per chunk, before there are labels.
 

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from estimator.degradation.verdict import Degradation
+    from estimator.estimation.parameters import Parameters
+    from estimator.performance_estimator import PerformanceEstimator
     from estimator.results.performance import Performance
 
 CHARTS = (".png", ".svg")
@@ -61,7 +63,7 @@ class EstimationJob:
     analysis: Path
     targets: Path | None = None
     row_id: str | None = None
-    parameters: Mapping[str, Any] = field(default_factory=dict)
+    parameters: "Parameters" = field(default_factory=dict)
     output: Path | None = None
     chart: Path | None = None
     estimator_file: Path | None = None
@@ -199,7 +201,7 @@ def _check_target(
         raise ConfigurationError(msg)
 
 
-def _columns(parameters: Mapping[str, Any]) -> list[str]:
+def _columns(parameters: "Parameters") -> list[str]:
     """Return the columns that reference and analysis must both have."""
     named = [
         parameters.get("timestamp"),
@@ -212,7 +214,7 @@ def _columns(parameters: Mapping[str, Any]) -> list[str]:
     return [name for name in named if name is not None]
 
 
-def _kinds(parameters: Mapping[str, Any], row_id: str | None) -> dict[str, str]:
+def _kinds(parameters: "Parameters", row_id: str | None) -> dict[str, str]:
     """Return, by column, as what the texts of CSV files are read."""
     kinds = dict.fromkeys(parameters.get("segments", ()), "text")
     if row_id is not None:
@@ -230,7 +232,7 @@ def _kinds(parameters: Mapping[str, Any], row_id: str | None) -> dict[str, str]:
 
 
 def _kinds_of_features(
-    parameters: Mapping[str, Any], reference: "pd.DataFrame"
+    parameters: "Parameters", reference: "pd.DataFrame"
 ) -> dict[str, str]:
     """Return the kinds of features as the reference has them."""
     from pandas.api.types import is_numeric_dtype
@@ -318,7 +320,7 @@ def _join(
 
 def _write(
     job: EstimationJob,
-    estimator: Any,
+    estimator: "PerformanceEstimator",
     performance: "Performance",
     verdicts: Mapping[str, Mapping[str, "Degradation"]],
 ) -> None:

@@ -8,7 +8,7 @@ import os
 import shlex
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -20,6 +20,9 @@ from estimator.operations.commands.terminal_errors import message, reported_erro
 from estimator.operations.exit_codes import BROKEN_PIPE, CRASHED, RAN
 from estimator.operations.signals import obeyed_signals
 from estimator.progress import Progress
+
+if TYPE_CHECKING:
+    from estimator.simulation import Scenario
 
 SCENARIOS = (
     "stable",
@@ -34,7 +37,7 @@ SCENARIOS = (
 class Program(click.Group):
     """The commands; called, the whole work of a process."""
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, *args: Any, **kwargs: Any) -> object:
         """Run the command that the arguments name, and end the process.
 
         Signals are obeyed without arguments here, as the console script calls it: a
@@ -45,7 +48,7 @@ class Program(click.Group):
         with obeyed_signals():
             return self.main()
 
-    def invoke(self, ctx: click.Context) -> Any:
+    def invoke(self, ctx: click.Context) -> object:
         """Run a command; end quietly, as others do, where nobody reads its output."""
         try:
             return super().invoke(ctx)
@@ -80,7 +83,7 @@ for command in (estimate, run, status, report):
 )
 @click.option("--seed", type=int, default=0, show_default=True)
 def demo(
-    scenario: Any, output_dir: Path, weeks: int, applications: int, seed: int
+    scenario: "Scenario", output_dir: Path, weeks: int, applications: int, seed: int
 ) -> None:
     """Try it on a simulated lender's scoring model.
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from estimator.operations.config.settings import NightlyConfig
 
+Value = TypeVar("Value")
+
 CONFIG = click.argument(
     "config", type=click.Path(path_type=Path), metavar="CONFIG.toml"
 )
@@ -24,7 +26,9 @@ def split(values: tuple[str, ...]) -> list[str]:
     return [part.strip() for value in values for part in value.split(",") if part]
 
 
-def parse_chunk(text: str | None, *, has_timestamp: bool) -> Any:
+def parse_chunk(
+    text: str | None, *, has_timestamp: bool
+) -> str | int | list[str] | None:
     """Read ``--chunk``: a row count, an offset alias, edges, or ``none``.
 
     Examples
@@ -46,7 +50,9 @@ def parse_chunk(text: str | None, *, has_timestamp: bool) -> Any:
         return text
 
 
-def parse_thresholds(texts: tuple[str, ...]) -> dict[str, tuple[Any, ...]]:
+def parse_thresholds(
+    texts: tuple[str, ...],
+) -> dict[str, tuple[str | float | None, ...]]:
     """Read ``--threshold``.
 
     Examples
@@ -55,7 +61,7 @@ def parse_thresholds(texts: tuple[str, ...]) -> dict[str, tuple[Any, ...]]:
     {'roc_auc': ('constant', 0.7, None), 'f1': ('standard_error', 2.0)}
     """
 
-    def rule(text: str) -> tuple[Any, ...]:
+    def rule(text: str) -> tuple[str | float | None, ...]:
         kind, *numbers = text.split(":")
         return (kind, *(float(x) if x.strip() else None for x in numbers))
 
@@ -75,9 +81,9 @@ def parse_costs(texts: tuple[str, ...]) -> dict[str, float] | None:
 
 
 def _pairs(
-    option: str, texts: tuple[str, ...], read: Callable[[str], Any], example: str
-) -> dict[str, Any]:
-    pairs: dict[str, Any] = {}
+    option: str, texts: tuple[str, ...], read: Callable[[str], Value], example: str
+) -> dict[str, Value]:
+    pairs: dict[str, Value] = {}
     for text in texts:
         name, _, value = text.partition("=")
         try:

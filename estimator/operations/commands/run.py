@@ -28,12 +28,16 @@ class LoggedCommand(click.Command):
     """A command that logs errors in its arguments, too, where JSON is asked for."""
 
     def make_context(
-        self, info_name: str | None, args: list[str], *rest: Any, **extra: Any
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: Any,
     ) -> click.Context:
         """Read the arguments."""
         asked = " ".join(args).replace("=", " ")
         with command_logging(as_json=f"--log-format {JSON}" in asked, informed=False):
-            return super().make_context(info_name, args, *rest, **extra)
+            return super().make_context(info_name, args, parent, **extra)
 
 
 @click.command(cls=LoggedCommand, epilog=exit_codes.HELP)
@@ -73,7 +77,7 @@ def run(
     check: bool,
     dry_run: bool,
     as_of: str | None,
-    fail_on: Any,
+    fail_on: exit_codes.Severity | None,
     log_format: str,
     verbose: bool,
 ) -> None:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -18,6 +18,7 @@ from estimator.operations.terminal import format_performance, format_verdicts
 
 if TYPE_CHECKING:
     from estimator.operations.config.settings import NightlyConfig
+    from estimator.operations.nightly.overview import ModelOverview
 
 
 SHOWN_CHUNKS = 10
@@ -122,7 +123,7 @@ def print_status(
 
 
 def _check_filter(
-    overview: Any, metrics: tuple[str, ...], segments: tuple[str, ...]
+    overview: "ModelOverview", metrics: tuple[str, ...], segments: tuple[str, ...]
 ) -> None:
     """Refuse metrics and segments that a model does not have."""
     performance = overview.performance
@@ -167,7 +168,7 @@ def report(*, config: Path, as_of: str | None, output_dir: Path | None) -> None:
 
 def _overviews(
     settings: "NightlyConfig", as_of: str | None, model: str | None
-) -> Iterator[Any]:
+) -> Iterator["ModelOverview"]:
     from estimator.operations.nightly.overview import load_overview
     from estimator.operations.store.connection import is_there, open_store
 

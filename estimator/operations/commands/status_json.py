@@ -4,7 +4,8 @@ The fields are a contract: one may be added, none changes its meaning.
 """
 
 import math
-from typing import Any
+
+import pandas as pd
 
 from estimator.charts.newest_chunk import newest_chunk, unfinished_chunk
 from estimator.metric_series import has_all_labels, label_coverage
@@ -27,7 +28,7 @@ def status_of(
     overview: ModelOverview,
     metrics: tuple[str, ...] = (),
     segments: tuple[str, ...] | None = None,
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Return what is known of a model, as JSON can hold it.
 
     Parameters
@@ -104,7 +105,7 @@ def status_of(
     }
 
 
-def _iso(moment: Any) -> str | None:
+def _iso(moment: pd.Timestamp) -> str | None:
     text: str = moment.isoformat()
     return None if text == "NaT" else text
 

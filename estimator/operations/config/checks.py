@@ -19,6 +19,8 @@ from estimator.performance_estimator import PerformanceEstimator
 if TYPE_CHECKING:
     from pydantic import ValidationInfo
 
+    from estimator.estimation.parameters import Parameters
+
 
 MODEL_NAME = r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}"
 # Well-known databases that cannot hold the store. (Others are refused as well, but are
@@ -44,8 +46,7 @@ def check_url(text: str) -> str:
         )
         raise ValueError(msg)
     try:
-        dialect: Any = url.get_dialect()
-        dialect.import_dbapi()
+        url.get_dialect().import_dbapi()
     except (NoSuchModuleError, ValueError) as error:
         usual_drivers = ("postgresql+psycopg", "sqlite")
         near = find_nearest(url.drivername, usual_drivers)
@@ -112,7 +113,7 @@ def check_path(text: str, info: "ValidationInfo") -> Path:
     return _absolute(text, info)
 
 
-def resolve_patterns(source: Any, info: "ValidationInfo") -> Any:
+def resolve_patterns(source: object, info: "ValidationInfo") -> object:
     """Return paths, globs and URLs as absolute texts; a database as it is."""
     if not isinstance(source, str | list):
         return source
@@ -180,7 +181,7 @@ def check_span(text: str) -> pd.Timedelta:
     return span
 
 
-def check_names(models: dict[str, Any]) -> dict[str, Any]:
+def check_names(models: dict[str, object]) -> dict[str, object]:
     """Return models whose names can be file names, and are free."""
     taken = {"index"}  # the pages' list
     for name in models:
@@ -195,7 +196,7 @@ def check_names(models: dict[str, Any]) -> dict[str, Any]:
     return models
 
 
-def check_estimator(arguments: dict[str, Any]) -> None:
+def check_estimator(arguments: "Parameters") -> None:
     """Refuse what the estimator refuses, in its words: they begin with the argument."""
     try:
         PerformanceEstimator(**arguments).check_parameters()

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from calibration._validation import find_nearest
 from estimator.operations.config import checks as checks
@@ -61,14 +62,14 @@ _EMPTY = {"too_short", "string_pattern_mismatch"}
 
 
 def read_layout(
-    document: dict[str, Any], folder: Path
+    document: dict[str, object], folder: Path
 ) -> tuple[Nightly | None, list[str]]:
     """Return the document as tables, or a sentence for each thing that is wrong."""
     try:
         return Nightly.model_validate(document, context=folder), []
     except ValidationError as error:
         all_errors = error.errors(include_url=False)
-    by_place: dict[Place, list[Any]] = {}
+    by_place: dict[Place, list[ErrorDetails]] = {}
     for one in all_errors:
         path = _place_of(one["loc"], one["type"], document)
         by_place.setdefault(path, []).append(one)
@@ -92,7 +93,7 @@ def _place_of(loc: Place, kind: str, document: Any) -> Place:
     return (*keys, loc[-1]) if kind == "missing" else keys
 
 
-def _sentence(path: Place, errors: list[Any]) -> str:
+def _sentence(path: Place, errors: list[ErrorDetails]) -> str:
     """Say where something is wrong, the rule, what came, and what to do."""
     where = functools.reduce(below, path, "")
     types = {error["type"]: error for error in errors}

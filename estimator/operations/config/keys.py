@@ -25,12 +25,12 @@ from estimator.operations.notifications.messages import About
 _WHERE = "path, glob or URL of Parquet or CSV files, several of them, or a database."
 
 
-def _key(description: str, *examples: Any, **more: Any) -> Any:
+def _key(description: str, *examples: object, **more: Any) -> Any:
     return Field(description=description, examples=list(examples) or None, **more)
 
 
-def _optional(description: str, *examples: Any) -> Any:
-    def drop_default(schema: dict[str, Any]) -> None:
+def _optional(description: str, *examples: object) -> Any:
+    def drop_default(schema: dict[str, object]) -> None:
         schema.pop("default", None)  # TOML writes no null: the key is left out
 
     return _key(description, *examples, default=None, json_schema_extra=drop_default)
@@ -42,7 +42,7 @@ def _choice(names: Iterable[str]) -> WithJsonSchema:
     return WithJsonSchema({"type": "string", "anyOf": listed})
 
 
-def _iso(value: Any) -> Any:
+def _iso(value: object) -> object:
     return value.isoformat() if isinstance(value, date) else value
 
 
@@ -226,7 +226,7 @@ class Estimator(Table):
     level: float = _key("Coverage of the intervals.", default=0.95)
     random_state: int = _key("Seed of methods that read features.", default=0)
 
-    def arguments(self) -> dict[str, Any]:
+    def arguments(self) -> dict[str, object]:
         """Return what the file says, as PerformanceEstimator takes it."""
         names = [x for x in type(self).model_fields if x in self.model_fields_set]
         return {name: getattr(self, name) for name in names}
@@ -276,11 +276,11 @@ class Nightly(Table):
     )
 
 
-def compute_schema() -> dict[str, Any]:
+def compute_schema() -> dict[str, object]:
     """Return the JSON schema of the layout, for editors."""
 
     class Plain(GenerateJsonSchema):
-        def field_title_should_be_set(self, schema: Any) -> bool:
+        def field_title_should_be_set(self, schema: object) -> bool:
             return False  # it would say the key once more
 
     schema = Nightly.model_json_schema(schema_generator=Plain)

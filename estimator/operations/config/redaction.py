@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import quote, quote_plus, unquote, unquote_plus
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def below(key_path: str, part: str | int) -> str:
 
 
 def find_variables(
-    document: Mapping[str, Any], environ: Mapping[str, str]
+    document: Mapping[str, object], environ: Mapping[str, str]
 ) -> tuple[dict[str, str], list[str]]:
     """Return the values of ``${VAR}`` in a document, and what is wrong with others."""
     variables, problems = {}, []
@@ -122,7 +122,7 @@ def find_variables(
     return variables, problems
 
 
-def fill_in(node: Any, variables: Mapping[str, str]) -> Any:
+def fill_in(node: object, variables: Mapping[str, str]) -> object:
     """Return a copy of a document with ``${VAR}`` replaced, and ``$${`` by ``${``."""
     if isinstance(node, dict):
         return {key: fill_in(value, variables) for key, value in node.items()}
@@ -137,7 +137,7 @@ def fill_in(node: Any, variables: Mapping[str, str]) -> Any:
 
 
 def redaction_of(
-    written: dict[str, Any], filled: dict[str, Any], variables: Mapping[str, str]
+    written: dict[str, object], filled: dict[str, object], variables: Mapping[str, str]
 ) -> Redaction:
     """Return what hides variables, passwords in URLs and the webhook of a document."""
     hidden: dict[str, str] = {}
@@ -154,7 +154,7 @@ def redaction_of(
     )
 
 
-def _texts(node: Any, key_path: str = "") -> Iterator[tuple[str, str]]:
+def _texts(node: object, key_path: str = "") -> Iterator[tuple[str, str]]:
     """Yield the path of the key and the text of every text in a document."""
     if isinstance(node, str):
         yield key_path, node

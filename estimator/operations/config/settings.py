@@ -25,6 +25,8 @@ from estimator.operations.errors import ConfigurationError
 if TYPE_CHECKING:
     import pandas as pd
 
+    from estimator.estimation.parameters import Parameters
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class FileLocation(RedactedRepr):
@@ -131,7 +133,7 @@ class ModelSettings(RedactedRepr):
     labels: Location | None = None
     row_id: str
     lookback: "pd.Timedelta | None" = None
-    parameters: dict[str, Any]
+    parameters: "Parameters"
     retrained: tuple[Retrained, ...] = ()
 
 
@@ -212,7 +214,7 @@ report=None, memory_limit='1GB', threads=None)
     path = Path(path)
     written = _read_toml(path)
     variables, problems = find_variables(written, environ)
-    filled = fill_in(written, variables)
+    filled = {key: fill_in(value, variables) for key, value in written.items()}
     redaction = redaction_of(written, filled, variables)
     layout = None
     if not problems:
@@ -232,7 +234,7 @@ report=None, memory_limit='1GB', threads=None)
     )
 
 
-def config_schema() -> dict[str, Any]:
+def config_schema() -> dict[str, object]:
     """Return the JSON schema of the TOML layout, for editors that complete and check.
 
     It describes the file as it is written: where a value may be a variable's, the
@@ -262,7 +264,7 @@ def _require(*packages: str) -> None:
         raise ModuleNotFoundError(msg)
 
 
-def _read_toml(path: Path) -> dict[str, Any]:
+def _read_toml(path: Path) -> dict[str, object]:
     try:
         return tomllib.loads(path.read_text("utf-8-sig"))
     except OSError as error:

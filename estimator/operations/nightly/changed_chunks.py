@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -165,7 +165,7 @@ def find_spans(
     ]
 
 
-def _check_clock(newest: Any, what: str, source: RowSource) -> None:
+def _check_clock(newest: np.datetime64, what: str, source: RowSource) -> None:
     if is_future(pd.Timestamp(newest)):
         msg = (
             f"{what} ({source.where}): times must not lie in the future, but the "

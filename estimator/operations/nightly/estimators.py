@@ -3,8 +3,9 @@
 import hashlib
 import json
 from collections.abc import Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 from pandas.api.types import is_object_dtype, is_string_dtype
 
@@ -13,7 +14,7 @@ from estimator.chunking.edges import Edges
 from estimator.chunking.periods import Period
 from estimator.delayed_labels.counts.count_table_bytes import VERSION as TABLE_VERSION
 from estimator.files.atomic import temporary_folder
-from estimator.frames.datetimes import TimeZone
+from estimator.frames.datetimes import Moments, TimeZone
 from estimator.monitoring.deployments import Deployment
 from estimator.operations.config.settings import (
     FileLocation,
@@ -112,7 +113,7 @@ def _chunk_from(moment: str, settings: ModelSettings, timezone: TimeZone) -> str
     spec = check_chunk(settings.parameters["chunk"], has_timestamp=True)
     begin = on_data_clock(pd.Timestamp(moment), timezone).to_datetime64()
     begin = begin.astype("M8[us]")
-    chunks: tuple[Any, list[str]] = ([], [])
+    chunks: tuple[Moments, list[str]] = (np.empty(0, dtype="M8[us]"), [])
     if isinstance(spec, Period):
         chunks = spec.between(begin, begin, timezone, 1)
     elif isinstance(spec, Edges):
@@ -152,7 +153,7 @@ def _fingerprint(
     files: Mapping[str, str],
 ) -> str:
     """Return a text that differs if the estimator would."""
-    where: Any
+    where: list[str | None]
     if isinstance(location, FileLocation):
         # By content: a copy, or another checkout, is the same reference.
         where = [version.partition(" ")[0] for version in files.values()]

@@ -2,14 +2,13 @@
 
 import json
 from dataclasses import dataclass
-from typing import Any
+from math import nan
 
 import numpy as np
 import pandas as pd
 
 from estimator.charts.newest_chunk import newest_rows
 from estimator.degradation import verdict_json as verdict_file
-from estimator.degradation.verdict import Degradation
 from estimator.delayed_labels.overdue import OverdueLabels
 from estimator.monitoring.deployments import deployment_of
 from estimator.operations.data_time import on_data_clock, shown, ticks
@@ -169,7 +168,8 @@ def gauges_of(overview: ModelOverview, last_success: float) -> ModelGauges:
                     labels_ratio=float(
                         performance.n_labels[i] / max(performance.n_rows[i], 1)
                     ),
-                    **_said(verdict),
+                    kind=None if verdict is None else verdict.kind,
+                    probability=nan if verdict is None else verdict.probability,
                 )
             )
     return ModelGauges(
@@ -179,12 +179,6 @@ def gauges_of(overview: ModelOverview, last_success: float) -> ModelGauges:
         labels_overdue=0 if overview.overdue is None else overview.overdue.missing,
         metrics=tuple(gauges),
     )
-
-
-def _said(verdict: Degradation | None) -> dict[str, Any]:
-    if verdict is None:
-        return {}
-    return {"kind": verdict.kind, "probability": verdict.probability}
 
 
 def _seconds(moment: np.datetime64) -> float:

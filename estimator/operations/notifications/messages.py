@@ -1,12 +1,13 @@
 """What is worth telling people: one message when verdicts change, or labels stop."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Final, Literal
+from typing import Final, Literal
 from urllib.parse import quote
 
 from estimator.delayed_labels.overdue import OverdueLabels
+from estimator.files.archive import JsonObject
 from estimator.frames.datetimes import TimeZone
 from estimator.operations.data_time import shown
 from estimator.operations.terminal import printable
@@ -86,12 +87,12 @@ class Notice:
 Message = VerdictChange | Notice
 
 
-def message_to_json(message: Message) -> dict[str, Any]:
+def message_to_json(message: Message) -> dict[str, object]:
     """Return what `message_from_json` makes a message of."""
     return asdict(message)
 
 
-def message_from_json(content: Mapping[str, Any]) -> Message:
+def message_from_json(content: JsonObject) -> Message:
     """Return the message that `message_to_json` took apart."""
     return Notice(**content) if "about" in content else VerdictChange(**content)
 
@@ -144,7 +145,7 @@ def notices_on_labels(
 
 def slack_message(
     changes: Sequence[Message], *, report: str | None = None
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Return one message about all that a run has to tell, as Slack's webhooks take it.
 
     Failures, stopped labels and alerts come first, then declines, the most probable on
@@ -291,7 +292,7 @@ def _link(report: str) -> str:
     return f"<{_escape(address)}|Open the report>"
 
 
-def _section(text: str) -> dict[str, Any]:
+def _section(text: str) -> dict[str, object]:
     """Return a block; ``verbatim`` keeps @names and addresses in data from acting."""
     return {
         "type": "section",

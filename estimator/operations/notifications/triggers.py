@@ -8,9 +8,9 @@ enough, and two chunks running must agree; the same holds for the all-clear.
 import json
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from estimator.charts.newest_chunk import newest_chunk, newest_rows, unfinished_chunk
 from estimator.degradation import announcements
@@ -122,7 +122,7 @@ def _alert(
     if not rows.size or not (performance.alert[rows, k] & sure)[0]:
         return None
 
-    def number(column: Any) -> str:
+    def number(column: NDArray[np.float64]) -> str:
         return f"{column[rows[0], k]:.4g}"
 
     registered = METRICS.get(metric)

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import unquote
 from urllib.request import getproxies, proxy_bypass
 
@@ -62,7 +62,7 @@ class Attempt:
 
 def post_webhook(
     url: str,
-    message: Mapping[str, Any],
+    message: Mapping[str, object],
     *,
     attempts: int = 4,
     timeout: float = 10.0,

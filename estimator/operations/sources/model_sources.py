@@ -1,11 +1,12 @@
 """A model's predictions and labels, opened."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from estimator.estimation.parameters import Parameters
 from estimator.operations.config.settings import (
     FileLocation,
     ModelSettings,
@@ -244,7 +245,7 @@ def _import(
     return RowData(name=rows.name, where=describe_location(location), table=table)
 
 
-def columns_of(parameters: Mapping[str, Any]) -> tuple[str, ...]:
+def columns_of(parameters: Parameters) -> tuple[str, ...]:
     """Return the columns of predictions beside id and time."""
     named = [*columns_of_model(parameters)]
     named += several(parameters.get("segments"))
@@ -253,13 +254,13 @@ def columns_of(parameters: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(named))
 
 
-def columns_of_model(parameters: Mapping[str, Any]) -> tuple[str, ...]:
+def columns_of_model(parameters: Parameters) -> tuple[str, ...]:
     """Return the columns of score and, if there is one, decision."""
     score = parameters.get("y_pred_proba", "y_pred_proba")
     decision = parameters.get("y_pred")
     return (score,) if decision is None else (score, decision)
 
 
-def several(names: Any) -> list[str]:
+def several(names: str | Iterable[str] | None) -> list[str]:
     """Return one name or several as a list."""
     return [names] if isinstance(names, str) else list(names or ())

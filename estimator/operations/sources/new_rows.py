@@ -1,7 +1,8 @@
 """Which rows and labels of a model are new, and whether their ids are."""
 
+from collections.abc import Collection
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -102,16 +103,16 @@ def changed_hours(
             counted = count_hours(engine, predictions, after=before, until=until)
             hours.append(counted.hour)
     if labels is not None:
-        asked: list[dict[str, Any]] = []
+        asked: list[tuple[Collection[str] | None, datetime | None]] = []
         if labels.files is None:
-            asked.append({})
+            asked.append((None, None))
         elif labels is not predictions and (new := new_files(labels, state)):
-            asked.append({"files": new})
+            asked.append((new, None))
         if before is not None and AT in labels.roles:
-            asked.append({"after": before})
-        for which in asked:
+            asked.append((None, before))
+        for files, after in asked:
             counted, n_labels = count_labeled_hours(
-                engine, predictions, labels, until=until, **which
+                engine, predictions, labels, files=files, after=after, until=until
             )
             hours.append(counted.hour)
             if n_labels and not counted.n_rows:

@@ -331,15 +331,15 @@ def _numpy(
     engine: "duckdb.DuckDBPyConnection", source: RowSource, query: str
 ) -> dict[str, Any]:
     with source_errors(source.name, source.where):
-        columns: dict[str, Any] = engine.execute(query).fetchnumpy()
-    return columns
+        return engine.execute(query).fetchnumpy()
 
 
-def _filled(values: Any) -> NDArray[np.datetime64]:
+def _filled(values: object) -> NDArray[np.datetime64]:
     """Return times with NaT where DuckDB has masked them."""
-    masked = np.ma.isMaskedArray(values)
     times: NDArray[np.datetime64] = (
-        values.filled(np.datetime64("NaT")) if masked else values
+        values.filled(np.datetime64("NaT"))
+        if isinstance(values, np.ma.MaskedArray)
+        else np.asarray(values)
     )
     return times.astype("M8[us]")
 

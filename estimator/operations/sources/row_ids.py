@@ -7,7 +7,7 @@ row. Only new rows are looked at, and no id is kept from night to night.
 
 from collections.abc import Collection
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from estimator.operations.errors import DataError
 from estimator.operations.sources.files.file_rows import literal, quoted, source_errors
@@ -136,7 +136,7 @@ def _overlapping(
 def _refuse(
     engine: "duckdb.DuckDBPyConnection",
     predictions: RowSource,
-    ids: list[Any],
+    ids: list[object],
     until: datetime | None,
 ) -> None:
     if not ids:

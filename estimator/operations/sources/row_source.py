@@ -9,7 +9,7 @@ import os
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from estimator.files.atomic import temporary_folder
 from estimator.operations.sources.files import csv_text
@@ -135,7 +135,7 @@ def open_engine(
     import duckdb
 
     with temporary_folder() as folder:
-        options: dict[str, Any] = {
+        options: dict[str, str | bool | int | float | list[str]] = {
             "memory_limit": memory_limit,
             "temp_directory": str(folder),
             "preserve_insertion_order": False,

@@ -141,7 +141,7 @@ def _query(
     relation: "sa.FromClause",
     kinds: Mapping[str, str],
     rows: ImportedRows,
-) -> "sa.Select[Any]":
+) -> "sa.SelectBase":
     """Return the query of the columns that are there, of the rows that are wanted."""
     import sqlalchemy as sa
 
@@ -160,7 +160,7 @@ def _query(
 def _copy(
     engine: "duckdb.DuckDBPyConnection",
     connection: "sa.Connection",
-    query: "sa.Select[Any]",
+    query: "sa.SelectBase",
     table: str,
     kinds: Mapping[str, str],
 ) -> None:
@@ -189,7 +189,11 @@ def _copy(
         engine.unregister("#staged")
 
 
-def _bound(connection: "sa.Connection", column: Any, since: "pd.Timestamp") -> Any:
+def _bound(
+    connection: "sa.Connection",
+    column: "sa.ColumnElement[object]",
+    since: "pd.Timestamp",
+) -> object:
     """Return a moment as the database compares it, a day early to be sure."""
     import sqlalchemy as sa
 
@@ -200,7 +204,7 @@ def _bound(connection: "sa.Connection", column: Any, since: "pd.Timestamp") -> A
     return (early.tz_localize("UTC") if zoned else early).to_pydatetime()
 
 
-def _day() -> Any:
+def _day() -> "pd.Timedelta":
     import pandas as pd
 
     return pd.Timedelta(days=1)

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from estimator.operations.sources.files.file_rows import literal, quoted
@@ -11,7 +11,8 @@ from estimator.operations.sources.row_source import TIME, RowSource
 
 # Nanoseconds become microseconds; years that nanoseconds can count.
 _ROUNDED, _NS_YEARS = pd.Timedelta(1, "us"), range(1700, 2200)
-Spans = Sequence[tuple[Any, Any]]
+Time = datetime | np.datetime64
+Spans = Sequence[tuple[Time, Time | None]]
 
 
 def between(
@@ -44,7 +45,7 @@ def between(
 
 def inside_spans(name: str, spans: Spans) -> str:
     """Return SQL of whether a time lies in one of some spans, of which some adjoin."""
-    joined: list[tuple[Any, Any]] = []
+    joined: list[tuple[Time, Time | None]] = []
     for begin, end in spans:
         if joined and joined[-1][1] == begin:
             joined[-1] = joined[-1][0], end

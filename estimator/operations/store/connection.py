@@ -4,13 +4,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
 from estimator.operations.config.redaction import describe_url
 from estimator.operations.errors import ConfigurationError, DataError, StoreUnavailable
 from estimator.operations.store import schema
+
+if TYPE_CHECKING:
+    import sqlite3
 
 BUSY_SECONDS = 30.0
 # Classes of PostgreSQL's SQLSTATE that blame a value, whatever exception carries them:
@@ -112,7 +115,7 @@ def _engine(url: sa.URL) -> sa.Engine:
 
     # The driver would begin transactions late, and not at all for tables.
     @sa.event.listens_for(engine, "connect")
-    def configure(connection: Any, _: Any) -> None:
+    def configure(connection: "sqlite3.Connection", _: object) -> None:
         connection.isolation_level = None
         connection.execute("PRAGMA journal_mode = WAL")  # readers do not wait
 

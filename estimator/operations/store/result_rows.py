@@ -1,14 +1,13 @@
 """Results as rows of the store, and rows as the result that charts are drawn of."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from estimator.operations.store.schema import NUMBERS, REMEMBERED
+from estimator.operations.store.schema import NUMBERS, REMEMBERED, Row
 from estimator.results.assembly import concatenate_periods
 from estimator.results.performance import Performance
 
@@ -21,7 +20,7 @@ _KEY = ("segment", "chunk", "metric")
 _FACTS = ("start", "end", "n_rows", "n_labels", "alert", "note")
 
 
-def result_rows(analysis: Performance, as_of: int) -> list[dict[str, Any]]:
+def result_rows(analysis: Performance, as_of: int) -> list[Row]:
     """Return one row per segment, chunk and metric; NaN as None.
 
     Parameters
@@ -66,14 +65,12 @@ class Restatement:
         What is no more.
     """
 
-    changed: list[dict[str, Any]]
-    history: list[dict[str, Any]]
+    changed: list[Row]
+    history: list[Row]
     gone: list[Key]
 
 
-def restate(
-    rows: Sequence[dict[str, Any]], stored: Sequence[dict[str, Any]], as_of: int
-) -> Restatement:
+def restate(rows: Sequence[Row], stored: Sequence[Row], as_of: int) -> Restatement:
     """Compare results with those stored.
 
     Parameters
@@ -105,11 +102,11 @@ def restate(
     return Restatement(changed=changed, history=history, gone=list(before))
 
 
-def _key(row: Mapping[str, Any]) -> Key:
+def _key(row: Row) -> Key:
     return row["segment"], row["chunk"], row["metric"]
 
 
-def _has_moved(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+def _has_moved(old: Row, new: Row) -> bool:
     if any(old[name] != new[name] for name in (*_FACTS, "realized")):
         return True
     if any((old[name] is None) != (new[name] is None) for name in NUMBERS):
@@ -121,9 +118,7 @@ def _has_moved(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
     return any(abs(new[n] - old[f"remembered_{n}"]) > least for n in REMEMBERED)
 
 
-def performance_of_rows(
-    rows: Sequence[Mapping[str, Any]], reference: Performance
-) -> Performance:
+def performance_of_rows(rows: Sequence[Row], reference: Performance) -> Performance:
     """Put a result together from the store's rows, after the reference's chunks."""
     if not rows:
         return reference
@@ -143,7 +138,7 @@ def performance_of_rows(
         for s, c in groups
     ]
 
-    def each(name: str, kind: Any, missing: Any) -> np.ndarray:
+    def each(name: str, kind: type, missing: object) -> np.ndarray:
         # Of an earlier time there may be metrics that nobody asked for yet.
         values = [
             [by_key.get((s, c, metric), {}).get(name, missing) for metric in metrics]
@@ -188,7 +183,7 @@ def _microseconds(moments: np.ndarray) -> list[int | None]:
     return [None if gone else tick for gone, tick in zip(missing, ticks, strict=True)]
 
 
-def _moments(ticks: Any) -> NDArray[np.datetime64]:
+def _moments(ticks: Iterable[int | None]) -> NDArray[np.datetime64]:
     nat = np.iinfo(np.int64).min
     values = [nat if tick is None else tick for tick in ticks]
     return np.array(values, dtype=np.int64).view("M8[us]")

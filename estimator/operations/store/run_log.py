@@ -2,10 +2,10 @@
 
 import json
 from collections.abc import Collection, Sequence
-from typing import Any
 
 import sqlalchemy as sa
 
+from estimator.files.archive import JsonObject
 from estimator.operations.exit_codes import WENT_WELL
 from estimator.operations.store import schema
 from estimator.operations.store.connection import Store, store_errors
@@ -75,7 +75,7 @@ def add_message(store: Store, model: str, content: str) -> None:
 
 def unsent_messages(
     store: Store, models: Collection[str]
-) -> list[tuple[int, dict[str, Any]]]:
+) -> list[tuple[int, JsonObject]]:
     """Return what is still to be told of models, oldest first, with its number."""
     table = schema.message
     query = sa.select(table).where(~table.c.sent, table.c.model.in_(models))

@@ -5,11 +5,14 @@ and the tables below say what is true after the last.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import sqlalchemy as sa
 
 PREFIX = "deadreckon_"  # a database may be shared with others
 metadata = sa.MetaData()
+# Value by column; what type it has, the tables below say.
+Row = dict[str, Any]
 
 
 def _table(name: str, *columns: sa.Column[object]) -> sa.Table:

@@ -52,7 +52,7 @@ def upsert_rows(
 ) -> None:
     """Insert rows, or replace those that have the same key."""
     dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
-    statement: Any = dialect.insert(table)
+    statement = dialect.insert(table)
     key = [column.name for column in table.primary_key]
     statement = statement.on_conflict_do_update(
         index_elements=key,

@@ -1,7 +1,5 @@
 """Results and verdicts of a model, as of now or as they were believed at some time."""
 
-from typing import Any
-
 import sqlalchemy as sa
 
 from estimator.operations.store import schema
@@ -11,7 +9,7 @@ from estimator.operations.store.statements import rows_of_model
 
 def load_results(
     store: Store, model: str, as_of: int | None = None
-) -> list[dict[str, Any]]:
+) -> list[schema.Row]:
     """Return the results of a model, or what was believed at some time."""
     with store_errors(store.where), store.engine.connect() as connection:
         if as_of is None:
@@ -33,7 +31,7 @@ def load_results(
 
 def load_verdicts(
     store: Store, model: str, as_of: int | None = None
-) -> dict[tuple[str, str], dict[str, Any]]:
+) -> dict[tuple[str, str], schema.Row]:
     """Return the newest verdict by segment and metric, or that of some time."""
     table = schema.verdict
     query = sa.select(table).where(table.c.model == model).order_by(table.c.revision)

@@ -2,18 +2,18 @@
 
 import json
 from collections.abc import Mapping
-from typing import Any
 
 from estimator.degradation import verdict_json as verdict_file
 from estimator.degradation.series import plain
 from estimator.degradation.verdict import Degradation
+from estimator.operations.store.schema import Row
 
 
 def verdict_rows(
     verdicts: Mapping[str, Mapping[str, Degradation]],
-    stored: Mapping[tuple[str, str], Mapping[str, Any]],
+    stored: Mapping[tuple[str, str], Row],
     as_of: int,
-) -> list[dict[str, Any]]:
+) -> list[Row]:
     """Return rows of verdicts that say something else than those stored."""
     rows = []
     for segment, by_metric in verdicts.items():

@@ -18,7 +18,7 @@ An empty cell is missing in every column, the words of `MISSING` in numbers and 
 
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -225,7 +225,9 @@ def read_times(texts: "pd.Series") -> "pd.Series":
 
 
 def _mapped(
-    texts: "pd.Series", function: Callable[[str], object], kind: Any
+    texts: "pd.Series",
+    function: Callable[[str], object],
+    kind: Literal["float64", "object"],
 ) -> "pd.Series":
     import numpy as np
     import pandas as pd
