@@ -9,6 +9,7 @@ stopped. Then waiting tells nothing of a row's class, and nothing of delays.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,28 +24,69 @@ from estimator.ledger.label_hours import LabelHours
 
 Floats = NDArray[np.float64]
 
-# Microseconds: three months before the last usual delivery say how long the feed of
-# labels usually pauses; a search for that delivery begins with as long a time.
-_SEASON = 92 * 86_400 * 10**6
-# Pauses are longer at times than any seen so far, such as around holidays.
-_PAUSES = 2.0
-# Seconds. Predictions of a day are added before its labels.
-_DAY = 86_400.0
-# Seconds. Who has seen less than two weeks has not seen what a usual weekend is.
-_SHORT_HISTORY, _WEEKEND = 14 * 86_400.0, 3 * 86_400.0
-# Standard deviation of the number of labels that are due, over that number, beside what
-# the data say: delays drift, and a process that slows down by half has not stopped.
-_MODEL_ERROR = 0.3
-# The feed is looked at every night: 1e-4 is a false alarm in 27 years.
-_IMPROBABLE = 1e-4
-# Steps in which the calendar is searched for the end of usual deliveries; below this
-# share of the labels before, those after it are stray ones; the fewest labels, and the
-# least log likelihood ratio, that make a search worth while.
-_STEPS, _STRAY, _LEAST_BEFORE, _LEAST_GAIN = 1_024, 0.25, 10.0, 10.0
-# Microseconds, and a share of the time searched: the time before must be as long as one
-# of these. A delivery a day or a week at the beginning of the search looks as if labels
-# had come much faster then.
-_WEEK, _SHARE_BEFORE = 7 * 86_400 * 10**6, 0.125
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OverdueSettings:
+    """When a feed of labels counts as stopped, and how its last delivery is sought.
+
+    Attributes
+    ----------
+    season : int
+        Microseconds before the last usual delivery that say how long the feed of labels
+        usually pauses: three months. A search for that delivery begins with as long a
+        time.
+    pauses : float
+        Longest pause to allow, in longest ones seen so far: pauses are longer at times
+        than any seen, such as around holidays.
+    day : float
+        Seconds that a feed may always pause: predictions of a day are added before its
+        labels.
+    short_history : float
+        Seconds of labels below which the longest pause seen may be too short: who has
+        seen less than two weeks has not seen what a usual weekend is.
+    weekend : float
+        Seconds to allow then, besides ``day``: three days.
+    model_error : float
+        Standard deviation of the number of labels that are due, over that number,
+        beside what the data say: delays drift, and a process that slows down by half
+        has not stopped.
+    improbable : float
+        Probability of so few labels below which the feed has stopped. It is looked at
+        every night: 1e-4 is a false alarm in 27 years.
+    n_steps : int
+        Steps in which the calendar is searched for the end of usual deliveries. With
+        more, the end is known to a shorter time, and the search takes longer.
+    stray : float
+        Rate of labels after the end, over that before it, below which those after it
+        are stray ones; a judgement.
+    least_before : float
+        Fewest labels before the end that make a search worth while; a judgement.
+    least_gain : float
+        Least log likelihood ratio, of two rates of labels against one, that ends usual
+        deliveries; a judgement.
+    week : int
+        Microseconds that the time before the end must have; a delivery a day or a week
+        at the beginning of the search looks as if labels had come much faster then.
+    share_before : float
+        Share of the time searched that suffices instead of a week.
+    """
+
+    season: int = 92 * 86_400 * 10**6
+    pauses: float = 2.0
+    day: float = 86_400.0
+    short_history: float = 14 * 86_400.0
+    weekend: float = 3 * 86_400.0
+    model_error: float = 0.3
+    improbable: float = 1e-4
+    n_steps: int = 1_024
+    stray: float = 0.25
+    least_before: float = 10.0
+    least_gain: float = 10.0
+    week: int = 7 * 86_400 * 10**6
+    share_before: float = 0.125
+
+
+SETTINGS: Final = OverdueSettings()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -82,7 +124,7 @@ class LabelCalendar:
         if not time.size:
             return 0.0
         end = int(time[-1]) if moment is None else moment
-        season = (time <= end) & (time >= end - _SEASON)
+        season = (time <= end) & (time >= end - SETTINGS.season)
         return longest_pause(time[season], self.hours.count[season])
 
 
@@ -120,12 +162,13 @@ def usual_deliveries(calendar: LabelCalendar) -> list[int]:
     if not time.size:
         return []
     first, ends = int(time[0]), [int(time[-1])]
-    begin, span = calendar.as_of, _SEASON
+    begin, span = calendar.as_of, SETTINGS.season
     while begin > first:
         begin = max(first, calendar.as_of - span)
         end = _end_of_deliveries(calendar, begin)
         # Within a step it is the same one, which the shorter search has told better.
-        if end is not None and ends[-1] - end > (calendar.as_of - begin) / _STEPS:
+        width = (calendar.as_of - begin) / SETTINGS.n_steps
+        if end is not None and ends[-1] - end > width:
             ends.append(end)
         span *= 2
     return ends[::-1]
@@ -140,26 +183,29 @@ def _end_of_deliveries(calendar: LabelCalendar, begin: int) -> int | None:
     begin : int
         Only arrivals from then on count; before ``calendar.as_of``.
     """
+    n_steps = SETTINGS.n_steps
     since = int(np.searchsorted(calendar.hours.time, begin))
     time, count = calendar.hours.time[since:], calendar.hours.count[since:]
-    width = (calendar.as_of - begin) / _STEPS
-    step = np.minimum((time - begin) / width, _STEPS - 1).astype(np.int64)
-    total = np.concatenate([[0.0], np.cumsum(np.bincount(step, count, _STEPS))])
-    end = np.arange(1, _STEPS)  # of the steps before
+    width = (calendar.as_of - begin) / n_steps
+    step = np.minimum((time - begin) / width, n_steps - 1).astype(np.int64)
+    total = np.concatenate([[0.0], np.cumsum(np.bincount(step, count, n_steps))])
+    end = np.arange(1, n_steps)  # of the steps before
     after = total[-1] - total[end]
-    start = np.maximum(2 * end - _STEPS, 0)
+    start = np.maximum(2 * end - n_steps, 0)
     before = total[end] - total[start]
-    n_before, n_after = end - start, _STEPS - end
-    stray = after * n_before < _STRAY * before * n_after
-    stray &= before >= _LEAST_BEFORE
-    stray &= n_before * width >= min(_WEEK, _SHARE_BEFORE * (calendar.as_of - begin))
+    n_before, n_after = end - start, n_steps - end
+    stray = after * n_before < SETTINGS.stray * before * n_after
+    stray &= before >= SETTINGS.least_before
+    stray &= n_before * width >= min(
+        SETTINGS.week, SETTINGS.share_before * (calendar.as_of - begin)
+    )
     if not stray.any():
         return None
     # Two Poisson rates against one: log likelihood ratio at each end.
     rate = np.maximum(before + after, 1.0) / (n_before + n_after)
     gain = xlogy(before, before / (rate * n_before))
     gain += xlogy(after, after / (rate * n_after))
-    gain = np.where(stray & (gain >= _LEAST_GAIN), gain, 0.0)
+    gain = np.where(stray & (gain >= SETTINGS.least_gain), gain, 0.0)
     best = int(np.argmax(gain))
     if not gain[best]:
         return None
@@ -262,13 +308,15 @@ def has_stopped(
     n_learned = calendar.hours.count.sum()
     n_learned += sum(x.arrivals[None].count.sum() for x in learned if x.arrivals)
     dispersion = max(x.dispersion for x in learned)
-    error = _MODEL_ERROR**2 + dispersion**2 + 1.0 / max(float(n_learned), 1.0)
+    error = SETTINGS.model_error**2 + dispersion**2 + 1.0 / max(float(n_learned), 1.0)
     # Those that came after all were due, too.
     mean = n_due + n_after
     if not n_due > n_after:
         return False
     shape = 1.0 / error
-    return bool(nbinom.cdf(n_after, shape, shape / (shape + mean)) < _IMPROBABLE)
+    return bool(
+        nbinom.cdf(n_after, shape, shape / (shape + mean)) < SETTINGS.improbable
+    )
 
 
 def is_unusual(
@@ -295,6 +343,6 @@ def usual_pause(
     ``since``, or a weekend where labels have come for less than two weeks.
     """
     longest = max([calendar.pause_until(since), *(x.pause for x in learned)])
-    if max([calendar.span, *(x.span for x in learned)]) < _SHORT_HISTORY:
-        longest = max(longest, _WEEKEND / _PAUSES)
-    return _DAY + _PAUSES * longest
+    if max([calendar.span, *(x.span for x in learned)]) < SETTINGS.short_history:
+        longest = max(longest, SETTINGS.weekend / SETTINGS.pauses)
+    return SETTINGS.day + SETTINGS.pauses * longest

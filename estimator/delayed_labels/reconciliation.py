@@ -9,6 +9,7 @@ maximization: the soft labels say how many of each class are waiting.
 
 from collections.abc import Hashable
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,15 +44,38 @@ from estimator.metrics.soft_labels import ShiftedSoftLabel, SoftLabel
 Floats = NDArray[np.float64]
 DelayCells = NDArray[np.int32]
 
-_ROUNDS = 2
-_NEWTON_STEPS = 6
 # A log ratio beyond it is certain, and its exponential would not be a number.
-_LARGEST_LOG = 700.0
-# Precision of the weak prior under which a chunk's own mode is sought: (1/.5)².
-_MODE_PRECISION = 4.0
-# Which labels have come first is modelled, but never well enough: what an unfinished
-# chunk says of its own shift counts by this power of its completeness.
-_TEMPER = 2.0
+_LARGEST_LOG: Final = 700.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReconciliationSettings:
+    """How delays and shift are learned together, and how far early labels count.
+
+    Attributes
+    ----------
+    n_rounds : int
+        Rounds of expectation maximization: delays given soft labels, then the shift
+        given delays. The second is the first whose delays know of the shift.
+    n_newton_steps : int
+        Most steps of Newton's method towards a chunk's own mode; it ends before once a
+        step is small.
+    mode_precision : float
+        Precision of the weak prior under which that mode is sought: (1 / 0.5)², for
+        shifts of about 0.5 in log odds.
+    temper : float
+        Power of an unfinished chunk's completeness by which what it says of its own
+        shift counts. Which labels have come first is modelled, but never well enough;
+        with a higher one, chunks say less until their labels are in.
+    """
+
+    n_rounds: int = 2
+    n_newton_steps: int = 6
+    mode_precision: float = 4.0
+    temper: float = 2.0
+
+
+SETTINGS: Final = ReconciliationSettings()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -189,12 +213,12 @@ def reconcile(
     position = np.arange(n_chunks) if others.position is None else others.position
     first = int(position.min(initial=len(others.vector)))
     filtered = _filter_before(first, others, frame)
-    for _ in range(_ROUNDS):
+    for _ in range(SETTINGS.n_rounds):
         if counts is not None:
             waiting = _count_waiting(rows, soft, counts)
             delays = fit_delays(column, learned.bands, counts, waiting)
         information, vector, completeness = _chunk_information(rows, delays)
-        trust = completeness**_TEMPER
+        trust = completeness**SETTINGS.temper
         all_information, all_vector = others.information.copy(), others.vector.copy()
         all_information[position[full]] = (information * trust[:, None, None])[full]
         all_vector[position[full]] = (vector * trust[:, None])[full]
@@ -317,8 +341,8 @@ def _chunk_information(
             waiting_ratio,
             to_come,
             rows.offsets[block.start : block.stop + 1],
-            _NEWTON_STEPS,
-            _MODE_PRECISION,
+            SETTINGS.n_newton_steps,
+            SETTINGS.mode_precision,
             information[block],
             vector[block],
             completeness[block],

@@ -9,6 +9,7 @@ unfinished chunk's interval must allow for.
 
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,15 +37,42 @@ from estimator.metrics.soft_labels import ShiftedSoftLabel, SoftLabel
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
-# Ages at which chunks are compared: every doubling at which enough rows wait, and
-# enough have come.
-_COMPARED = np.arange(2 + STEPS_PER_DOUBLING, N_AGES, STEPS_PER_DOUBLING)
-_WAITING = 0.02, 0.98
-_MIN_CHUNKS = 4
-# Information on a shift below which a chunk's waiting rows tell too little of it.
-_MIN_INFORMATION = 5.0
-_NEWTON_STEPS = 8
-_MODE_PRECISION = 1.0
+# Age steps at which chunks are compared: every doubling of the age.
+_COMPARED: Final = np.arange(2 + STEPS_PER_DOUBLING, N_AGES, STEPS_PER_DOUBLING)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpreadSettings:
+    """Which chunks are compared, and how their shifts are fitted.
+
+    The first four are judgements.
+
+    Attributes
+    ----------
+    least_waiting, most_waiting : float
+        Shares of the labels between which those still to come must lie at an age:
+        enough rows wait, and enough labels have come.
+    least_chunks : int
+        Fewest chunks that say by how much chunks differ.
+    least_information : float
+        Information on a shift below which a chunk's waiting rows tell too little of it.
+    n_newton_steps : int
+        Steps of Newton's method, which all chunks take together; once near the mode,
+        each doubles the number of right digits.
+    mode_precision : float
+        Precision of the weak prior under which a chunk's mode is sought. It keeps the
+        mode of a chunk of one class finite; to first order it is undone afterwards.
+    """
+
+    least_waiting: float = 0.02
+    most_waiting: float = 0.98
+    least_chunks: int = 4
+    least_information: float = 5.0
+    n_newton_steps: int = 8
+    mode_precision: float = 1.0
+
+
+SETTINGS: Final = SpreadSettings()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -200,7 +228,7 @@ def measure_dispersion(seconds: Floats, chunk: Integers, n_chunks: int) -> float
     n_labels = np.bincount(chunk, minlength=n_chunks).astype(np.float64)
     early = np.bincount(chunk, seconds <= np.median(seconds), n_chunks)
     full = n_labels > 0
-    if full.sum() < _MIN_CHUNKS:
+    if full.sum() < SETTINGS.least_chunks:
         return 0.0
     share, mean = early[full] / n_labels[full], float(early.sum() / n_labels.sum())
     chance = mean * (1.0 - mean) / n_labels[full]
@@ -234,20 +262,21 @@ def measure_spread(
     """
     n_chunks = int(chunk.max()) + 1 if chunk.size else 0
     steps_compared, spreads = [0], [np.zeros((2, 2))]
-    if n_chunks >= _MIN_CHUNKS:
+    if n_chunks >= SETTINGS.least_chunks:
         shifts, information = _shifts(x, u, label, chunk, n_chunks)
         for step in _COMPARED.tolist():
             waits = age > step
-            if not _WAITING[0] < waits.mean() < _WAITING[1]:
+            if not SETTINGS.least_waiting < waits.mean() < SETTINGS.most_waiting:
                 continue
             offset = x[waits] + log_ratio[stratum[waits], step]
             shifts_waiting, information_waiting = _shifts(
                 offset, u[waits], label[waits], chunk[waits], n_chunks
             )
             is_telling = (
-                np.linalg.eigvalsh(information_waiting)[:, 0] >= _MIN_INFORMATION
+                np.linalg.eigvalsh(information_waiting)[:, 0]
+                >= SETTINGS.least_information
             )
-            if is_telling.sum() < _MIN_CHUNKS:
+            if is_telling.sum() < SETTINGS.least_chunks:
                 continue
             differs = (shifts_waiting - shifts)[is_telling]
             # The waiting rows are among the whole chunk's: the noise of the difference
@@ -274,28 +303,28 @@ def _shifts(
 ) -> tuple[Floats, Floats]:
     """Fit intercept and slope to each chunk, all at once; and their information."""
     shift = np.zeros((n_chunks, 2))
-    prior = np.eye(2) * _MODE_PRECISION
+    prior = np.eye(2) * SETTINGS.mode_precision
 
     def total(values: Floats) -> Floats:
         sums: Floats = np.bincount(chunk, values, n_chunks).astype(np.float64)
         return sums
 
-    for turn in range(_NEWTON_STEPS + 1):
+    for turn in range(SETTINGS.n_newton_steps + 1):
         p = expit(offset + shift[chunk, 0] + shift[chunk, 1] * u)
         weight, residual = p * (1.0 - p), label - p
         cross = total(weight * u)
         information = np.stack(
             [total(weight), cross, cross, total(weight * u * u)], axis=1
         ).reshape(-1, 2, 2)
-        if turn == _NEWTON_STEPS:
+        if turn == SETTINGS.n_newton_steps:
             break
         slope = np.stack([total(residual), total(residual * u)], axis=1)
-        slope -= _MODE_PRECISION * shift
+        slope -= SETTINGS.mode_precision * shift
         step = np.linalg.solve(information + prior, slope[:, :, None])[:, :, 0]
         shift += np.clip(step, -1.0, 1.0)
     # Without the weak prior, to first order.
-    gradient = _MODE_PRECISION * shift
-    is_telling = np.linalg.eigvalsh(information)[:, 0] >= _MIN_INFORMATION
+    gradient = SETTINGS.mode_precision * shift
+    is_telling = np.linalg.eigvalsh(information)[:, 0] >= SETTINGS.least_information
     correction = np.linalg.solve(
         information[is_telling], gradient[is_telling][:, :, None]
     )
