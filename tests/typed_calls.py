@@ -1,12 +1,14 @@
 """What a caller's mypy infers; read by mypy, run by nobody."""
 
+from datetime import date
 from typing import assert_type
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from estimator import Performance
+from estimator import Degradation, Performance
 
 
 def check_plot(performance: Performance, ax: Axes) -> None:
@@ -15,3 +17,20 @@ def check_plot(performance: Performance, ax: Axes) -> None:
     assert_type(performance.plot(ax=ax), Axes)
     assert_type(performance.plot(), Axes | NDArray[np.object_])
     assert_type(performance.plot(["roc_auc", "f1"]), Axes | NDArray[np.object_])
+
+
+def check_plain_types(performance: Performance) -> None:
+    result = performance.to_dict()
+    assert_type(result["chunks"][0]["chunk"], str | int)
+    assert_type(
+        result["chunks"][0]["metrics"]["roc_auc"]["value"], float | bool | str | None
+    )
+
+
+def check_verdict(verdict: Degradation) -> None:
+    assert_type(verdict.onset, str | float | date | None)
+    assert_type(verdict.period, float | pd.Timedelta | None)
+    assert_type(verdict.magnitude_interval.low, float)
+    if verdict.onset_interval is not None:
+        assert_type(verdict.onset_interval.low, str | float | date)
+    assert_type(verdict.alarm().chunk, str | float | date | None)
