@@ -18,6 +18,8 @@ import pandas as pd
 from estimator import Monitor, PerformanceEstimator
 from estimator.files.archive import _digest
 
+Use = Callable[[Any], pd.DataFrame]  # of what was loaded: an estimator or a monitor
+
 LIMIT = 400 << 20  # bytes of memory that all loads together may ask for
 
 
@@ -34,7 +36,7 @@ class Outcome:
         return self.result in ("refused", "identical", "usable")
 
 
-def make_files(folder: Path) -> dict[str, tuple[Path, Callable[[Any], pd.DataFrame]]]:
+def make_files(folder: Path) -> dict[str, tuple[Path, Use]]:
     """Save a plain estimator, one with features, and a monitor with labels."""
     rng = np.random.default_rng(0)
     n = 1_200
@@ -65,17 +67,15 @@ def make_files(folder: Path) -> dict[str, tuple[Path, Callable[[Any], pd.DataFra
     labels = labels.assign(id=labels["id"] + n, labeled_at=labels["labeled_at"] + later)
     monitor.add_labels(labels)
 
-    def estimate(loaded: Any) -> pd.DataFrame:
-        frame: pd.DataFrame = loaded.estimate(production).to_frame()
-        return frame
+    def estimate(loaded: PerformanceEstimator) -> pd.DataFrame:
+        return loaded.estimate(production).to_frame()
 
-    def follow(loaded: Any) -> pd.DataFrame:
+    def follow(loaded: Monitor) -> pd.DataFrame:
         again = loaded.add_labels(labels)
         assert again.n_new == 0 or again.n_new == len(labels)
-        frame: pd.DataFrame = loaded.performance().to_frame()
-        return frame
+        return loaded.performance().to_frame()
 
-    files = {}
+    files: dict[str, tuple[Path, Use]] = {}
     for name, saved, use in (
         ("estimator", plain, estimate),
         ("adaptive", adaptive, estimate),
@@ -86,7 +86,7 @@ def make_files(folder: Path) -> dict[str, tuple[Path, Callable[[Any], pd.DataFra
     return files
 
 
-def load(name: str, path: Path) -> Any:
+def load(name: str, path: Path) -> PerformanceEstimator | Monitor:
     return (Monitor if name == "monitor" else PerformanceEstimator).load(path)
 
 
@@ -153,14 +153,15 @@ def pack(entries: dict[str, bytes], *, compression: int = zipfile.ZIP_STORED) ->
     return file.getvalue()
 
 
-def entry(array: Any, *, pickled: bool = False) -> bytes:
+def entry(array: np.ndarray, *, pickled: bool = False) -> bytes:
     file = io.BytesIO()
     np.save(file, array, allow_pickle=pickled)
     return file.getvalue()
 
 
-def array_of(content: bytes) -> Any:
-    return np.load(io.BytesIO(content), allow_pickle=False)
+def array_of(content: bytes) -> np.ndarray:
+    array: np.ndarray = np.load(io.BytesIO(content), allow_pickle=False)
+    return array
 
 
 def sealed(entries: dict[str, bytes]) -> bytes:
@@ -306,7 +307,7 @@ class Trap:
 
     sprung = False
 
-    def __reduce__(self) -> Any:
+    def __reduce__(self) -> tuple[Callable[[], None], tuple[()]]:
         return (_spring, ())
 
 
@@ -318,7 +319,7 @@ def other_header(data: bytes, rng: np.random.Generator) -> bytes:
     """Replace one value of the header, at any depth, or all of it."""
     entries = unpack(data)
     header = json.loads(array_of(entries["header.npy"]).tobytes())
-    odd: list[Any] = [None, [], {}, "x", -1, 1e308, True, [[]], "\ud800", 10**30]
+    odd: list[object] = [None, [], {}, "x", -1, 1e308, True, [[]], "\ud800", 10**30]
     texts = [
         b"",
         b"null",
@@ -440,7 +441,7 @@ def _try(
     kind: str,
     name: str,
     path: Path,
-    use: Callable[[Any], pd.DataFrame],
+    use: Use,
     expected: pd.DataFrame,
 ) -> Outcome:
     noun = "monitor" if name == "monitor" else "estimator"

@@ -1,10 +1,10 @@
 """What an answer is held against: scikit-learn's metrics, and rules of any result."""
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from sklearn.metrics import (
     accuracy_score,
     average_precision_score,
@@ -16,7 +16,11 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
+from estimator import Performance, PerformanceEstimator
 from trials.odd_parameters import COSTS
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
 
 
 class Wrong(Exception):
@@ -27,7 +31,7 @@ def contradict(message: str) -> None:
     raise Wrong(message)
 
 
-def _realized(metric: str, y: Any, s: Any, d: Any) -> float:
+def _realized(metric: str, y: Bools, s: Floats, d: Bools) -> float:
     cells = {
         "tn": (~y & ~d).sum(), "fp": (~y & d).sum(),
         "fn": (y & ~d).sum(), "tp": (y & d).sum(),
@@ -55,7 +59,7 @@ def _realized(metric: str, y: Any, s: Any, d: Any) -> float:
     return float(of_decisions[metric](y, d))
 
 
-def check_result(performance: Any, estimator: Any) -> None:
+def check_result(performance: Performance, estimator: PerformanceEstimator) -> None:
     """Hold a result against rules that are true of any."""
     p = performance
     for lower, upper in (("lower", "upper"), ("expected_lower", "expected_upper")):
@@ -87,7 +91,9 @@ def check_result(performance: Any, estimator: Any) -> None:
         contradict("a key comes twice")
 
 
-def check_realized(performance: Any, frame: pd.DataFrame, estimator: Any) -> None:
+def check_realized(
+    performance: Performance, frame: pd.DataFrame, estimator: PerformanceEstimator
+) -> None:
     """Hold realized metrics of the whole against scikit-learn's: one chunk."""
     p = performance
     row = np.flatnonzero((p.segment == "") & (p.period == "analysis"))

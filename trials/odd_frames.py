@@ -2,6 +2,7 @@
 
 import datetime as dt
 import uuid
+from collections.abc import Iterable
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -12,7 +13,7 @@ import polars as pl
 import pyarrow as pa
 
 NAN = float("nan")
-ODD_VALUES: list[Any] = [
+ODD_VALUES: list[object] = [
     None, NAN, 0, 1, -1, 2.5, 1e308, -1e308, 10**30, float("inf"), "", "x", "0", "W",
     b"x", True, False, (), [], {}, set(), [None], ["x"], ("a", "b"), {"a": 1},
     object(),
@@ -25,7 +26,7 @@ ODD_VALUES: list[Any] = [
     ["roc_auc", "roc_auc"], ["roc_auc", None], lambda x: x, int, range(3), iter([1]),
     pd.Series([1, 2]), pd.DataFrame({"a": [1]}), uuid.UUID(int=1), 1 - 1e-16, 5e-324,
 ]  # fmt: skip
-NAMES: list[Any] = [
+NAMES: list[object] = [
     "y_pred_proba", "score", "", 0, 1.5, ("a", "s"), "a b", "`x`", "{x}", "a=b", None,
     pd.Timestamp("2026-01-01"), "ümlaut", True, "a\0",
 ]  # fmt: skip
@@ -77,7 +78,7 @@ def plain_frame(draw: Draw, n: int, first: str = "2026-01-05") -> pd.DataFrame:
     )
 
 
-def _objects(values: Any) -> pd.Series:
+def _objects(values: Iterable[object]) -> pd.Series:
     values = list(values)
     out = np.empty(len(values), dtype=object)
     out[:] = values
@@ -147,7 +148,7 @@ def odd_column(draw: Draw, column: pd.Series) -> Any:
     return column.astype(draw.one(kinds))
 
 
-def to_library(draw: Draw, frame: pd.DataFrame) -> Any:
+def to_library(draw: Draw, frame: pd.DataFrame) -> object:
     """Return the frame as another library has it, where that can hold it."""
     library = draw.one(["pandas", "pandas", "polars", "pyarrow", "odd"])
     if library == "pandas":

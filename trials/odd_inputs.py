@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from sklearn.exceptions import NotFittedError
@@ -57,7 +56,7 @@ class Hang(BaseException):
 
 @contextmanager
 def time_limit(seconds: int) -> Iterator[None]:
-    def ring(*_: Any) -> None:
+    def ring(*_: object) -> None:
         raise Hang
 
     # Of work; a machine that others share may take longer, but not wait for ever.

@@ -13,7 +13,7 @@ from estimator import (
 from estimator.metrics.registry import METRIC_NAMES
 from trials.odd_frames import NAMES, NAN, ODD_VALUES, Draw
 
-CHUNKS: list[Any] = [
+CHUNKS: list[object] = [
     None, 1, 7, 50, 100, 250, 10**9, 100.0, np.float64(50), 0, -5, 2.5, "W", "D", "MS",
     "h", "QS", "YS", "2W", "W-WED", "15min", "s", "ms", "us", "ns", "N", "B", "0D",
     "-1D",
@@ -24,7 +24,7 @@ CHUNKS: list[Any] = [
     np.array(["2026-01-12", "2026-02-12"], dtype="M8[ns]"), [20260101], ["0001-01-01"],
     ["9999-12-31"], pd.Series(pd.date_range("2026-01-12", periods=3)), {"a"}, "now",
 ]  # fmt: skip
-METRICS: list[Any] = [
+METRICS: list[object] = [
     "roc_auc", "accuracy", ["roc_auc", "accuracy"], ("f1",),
     ["log_loss", "brier_score"],
     ["average_precision", "precision", "recall"], ["tn", "fp", "fn", "tp"],
@@ -37,7 +37,7 @@ COSTS: list[Any] = [
     {"tn": 0}, {"tn": NAN, "fp": 0, "fn": 0, "tp": 0}, {"tn": 1e-90, "fp": 0, "fn": 0,
     "tp": 0}, {"tn": Fraction(1, 3), "fp": True, "fn": np.float32(1), "tp": 3},
 ]  # fmt: skip
-THRESHOLDS: list[Any] = [
+THRESHOLDS: list[object] = [
     {"roc_auc": ("constant", 0.7, None)}, {"accuracy": ("standard_error", 2)},
     {"roc_auc": ("quantile", 0.1, 0.9)}, {"roc_auc": ("constant", NAN, NAN)},
     {"roc_auc": ("standard_error", 1e300)},
@@ -45,7 +45,7 @@ THRESHOLDS: list[Any] = [
     {"roc_auc": ("quantile", 2, 3)}, {"roc_auc": 5}, {"x": ("constant", 0, 1)},
     {"auc": ("constant", 0, 1)}, {"roc_auc": ("constant", 0.9, 0.1)}, {},
 ]  # fmt: skip
-LEVELS: list[Any] = [0.95, 0.5, 1 - 1e-16, 1e-300, np.float32(0.9), 0, 1, 95, "0.9"]
+LEVELS: list[object] = [0.95, 0.5, 1 - 1e-16, 1e-300, np.float32(0.9), 0, 1, 95, "0.9"]
 
 
 def parameters(draw: Draw) -> dict[str, Any]:
