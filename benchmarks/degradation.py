@@ -18,8 +18,8 @@ from sklearn.metrics import confusion_matrix, f1_score
 
 from benchmarks.reporting import Targets, make_parser, print_table
 from estimator import classify_degradation, follow_degradation
+from estimator.degradation.kinds import KINDS
 from trials.series import (
-    KINDS,
     NO_TROUBLE,
     TROUBLES,
     Series,

@@ -18,7 +18,8 @@ from sklearn.metrics import confusion_matrix, f1_score
 
 from benchmarks.reporting import Targets, make_parser, print_table
 from estimator import classify_degradation
-from trials.series import KINDS, draw_shape
+from estimator.degradation.kinds import KINDS
+from trials.series import draw_shape
 
 DOCUMENTED = (
     # name, rows to train on, of the reference, of a chunk, what it is known to be

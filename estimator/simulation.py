@@ -12,13 +12,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from estimator.degradation.kinds import KINDS, Kind
+
 if TYPE_CHECKING:
     import lightgbm as lgb
 
 Floats = NDArray[np.float64]
-Scenario = Literal[
-    "stable", "sudden", "gradual", "cyclical", "training_serving_skew", "recovered"
-]
 Drift = Literal["covariate_shift", "concept_drift"]
 
 FEATURES: Final = (
@@ -66,7 +65,7 @@ class CreditDefaultWorld:
         ``strength`` of the drift in [0, 1], for every production row.
     """
 
-    scenario: Scenario
+    scenario: Kind
     drift: Drift
     onset: pd.Timestamp | None
     reference: pd.DataFrame
@@ -83,7 +82,7 @@ class CreditDefaultWorld:
 
 
 def simulate_credit_default(
-    scenario: Scenario = "gradual",
+    scenario: Kind = "gradual",
     *,
     n_weeks: int = 40,
     applications_per_week: int = 2_000,
@@ -143,7 +142,7 @@ def simulate_credit_default(
     >>> world.labels.columns.to_list()
     ['id', 'y_true', 'labeled_at']
     """
-    _check_choice("scenario", scenario, get_args(Scenario))
+    _check_choice("scenario", scenario, KINDS)
     _check_choice("drift", drift, get_args(Drift))
     _check_size("n_weeks", n_weeks)
     _check_size("applications_per_week", applications_per_week)
@@ -202,9 +201,7 @@ def simulate_credit_default(
     )
 
 
-def _strength(
-    scenario: Scenario, weeks: Floats, n_weeks: int
-) -> tuple[Floats, int | None]:
+def _strength(scenario: Kind, weeks: Floats, n_weeks: int) -> tuple[Floats, int | None]:
     """Return the drift's strength in [0, 1] per row, and the week it begins in."""
     if scenario == "sudden":
         onset = 2 * n_weeks // 5

@@ -13,15 +13,6 @@ Floats = NDArray[np.float64]
 
 SEVERAL_STEPS = 0.2  # share of sudden declines in two steps
 
-KINDS = (
-    "stable",
-    "sudden",
-    "gradual",
-    "cyclical",
-    "training_serving_skew",
-    "recovered",
-)
-
 
 @dataclass(frozen=True, kw_only=True)
 class Trouble:

@@ -16,6 +16,7 @@ _OPTIONS: dict[str, Any] = {
     "error_model": "numpy",
     "no_cfunc_wrapper": True,  # no C code calls a kernel: compiling saves 0.05 s each
 }
+_PART_OPTIONS: dict[str, Any] = {**_OPTIONS, "no_cpython_wrapper": True}
 
 
 def kernel(function: Function) -> Function:
@@ -82,8 +83,7 @@ def kernel_part(function: Function) -> Function:
     >>> twice_as_much(3)
     6
     """
-    options: dict[str, Any] = {"no_cpython_wrapper": True, **_OPTIONS}
-    return cast("Function", njit(**options)(function))
+    return cast("Function", njit(**_PART_OPTIONS)(function))
 
 
 def inlined_part(function: Function) -> Function:
@@ -116,8 +116,7 @@ def inlined_part(function: Function) -> Function:
     >>> twice_as_much(3)
     6
     """
-    options: dict[str, Any] = {"no_cpython_wrapper": True, **_OPTIONS}
-    return cast("Function", njit(inline="always", **options)(function))
+    return cast("Function", njit(inline="always", **_PART_OPTIONS)(function))
 
 
 def n_cores() -> int:

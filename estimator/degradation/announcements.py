@@ -9,8 +9,9 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from estimator.degradation.classification import classify_degradation
+from estimator.degradation.kinds import Kind
 from estimator.degradation.series import ChunkTime, Ints, plain, read_series
-from estimator.degradation.verdict import Degradation, Kind
+from estimator.degradation.verdict import Degradation
 
 # Verdicts in a row that agree, before a kind is announced. One would announce every
 # passing verdict; each more is a chunk later.

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from estimator._kernels.step_fits import log_total
+from estimator.degradation.kinds import KINDS
 from estimator.degradation.series import Series, read_series
 from estimator.degradation.shapes.candidates import fit_shapes
 from estimator.degradation.shapes.fitted_shapes import Fits
@@ -17,7 +18,7 @@ from estimator.degradation.shapes.onset_and_size import (
 )
 from estimator.degradation.shapes.whitening import SETTINGS as NOISE
 from estimator.degradation.shapes.whitening import WhitenedSeries, whiten
-from estimator.degradation.verdict import KINDS, Degradation
+from estimator.degradation.verdict import Degradation
 
 Floats = NDArray[np.float64]
 

@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from estimator.degradation.alarm import AnytimeAlarm, anytime_alarm
+from estimator.degradation.kinds import Kind
 from estimator.degradation.series import ChunkTime, plain
 from estimator.degradation.shapes.onset_and_size import Interval
 from estimator.degradation.wording import (
@@ -27,24 +28,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Floats = NDArray[np.float64]
-Kind = Literal[
-    "stable",
-    "sudden",
-    "gradual",
-    "cyclical",
-    "training_serving_skew",
-    "recovered",
-]
 Cause = Literal["covariate_shift", "concept_drift", "both", "unknown"]
 
-KINDS: Final[tuple[Kind, ...]] = (
-    "stable",
-    "sudden",
-    "gradual",
-    "cyclical",
-    "training_serving_skew",
-    "recovered",
-)
 _CAUSES = {
     "covariate_shift": "other cases (covariate shift)",
     "concept_drift": "other behaviour of the same cases (concept drift)",
@@ -234,7 +219,7 @@ def label_chunks(verdict: Degradation, labels: Sequence[str | int]) -> Degradati
 
 def event_text(verdict: Degradation) -> str:
     """Say what happened, since when and by how much."""
-    return f"{verdict.metric or 'the metric'} {_event(verdict)}"
+    return f"{verdict.metric or 'the metric'} {change_text(verdict)}"
 
 
 def certainty_text(verdict: Degradation) -> str:
@@ -283,7 +268,7 @@ def _spread_over_chunks(
     return chunk_values
 
 
-def _event(verdict: Degradation) -> str:
+def change_text(verdict: Degradation) -> str:
     """Return the sentence about what happened, without the name of the metric."""
     declined = "rose" if not verdict.higher_is_better else "fell"
     worse = "higher" if not verdict.higher_is_better else "lower"

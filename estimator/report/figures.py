@@ -153,9 +153,7 @@ def _readout(numbers: Numbers, metric: str) -> str:
     entries += "".join(
         f'<div class="{"wide" if column == "note" else "slot"}"><dt>{column}</dt>'
         f'<dd class="{name}">{html}</dd></div>'
-        for column, (html, name) in zip(
-            numbers.columns, cells(numbers, metric, i), strict=True
-        )
+        for column, (html, name) in cells(numbers, metric, i).items()
     )
     return f'<dl class="readout" aria-live="polite">{entries}</dl>'
 

@@ -17,7 +17,7 @@ from estimator.charts.formats import (
     prose_html,
 )
 from estimator.charts.newest_chunk import newest_chunk
-from estimator.degradation.verdict import Degradation, certainty_text, event_text
+from estimator.degradation.verdict import Degradation, certainty_text, change_text
 from estimator.files.atomic import replacing
 from estimator.metric_series import SeriesTable
 from estimator.report.document import page_html
@@ -225,7 +225,7 @@ def _glance(numbers: Numbers, verdicts: Mapping[str, Degradation]) -> str:
         value, interval = newest_text(numbers, metric)
         what, sure = "", []
         if verdict is not None:
-            what, sure = event_text(verdict), [certainty_text(verdict)]
+            what, sure = change_text(verdict), [certainty_text(verdict)]
         series = numbers.series[metric]
         alerts = int(series.alert[series.in_analysis].sum())
         if alerts:
@@ -236,7 +236,7 @@ def _glance(numbers: Numbers, verdicts: Mapping[str, Degradation]) -> str:
             f'{name_html(metric)}</a></span><span class="now"><b>{value}</b>'
             f'<small>{interval}</small></span><small class="was">'
             f'{_was(numbers, metric)}</small><span class="said">'
-            f"{prose_html(what.removeprefix(f'{metric} '))} "
+            f"{prose_html(what)} "
             f"<small>{prose_html('; '.join(sure))}</small></span></li>"
         )
     return f'{_newest(numbers)}<ul class="glance">{"".join(items)}</ul>'

@@ -64,7 +64,7 @@ def read_numbers(performance: SeriesTable) -> Numbers:
     by_segment = performance.metric_series()
     overall = by_segment[""]
     every = list(overall.values())
-    columns = ["value", f"{100 * performance.level:.4g} % interval"]
+    columns = ["value", interval_head(performance.level)]
     if every[0].reconciled:
         columns.append("estimated")
     if any(np.isfinite(one.realized).any() for one in every):
@@ -104,8 +104,13 @@ def _numbered_notes(by_segment: dict[str, dict[str, MetricSeries]]) -> dict[str,
     return notes
 
 
-def cells(numbers: Numbers, metric: str, i: int) -> list[tuple[str, str]]:
-    """Return what is said of a metric on the ``i``-th chunk: HTML and class."""
+def interval_head(level: float) -> str:
+    """Return the head of the column of intervals that have this coverage."""
+    return f"{100 * level:.4g} % interval"
+
+
+def cells(numbers: Numbers, metric: str, i: int) -> dict[str, tuple[str, str]]:
+    """Return HTML and class of a metric on the ``i``-th chunk, by head of column."""
     series, digits = numbers.series[metric], numbers.digits[metric]
 
     def number(value: float) -> str:
@@ -119,7 +124,7 @@ def cells(numbers: Numbers, metric: str, i: int) -> list[tuple[str, str]]:
     note = numbers.notes.get(series.note[i])
     by_column = {
         "value": (number(series.value[i]), alerted),
-        numbers.columns[1]: (
+        interval_head(numbers.performance.level): (
             interval_text(float(series.lower[i]), float(series.upper[i]), digits),
             "",
         ),
@@ -132,7 +137,7 @@ def cells(numbers: Numbers, metric: str, i: int) -> list[tuple[str, str]]:
         ),
         "note": (f'<a href="#note-{note}">{note}</a>' if note else "", ""),
     }
-    return [by_column[column] for column in numbers.columns]
+    return {column: by_column[column] for column in numbers.columns}
 
 
 def _better(series: MetricSeries, i: int) -> str:
@@ -193,7 +198,8 @@ def table_html(numbers: Numbers) -> str:
         first += f"<small>{about}</small></th>"
         rows = []
         for metric in metrics:
-            cells_html = "".join(_cell(*cell) for cell in cells(numbers, metric, i))
+            by_column = cells(numbers, metric, i)
+            cells_html = "".join(_cell(*cell) for cell in by_column.values())
             rows.append(
                 f'<tr>{first}<th scope="row">{escape(metric)}</th>{cells_html}</tr>'
             )
@@ -256,5 +262,7 @@ def newest_text(numbers: Numbers, metric: str) -> tuple[str, str]:
     series = numbers.series[metric]
     if len(series) == series.n_reference:
         return "", ""
-    (value, _), (interval, _) = cells(numbers, metric, numbers.newest)[:2]
+    by_column = cells(numbers, metric, numbers.newest)
+    value, _ = by_column["value"]
+    interval, _ = by_column[interval_head(numbers.performance.level)]
     return value, "" if interval == MISSING else interval

@@ -8,11 +8,12 @@ import os
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from estimator import __version__
+from estimator.degradation.kinds import KINDS, Kind
 from estimator.operations.commands.estimate import FILE, estimate
 from estimator.operations.commands.run import run
 from estimator.operations.commands.status import report, status
@@ -20,18 +21,6 @@ from estimator.operations.commands.terminal_errors import message, reported_erro
 from estimator.operations.exit_codes import BROKEN_PIPE, CRASHED, RAN
 from estimator.operations.signals import obeyed_signals
 from estimator.progress import Progress
-
-if TYPE_CHECKING:
-    from estimator.simulation import Scenario
-
-SCENARIOS = (
-    "stable",
-    "sudden",
-    "gradual",
-    "cyclical",
-    "training_serving_skew",
-    "recovered",
-)
 
 
 class Program(click.Group):
@@ -70,7 +59,7 @@ for command in (estimate, run, status, report):
 
 @main.command()
 @click.option(
-    "--scenario", type=click.Choice(SCENARIOS), default="gradual", show_default=True
+    "--scenario", type=click.Choice(KINDS), default="gradual", show_default=True
 )
 @click.option("--output-dir", type=FILE, default="demo", show_default=True)
 @click.option("--weeks", type=click.IntRange(min=1), default=40, show_default=True)
@@ -83,7 +72,7 @@ for command in (estimate, run, status, report):
 )
 @click.option("--seed", type=int, default=0, show_default=True)
 def demo(
-    scenario: "Scenario", output_dir: Path, weeks: int, applications: int, seed: int
+    scenario: Kind, output_dir: Path, weeks: int, applications: int, seed: int
 ) -> None:
     """Try it on a simulated lender's scoring model.
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from estimator.degradation.kinds import KINDS
 from estimator.files.atomic import remove_leftovers, replacing
 from estimator.files.optional_packages import install_hint
 
@@ -167,7 +168,7 @@ def _families(models: Sequence[ModelGauges]) -> Iterator["GaugeMetricFamily"]:
         yield family
     family = GaugeMetricFamily("deadreckon_verdict", VERDICT, labels=[*labels, "kind"])
     for key, gauges in _series(models):
-        for kind in _kinds():
+        for kind in KINDS:
             family.add_metric([*key, kind], float(kind == gauges.kind))
     yield family
 
@@ -198,12 +199,6 @@ def _of_metric(gauges: MetricGauges) -> dict[str, float]:
     }
 
 
-def _kinds() -> tuple[str, ...]:
-    from estimator.degradation.verdict import KINDS  # heavy: not for --help
-
-    return KINDS
-
-
 def _check(models: Sequence[ModelGauges]) -> None:
     """Refuse what Prometheus would: one duplicate, and it reads nothing of the file."""
     seen: set[tuple[str, ...]] = set()
@@ -215,7 +210,7 @@ def _check(models: Sequence[ModelGauges]) -> None:
             raise ValueError(msg)
         seen.add(key)
     for _, gauges in _series(models):
-        if gauges.kind is not None and gauges.kind not in _kinds():
-            kinds = ", ".join(_kinds())
+        if gauges.kind is not None and gauges.kind not in KINDS:
+            kinds = ", ".join(KINDS)
             msg = f"`kind` must be one of {kinds} or None, got {gauges.kind!r}."
             raise ValueError(msg)

@@ -7,7 +7,8 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from estimator import classify_degradation
-from estimator.degradation.verdict import KINDS, label_chunks
+from estimator.degradation.kinds import KINDS
+from estimator.degradation.verdict import label_chunks
 from tests.estimator.degradation.series import (
     END,
     ERROR,

@@ -9,7 +9,8 @@ import pytest
 
 from estimator import classify_degradation
 from estimator.degradation import verdict_json as verdict_file
-from estimator.degradation.verdict import KINDS, Degradation, label_chunks
+from estimator.degradation.kinds import KINDS
+from estimator.degradation.verdict import Degradation, label_chunks
 
 N, N_REFERENCE = 60, 15
 

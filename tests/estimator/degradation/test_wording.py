@@ -3,7 +3,8 @@ import pandas as pd
 import pytest
 
 from estimator import classify_degradation
-from estimator.degradation.verdict import KINDS, label_chunks
+from estimator.degradation.kinds import KINDS
+from estimator.degradation.verdict import label_chunks
 from tests.estimator.degradation.series import ERRORS, LEVEL, N_REFERENCE, N, clear
 
 

@@ -116,9 +116,8 @@ def test_a_value_beyond_the_good_threshold_is_called_better(report):
         alert=np.zeros_like(performance.alert),
     )
     numbers = read_numbers(raised)
-    column = numbers.columns.index("breach probability")
     last = len(numbers.series["roc_auc"]) - 1
     for metric in performance.metrics:
-        text, _ = cells(numbers, metric, last)[column]
+        text, _ = cells(numbers, metric, last)["breach probability"]
         better = METRICS[metric].higher_is_better
         assert text == ("0.00, better" if better else "0.00")

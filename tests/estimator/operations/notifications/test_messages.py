@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from estimator.degradation.classification import classify_degradation
-from estimator.degradation.verdict import KINDS
+from estimator.degradation.kinds import KINDS
 from estimator.operations.notifications.messages import VerdictChange, slack_message
 
 CHANGE = VerdictChange(

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from estimator.degradation.verdict import KINDS
+from estimator.degradation.kinds import KINDS
 from estimator.operations.notifications.prometheus import (
     MetricGauges,
     ModelGauges,

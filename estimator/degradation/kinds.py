@@ -1,0 +1,13 @@
+"""Kinds of decline by name; nothing heavy is imported, for the command line's help."""
+
+from typing import Final, Literal, get_args
+
+Kind = Literal[
+    "stable",
+    "sudden",
+    "gradual",
+    "cyclical",
+    "training_serving_skew",
+    "recovered",
+]
+KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
