@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from estimator import Degradation, Performance
+from estimator import Degradation, Monitor, Performance
 
 
 def check_plot(performance: Performance, ax: Axes) -> None:
@@ -34,3 +34,11 @@ def check_verdict(verdict: Degradation) -> None:
     if verdict.onset_interval is not None:
         assert_type(verdict.onset_interval.low, str | float | date)
     assert_type(verdict.alarm().chunk, str | float | date | None)
+
+
+def check_moments(monitor: Monitor, labels: pd.DataFrame) -> None:
+    """Whatever pandas makes a Timestamp of names a time."""
+    monitor.add_labels(labels, now="2026-03-09T14:00:00")
+    monitor.attribution(as_of=date(2026, 3, 9))
+    monitor.label_arrival(as_of=np.datetime64("2026-03-09"))
+    assert_type(monitor.performance(as_of=pd.Timestamp("2026-03-09")), Performance)
