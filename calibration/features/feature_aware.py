@@ -75,8 +75,8 @@ class FeatureAwareCalibrator(BaseEstimator):
     out_of_fold_ : ndarray of shape (n_rows,)
         Probabilities of the reference's rows, of trees grown on the other folds; their
         own labels only said when to stop, and share in what is put back.
-    recalibration_ : ndarray of shape (n_knots,)
-        Log odds that are put back at the spline's knots.
+    recalibration_ : ndarray of shape (n_parameters,)
+        What is put back, in the spline's coefficients: log odds at its inner knots.
     score_range_ : ndarray of shape (2,)
         Lowest and highest score that the reference vouches for; scores beyond are read
         as these.
@@ -331,9 +331,11 @@ class FeatureAwareCalibrator(BaseEstimator):
         low and those of the others too high, which together is nothing. A correction of
         each fold from the others alone would go against its labels.
         """
-        basis = self.spline_.basis(score)
+        # Scores are kept within the ends of the spline: its tails are not wanted.
+        knots = self.spline_.knots_[1:-1]
+        basis = self.spline_.basis(score)[:, : knots.size]
         unit = np.ones(score.size)
-        columns = uncorrelated_columns(basis, self.spline_.knots_, unit)
+        columns = uncorrelated_columns(basis, knots, unit)
         design = basis @ columns
         penalty = np.ones(columns.shape[1])
         penalty[:2] = 0.0, SLOPE_SHARE
@@ -342,8 +344,9 @@ class FeatureAwareCalibrator(BaseEstimator):
         fit = fit_logistic(
             design, label, unit, penalty, n_smooth=n_smooth, offset=log_odds
         )
-        self.recalibration_ = columns @ fit.coefficients
-        self.out_of_fold_ = expit(log_odds + basis @ self.recalibration_)
+        correction = columns @ fit.coefficients
+        self.recalibration_ = np.append(correction, [0.0, 0.0])
+        self.out_of_fold_ = expit(log_odds + basis @ correction)
         self.out_of_fold_.flags.writeable = False
 
     def _starting(self, share: float) -> SplineCalibrator:

@@ -1,8 +1,12 @@
 """Calibration by a natural cubic spline of the logit: the default."""
 
+from copy import copy
+from typing import Self
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
+from scipy.special import expit
 
 from calibration._kernels.piecewise_cubic import bounded_cubic
 from calibration.maps.logistic import (
@@ -24,16 +28,22 @@ _BASIS_BLOCK = 4_096
 # Of the penalty on the bends: the slope is practically free, yet finite if the classes
 # are separable.
 SLOPE_SHARE = 0.01
+# Quantiles of the score between which the reference vouches for the map's bends.
+REFERENCE_QUANTILES = 0.001, 0.999
 
 
 class SplineCalibrator(LogisticCalibrator):
     r"""Logistic regression on a natural cubic spline of the clipped logit.
 
-    Flexible where the scores are, linear in the logit beyond the outer knots, smooth
-    everywhere: with 1,000 reference rows it is less noisy than isotonic regression and
-    less rigid than Platt's or the beta map [1]_. The penalty falls on the bends, not
-    on the slope: with very few rows the map shrinks towards Platt's, not towards a
-    constant.
+    Flexible where the scores are, linear in the logit beyond: with 1,000 reference rows
+    it is less noisy than isotonic regression and less rigid than Platt's or the beta
+    map [1]_. The penalty falls on the bends, not on the slope: with very few rows the
+    map shrinks towards Platt's, not towards a constant.
+
+    Beyond the reference's 0.001 and 0.999 quantiles of the score the log odds go on
+    with the slope of a straight line through the whole map, and never fall: the end of
+    a spline rests on a handful of rows. The error of the map grows there with the
+    distance, by how much slopes differ within the map.
 
     Parameters
     ----------
@@ -49,11 +59,12 @@ class SplineCalibrator(LogisticCalibrator):
 
     Attributes
     ----------
-    knots_ : ndarray of shape (n_parameters,)
-        Knots on the logit scale, rising.
-    coefficients_ : ndarray of shape (n_parameters,)
-        Log odds at the knots; they determine the whole map. ``values_`` is the same.
-    covariance_ : ndarray of shape (n_parameters, n_parameters)
+    knots_ : ndarray of shape (n_knots + 2,)
+        Knots on the logit scale, rising, between the two ends of the reference.
+    coefficients_ : ndarray of shape (n_knots + 2,)
+        Log odds at the inner knots, then the slopes below and above the ends; they
+        determine the whole map.
+    covariance_ : ndarray of shape (n_knots + 2, n_knots + 2)
         Covariance of ``coefficients_``, with what the penalty shrinks away.
 
     References
@@ -90,26 +101,59 @@ class SplineCalibrator(LogisticCalibrator):
 
     @property
     def values_(self) -> Floats:
-        """Log odds at the knots: the coefficients by their meaning."""
-        return self.coefficients_
+        """Log odds at ``knots_``."""
+        return self.segments_[1:, 0] @ self.coefficients_
 
     def _learn(self, score: Floats, y: Floats, weight: Floats) -> LogisticFit:
         x = clipped_logit(score, self.clip)
-        self.knots_ = place_knots(x, weight, self.n_knots)
-        self.segments_ = cardinal_segments(self.knots_)
-        basis = self._basis(score)
-        columns = uncorrelated_columns(basis, self.knots_, weight)
+        inner = place_knots(x, weight, self.n_knots)
+        lowest, highest = _weighted_quantiles(x, weight, REFERENCE_QUANTILES)
+        ends = min(lowest, inner[0]), max(highest, inner[-1])
+        self.knots_ = np.array([ends[0], *inner, ends[1]])
+        self.segments_ = with_tails(inner, cardinal_segments(inner), ends)
+        basis = self._basis(score)[:, : inner.size]
+        columns = uncorrelated_columns(basis, inner, weight)
         l2 = 1.0 if self.l2 is None else self.l2
         penalty = np.full(columns.shape[1], l2)
         penalty[:2] = 0.0, SLOPE_SHARE * l2
         n_smooth = penalty.size - 2 if self.l2 is None else 0
         fit = fit_logistic(basis @ columns, y, weight, penalty, n_smooth=n_smooth)
-        return LogisticFit(
+        values = LogisticFit(
             columns @ fit.coefficients, columns @ fit.covariance @ columns.T
         )
+        p = expit(basis @ values.coefficients)
+        line = slope_of_line(basis, np.clip(x, *ends), weight * p * (1.0 - p))
+        return append_tails(values, line, self.segments_[1:, 1, : inner.size])
+
+    def with_lines_beyond(self, score_range: Floats, slope: float) -> Self:
+        """Return this map with tails, if it was saved before maps had any.
+
+        Parameters
+        ----------
+        score_range : ndarray of shape (2,)
+            Scores beyond which the log odds go on as a line.
+        slope : float
+            Slope of both lines, in log odds by log odds of the score; it is taken for
+            certain.
+
+        Returns
+        -------
+        SplineCalibrator
+            A map that predicts the same between the two scores.
+        """
+        inner, n = self.knots_, self.knots_.size
+        lowest, highest = clipped_logit(score_range, self.clip).tolist()
+        ends = min(lowest, inner[0]), max(highest, inner[-1])
+        whole = copy(self)
+        whole.knots_ = np.array([ends[0], *inner, ends[1]])
+        whole.segments_ = with_tails(inner, self.segments_, ends)
+        whole.coefficients_ = np.append(self.coefficients_, [slope, slope])
+        whole.covariance_ = np.zeros((n + 2, n + 2))
+        whole.covariance_[:n, :n] = self.covariance_
+        return whole
 
     def basis(self, score: Floats) -> Floats:
-        """Return the splines that are 1 at one knot and 0 at the others.
+        """Return the splines that are 1 at one inner knot, and both tails.
 
         Parameters
         ----------
@@ -118,10 +162,11 @@ class SplineCalibrator(LogisticCalibrator):
 
         Returns
         -------
-        ndarray of shape (n_rows, n_knots)
+        ndarray of shape (n_rows, n_parameters)
             The map is the expit of ``basis(score) @ coefficients_``.
         """
-        return self._scaled_basis(score, np.ones(score.size), np.eye(self.knots_.size))
+        n_parameters = self.segments_.shape[2]
+        return self._scaled_basis(score, np.ones(score.size), np.eye(n_parameters))
 
     def _basis(self, score: Floats) -> Floats:
         return self.basis(score)
@@ -213,6 +258,17 @@ def place_knots(x: Floats, weight: Floats, n_knots: int) -> Floats:
     return np.array([x[0] - 0.5, x[0] + 0.5])  # one score: a constant map
 
 
+def _weighted_quantiles(
+    x: Floats, weight: Floats, levels: tuple[float, ...]
+) -> list[float]:
+    """Return observed values: a row of weight 2 is a row taken twice."""
+    order = np.argsort(x)
+    mass = np.cumsum(weight[order])
+    rows = np.searchsorted(mass, np.array(levels) * mass[-1])
+    quantiles: list[float] = x[order[rows]].tolist()
+    return quantiles
+
+
 def cardinal_segments(knots: Floats) -> Floats:
     """Return the natural cubic splines that are 1 at one knot and 0 at the others.
 
@@ -230,6 +286,90 @@ def cardinal_segments(knots: Floats) -> Floats:
         segments[segment, 0, knot] = 1.0
         segments[segment, 1] = spline(knots[knot], 1)
     return segments
+
+
+def with_tails(knots: Floats, segments: Floats, ends: tuple[float, float]) -> Floats:
+    """Let slopes of their own continue a natural spline beyond two ends.
+
+    Parameters
+    ----------
+    knots : ndarray of shape (n_knots,)
+        Rising, between the ends.
+    segments : ndarray of shape (n_knots + 1, 4, n_knots)
+        Of `cardinal_segments`.
+    ends : (float, float)
+        Where the tails begin.
+
+    Returns
+    -------
+    ndarray of shape (n_knots + 3, 4, n_knots + 2)
+        The same at the knots with both ends; the last two columns are 0 between the
+        ends, and beyond them the distance to the nearer end, with its sign.
+    """
+    n = knots.size
+    table = np.zeros((n + 3, 4, n + 2))
+    table[1:-1, :, :n] = segments
+    for side in (0, -1):
+        distance = ends[side] - knots[side]
+        table[side, 0, :n] = segments[side, 0] + segments[side, 1] * distance
+        table[side, 1, n:][side] = 1.0
+    # Segments count from their left knot, the first one from where it ends.
+    table[1, 0, :n] = table[0, 0, :n]
+    return table
+
+
+def slope_of_line(basis: Floats, x: Floats, information: Floats) -> Floats:
+    """Return what the slope of the straight line nearest to a map is of its values.
+
+    Parameters
+    ----------
+    basis : ndarray of shape (n_rows, n_knots)
+        Splines that are 1 at one knot and 0 at the others.
+    x : ndarray of shape (n_rows,)
+        Logits of the scores, kept within the ends.
+    information : ndarray of shape (n_rows,)
+        Weight of each row, times p(1 - p): then it is Platt's line, to first order.
+
+    Returns
+    -------
+    ndarray of shape (n_knots,)
+        The slope is its product with the values; 0 where all rows have one score.
+    """
+    share = information / information.sum()
+    centred = x - share @ x
+    spread = float(share @ centred**2)
+    line: Floats = (share * centred) @ basis
+    return line / spread if spread > 1e-12 else np.zeros(line.size)
+
+
+def append_tails(fit: LogisticFit, line: Floats, slopes: Floats) -> LogisticFit:
+    """Append the slopes of both tails to the values at the knots.
+
+    A tail has the slope of the line, or 0 if that falls. It may differ from the line by
+    as much as slopes do within the map: by the mean square over the knots, with what
+    is not known of them. The method page, section 3, on tails.
+
+    Parameters
+    ----------
+    fit : LogisticFit
+        Values at the knots.
+    line : ndarray of shape (n_knots,)
+        What the slope of the line is of the values.
+    slopes : ndarray of shape (n_slopes, n_knots)
+        What the slopes within the map are of the values.
+    """
+    values, covariance = fit
+    differences = slopes - line
+    variance = float(
+        np.mean((differences @ values) ** 2)
+        + np.mean(((differences @ covariance) * differences).sum(axis=1))
+    )
+    extend = np.vstack([np.eye(values.size), line, line])
+    joint = extend @ covariance @ extend.T
+    joint[-2, -2] += variance
+    joint[-1, -1] += variance
+    slope = max(0.0, float(line @ values))
+    return LogisticFit(np.append(values, [slope, slope]), joint)
 
 
 def uncorrelated_columns(basis: Floats, knots: Floats, weight: Floats) -> Floats:

@@ -6,7 +6,7 @@ from typing import Any, TypedDict
 
 import numpy as np
 
-from calibration import CALIBRATORS
+from calibration import CALIBRATORS, SplineCalibrator
 from calibration.base import SavableCalibrator
 from calibration.shifts.segment_shifts import SegmentShifts
 from estimator.delayed_labels.arrivals import Arrivals
@@ -143,7 +143,6 @@ def reference_from_arrays(
     KeyError, TypeError, ValueError
         If parts are missing or do not fit together.
     """
-    calibrator = CALIBRATORS[header["calibrator"]]
     segments = header["segments"]
     thresholds = under(arrays, "thresholds/")
     performance = under(arrays, "performance/")
@@ -155,7 +154,7 @@ def reference_from_arrays(
     metrics = resolve_metrics(parameters["metrics"], parameters["business_costs"])
     reference = Reference(
         metrics=metrics,
-        calibrator=calibrator.from_arrays(under(arrays, "calibrator/")),
+        calibrator=_calibrator(header, arrays),
         calibrator_name=header["calibrator"],
         error_cells=ErrorCells(
             has_factor=header["has_factor"],
@@ -187,6 +186,16 @@ def reference_from_arrays(
     )
     check_reference(reference, parameters)
     return reference
+
+
+def _calibrator(header: Mapping[str, Any], arrays: Arrays) -> SavableCalibrator:
+    """Return the map; files from before it had tails hold their slope elsewhere."""
+    kind = CALIBRATORS[header["calibrator"]]
+    calibrator = kind.from_arrays(under(arrays, "calibrator/"))
+    slope = (header["adapter"] or {}).get("outer_slope")
+    if slope is None or not isinstance(calibrator, SplineCalibrator):
+        return calibrator
+    return calibrator.with_lines_beyond(arrays["cells/score_range"], float(slope))
 
 
 def _row_print(saved: Mapping[str, Any]) -> RowPrint:

@@ -15,7 +15,6 @@ from estimator.label_free.shift_adaptive import ShiftAdapter
 _ADAPTER_NUMBERS = (
     "method",
     "n_reference",
-    "outer_slope",
     "weight",
     "relative_error",
     "random_state",

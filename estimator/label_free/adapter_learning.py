@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration import PlattCalibrator
 from calibration.cross_fitting import blocked_folds
 from calibration.features.density_ratio import evenly_spaced
 from calibration.features.feature_aware import (
@@ -174,9 +173,6 @@ def learn_adapter(
         sample=sample,
         n_reference=label.size,
         score_range=score_range,
-        outer_slope=max(
-            0.0, float(PlattCalibrator().fit(clipped, label).coefficients_[1])
-        ),
         weight=weight,
         relative_error=float(error / weight) if weight > 0.0 else 0.0,
         random_state=features.random_state,

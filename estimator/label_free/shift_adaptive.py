@@ -50,8 +50,6 @@ class ShiftAdapter:
         Number of rows of the reference with score and label.
     score_range : ndarray of shape (2,)
         Scores that the reference vouches for.
-    outer_slope : float
-        Slope of the log odds in those of the score beyond that range.
     weight : float
         Weight of what is adapted against the map of the score, in [0, 1].
     relative_error : float
@@ -67,7 +65,6 @@ class ShiftAdapter:
     sample: ReferenceSample | None
     n_reference: int
     score_range: Floats
-    outer_slope: float
     weight: float
     relative_error: float
     random_state: int
@@ -147,7 +144,7 @@ def adapt_rows(
         outside[rows], remarks[c] = chunk_map.outside, chunk_map.remark
         if advance is not None:
             advance(rows.size)
-    _extrapolate_tails(calibrated, score, clipped, adapter.outer_slope)
+    _extrapolate_tails(calibrated, score, clipped, calibrator)
     return AdaptedRows(
         soft_labels=AdaptedSoftLabels(
             calibrated=calibrated, inflation=inflation, outside=outside
@@ -162,20 +159,23 @@ def work_of(adapter: ShiftAdapter, n_rows: int) -> int:
 
 
 def _extrapolate_tails(
-    calibrated: Floats, score: NDArray[np.floating], clipped: Floats, slope: float
+    calibrated: Floats,
+    score: NDArray[np.floating],
+    clipped: Floats,
+    calibrator: Calibrator,
 ) -> None:
     """Extrapolate soft labels beyond the reference's range of scores, in place.
 
-    With the slope of the whole reference: the end of a spline, or of trees,
-    rests on a handful of rows, and what it says grows with the distance.
+    As the map of the score goes on there: what trees or a chunk's map say of the
+    nearest score that the reference vouches for, moved as the map moves from there.
     """
     beyond = score != clipped
     beyond &= ~np.isnan(calibrated)
     if beyond.any():
-        far = clipped_logit(np.asarray(score[beyond], np.float64), CLIP)
-        far -= clipped_logit(clipped[beyond], CLIP)
-        inner = clipped_logit(calibrated[beyond], CLIP)
-        calibrated[beyond] = expit(inner + slope * far)
+        log_odds = clipped_logit(calibrated[beyond], CLIP)
+        log_odds += clipped_logit(calibrator.predict(score[beyond]), CLIP)
+        log_odds -= clipped_logit(calibrator.predict(clipped[beyond]), CLIP)
+        calibrated[beyond] = expit(log_odds)
 
 
 def _read_trees(

@@ -5,7 +5,7 @@ from scipy.interpolate import CubicSpline
 from scipy.special import expit, logit
 
 from calibration import PlattCalibrator, SplineCalibrator
-from calibration.maps.spline import BLOCK, place_knots
+from calibration.maps.spline import BLOCK, cardinal_segments, place_knots
 
 
 def rows(n_rows, seed=0):
@@ -16,21 +16,90 @@ def rows(n_rows, seed=0):
 
 def test_is_the_natural_spline_through_its_values():
     calibrator = SplineCalibrator().fit(*rows(3000))
-    knots = calibrator.knots_
-    spline = CubicSpline(knots, calibrator.values_, bc_type="natural")
+    knots = calibrator.knots_[1:-1]
+    spline = CubicSpline(knots, calibrator.values_[1:-1], bc_type="natural")
     inside = np.linspace(knots[0], knots[-1], 500)
     assert_allclose(logit(calibrator.predict(expit(inside))), spline(inside))
 
 
-def test_is_linear_in_the_logit_beyond_the_outer_knots():
-    calibrator = SplineCalibrator().fit(*rows(3000))
-    knots = calibrator.knots_
-    spline = CubicSpline(knots, calibrator.values_, bc_type="natural")
-    for knot, side in ((knots[0], -1), (knots[-1], 1)):
-        distance = side * np.linspace(0, 3, 50)
-        expected = spline(knot) + spline(knot, 1) * distance
-        p = calibrator.predict(expit(knot + distance))
-        assert_allclose(logit(p), expected, rtol=1e-8)
+def test_goes_on_as_a_line_to_the_ends_of_the_reference_and_beyond_as_platt():
+    score, y = rows(100_000)
+    calibrator = SplineCalibrator().fit(score, y)
+    (lowest, *knots, highest), values = calibrator.knots_, calibrator.values_
+    quantiles = np.quantile(score, [0.001, 0.999], method="inverted_cdf")
+    assert_allclose([lowest, highest], logit(quantiles))
+    spline = CubicSpline(knots, values[1:-1], bc_type="natural")
+    slope = PlattCalibrator().fit(score, y).coefficients_[1]
+    for knot, end, side in ((knots[0], lowest, -1), (knots[-1], highest, 1)):
+        to_end = np.linspace(knot, end, 20)
+        expected = spline(knot) + spline(knot, 1) * (to_end - knot)
+        assert_allclose(logit(calibrator.predict(expit(to_end))), expected, rtol=1e-8)
+        beyond = side * np.linspace(0, 3, 20)
+        p = calibrator.predict(expit(end + beyond))
+        assert_allclose(logit(p) - expected[-1], slope * beyond, rtol=0.02, atol=1e-9)
+
+
+def test_never_falls_beyond_the_ends():
+    """The upper end of the scores turns, and so does the whole: it goes on flat."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(0.0, 1.0, 20_000)
+    calibrator = SplineCalibrator().fit(expit(x), rng.random(20_000) < expit(-x))
+    low, high = calibrator.knots_[[0, -1]]
+    for end, side in ((low, -1), (high, 1)):
+        p = calibrator.predict(expit(end + side * np.linspace(0, 5, 20)))
+        assert_allclose(p, p[0])
+
+
+def test_the_error_beyond_the_ends_grows_as_slopes_differ_within():
+    """Tails of maps fitted without them: their slopes lie within the error stated."""
+    z, grows = [], []
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        amplitude, phase = rng.normal(0.0, 0.6), rng.uniform(0.0, 6.0)
+        x = rng.normal(0.0, 1.5, 4_000)
+        y = rng.random(x.size) < expit(x + amplitude * np.sin(1.5 * x + phase))
+        calibrator = SplineCalibrator().fit(expit(x), y)
+        end = calibrator.knots_[-1]
+        far = end + np.array([0.0, 0.5, 1.0, 2.0])
+        p = calibrator.predict(expit(far))
+        error = np.linalg.norm(calibrator.error_factor(expit(far)), axis=1)
+        error /= p * (1 - p)
+        grows.append((np.diff(error) > 0).all())
+        truth = far + amplitude * np.sin(1.5 * far + phase)
+        z.append((logit(p) - truth)[2] / error[2])
+    assert np.mean(grows) > 0.9
+    assert 0.85 <= np.mean(np.abs(z) < 1.96) <= 1.0
+    assert np.std(z) > 0.3
+
+
+def test_a_map_saved_before_maps_had_tails_predicts_as_it_did():
+    """Twin: SciPy's natural spline through six values, linear beyond its knots."""
+    rng = np.random.default_rng(0)
+    knots, values = np.sort(rng.normal(0, 2, 6)), rng.normal(0, 1, 6)
+    arrays = {
+        "n_knots": np.array(6),
+        "l2": np.array(np.nan),
+        "clip": np.array(1e-6),
+        "knots_": knots,
+        "coefficients_": values,
+        "covariance_": 0.01 * np.eye(6),
+        "segments_": cardinal_segments(knots),
+    }
+    calibrator = SplineCalibrator.from_arrays(arrays)
+    spline = CubicSpline(knots, values, bc_type="natural")
+    x = np.linspace(knots[0] - 2, knots[-1] + 2, 100)
+    inside = np.clip(x, knots[0], knots[-1])
+    expected = spline(inside) + spline(inside, 1) * (x - inside)
+    assert_allclose(logit(calibrator.predict(expit(x))), expected, rtol=1e-7)
+    ends = np.array([knots[0] - 1, knots[-1] + 1])
+    whole = calibrator.with_lines_beyond(expit(ends), 0.3)
+    between = np.clip(x, *ends)
+    expected = np.interp(between, x, expected) + 0.3 * (x - between)
+    assert_allclose(logit(whole.predict(expit(x))), expected, rtol=1e-3, atol=1e-3)
+    assert_allclose(
+        whole.error_factor([0.5]) @ whole.error_factor([0.5]).T,
+        calibrator.error_factor([0.5]) @ calibrator.error_factor([0.5]).T,
+    )
 
 
 def test_bends_where_a_straight_line_cannot():
@@ -121,7 +190,8 @@ def test_knots_are_quantiles():
 def test_tied_scores_give_fewer_knots():
     score = np.repeat([0.1, 0.3, 0.5, 0.9], [700, 100, 100, 100])
     y = np.arange(1000) % 7 == 0
-    assert_allclose(SplineCalibrator().fit(score, y).knots_, logit([0.1, 0.3, 0.9]))
+    knots = SplineCalibrator().fit(score, y).knots_
+    assert_allclose(knots, logit([0.1, 0.1, 0.3, 0.9, 0.9]))
 
 
 def test_refuses_one_knot():

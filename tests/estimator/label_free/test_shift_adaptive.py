@@ -10,8 +10,10 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import expit, logit
 
+from calibration.maps.spline import cardinal_segments
 from estimator import Monitor, PerformanceEstimator
 from estimator.chunking.segments import Groups
+from estimator.files.archive import read_archive, write_archive
 from estimator.frames.adapted_soft_labels import AdaptedSoftLabels
 from estimator.frames.features import learn_features
 from estimator.label_free.adapted_measurement import measure_adapted
@@ -21,6 +23,7 @@ from estimator.metrics.error_cells import NO_ERROR, measure_error_cells
 from estimator.metrics.measurement import measure
 from estimator.metrics.metric_names import resolve_metrics
 from estimator.metrics.rows import Decisions, Rows
+from estimator.performance_estimator import FORMAT, VERSION
 
 FEATURES = ["group", "age", "idle"]
 METHODS = ["feature_aware", "pape", "auto"]
@@ -418,8 +421,6 @@ def test_beyond_the_scores_of_the_reference_their_overall_slope_goes_on(fitted):
     frame = world(3_000, 6)
     frame["y_pred_proba"] = expit(logit(frame["y_pred_proba"]) - 6.0)
     performance = fitted["auto"].estimate(frame)
-    adapter = fitted["auto"].reference_.adapter
-    assert 0.5 < adapter.outer_slope < 1.1
     metrics = ["roc_auc", "brier_score"]
     both = [
         PerformanceEstimator(metrics, method, 3_000, features=FEATURES)
@@ -431,6 +432,31 @@ def test_beyond_the_scores_of_the_reference_their_overall_slope_goes_on(fitted):
         ours, plain = (estimates(one, metric)[0] for one in both)
         assert ours == pytest.approx(plain, abs=0.05)
     assert "extrapolated" in estimates(performance, column="note")[0]
+
+
+def test_a_file_from_before_maps_had_tails_goes_on_with_its_slope(fitted, tmp_path):
+    """Such a file holds a natural spline, and a slope with what was adapted."""
+    fitted["auto"].save(tmp_path / "new.npz")
+    header, arrays = read_archive(tmp_path / "new.npz", FORMAT, VERSION, "")
+    inner = arrays["calibrator/knots_"][1:-1]
+    arrays["calibrator/knots_"] = inner
+    arrays["calibrator/segments_"] = cardinal_segments(inner)
+    for name in ("coefficients_", "covariance_"):
+        whole = arrays[f"calibrator/{name}"]
+        arrays[f"calibrator/{name}"] = whole[(slice(-2),) * whole.ndim]
+    header["adapter"]["outer_slope"] = 0.3
+    write_archive(tmp_path / "old.npz", header, arrays)
+    old = PerformanceEstimator.load(tmp_path / "old.npz")
+    calibrator = old.reference_.calibrator
+    ends = old.reference_.adapter.score_range
+    far = expit(logit(ends) + np.array([-2.0, 2.0]))
+    moved = logit(calibrator.predict(far)) - logit(calibrator.predict(ends))
+    assert_allclose(moved, [-0.6, 0.6], rtol=1e-6)
+    assert_allclose(
+        estimates(old.estimate(SHIFTED)),
+        estimates(fitted["auto"].estimate(SHIFTED)),
+        atol=1e-4,
+    )
 
 
 def test_rows_of_an_earlier_deployment_are_read_by_its_estimator(fitted):

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from numpy.testing import assert_allclose
+from scipy.special import expit
 
 from calibration import SplineCalibrator
 from estimator import PerformanceEstimator
@@ -62,11 +63,45 @@ def test_cells_cover_the_scores_however_tied():
         label = rng.random(5_000) < 0.3
         calibrator = SplineCalibrator().fit(score, label)
         cells = measure_error_cells(calibrator, score, calibrator.predict(score))
-        count = np.bincount(np.searchsorted(cells.edges, score))
+        cell = np.searchsorted(cells.edges, score)
+        count = np.bincount(cell, minlength=cells.edges.size + 1)
         assert count.size == cells.variance.size == cells.factor.shape[1]
-        assert (count > 0).all()
+        first, last = np.searchsorted(cells.edges, cells.score_range)
+        assert (count[first : last + 1] > 0).all()
+        assert count[:first].sum() + count[last + 1 :].sum() <= 0.0021 * score.size
+        assert (np.diff(cells.edges) > 0).all()
         assert np.isfinite(cells.factor).all()
         assert (cells.variance > 0).all()
+
+
+@pytest.mark.parametrize("shift", [1.5, 3.5])
+def test_the_interval_covers_far_beyond_the_reference(shift):
+    """Truths that bend beyond the scores of the reference, by as much as within."""
+    covered = []
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        bend, phase = rng.normal(0.0, 0.5), rng.uniform(0.0, 6.0)
+
+        def draw(n_rows, mean, rng=rng, bend=bend, phase=phase):
+            x = rng.normal(mean, 1.0, n_rows)
+            log_odds = 0.8 * x - 0.5 + bend * np.sin(x + phase)
+            return pd.DataFrame(
+                {
+                    "y_pred_proba": expit(x),
+                    "y_true": (rng.random(n_rows) < expit(log_odds)).astype(int),
+                }
+            )
+
+        performance = (
+            PerformanceEstimator(METRICS, "cbpe", None)
+            .fit(draw(4_000, -shift / 2.0))
+            .estimate(draw(2_000, shift / 2.0))
+        )
+        realized = performance.realized[-1]
+        covered.append(
+            (performance.lower[-1] <= realized) & (realized <= performance.upper[-1])
+        )
+    assert np.mean(covered, axis=0).min() >= 0.8
 
 
 def test_unseen_drift_is_what_noise_does_not_explain():
