@@ -7,9 +7,18 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
 from estimator.chunking.chunks import make_chunks
+from estimator.frames.datetimes import (
+    elapsed_nanoseconds,
+    iso_format,
+    localize,
+    read_moment,
+    wall_clock,
+)
 from tests.estimator.frames.libraries import arrow, every_library, read
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -202,3 +211,73 @@ def test_timestamps_of_other_types():
         times(pd.Series(pd.period_range("2026", periods=2, freq="D")))
     with pytest.raises(TypeError, match="must hold timestamps, but is of type"):
         times([timedelta(1)], arrow)
+
+
+# --------------------------------------------------------- moments, against `datetime`
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+ZONES = [None, UTC, BERLIN, ZoneInfo("Asia/Kathmandu"), ZoneInfo("America/St_Johns")]
+WALL = st.datetimes(datetime(1990, 1, 1), datetime(2035, 1, 1))
+
+
+def microseconds(moment):
+    return (moment - EPOCH) // timedelta(microseconds=1)
+
+
+def exists_once(wall, zone):
+    """Whether clocks show a time once: neither skipped nor repeated."""
+    first, second = (wall.replace(tzinfo=zone, fold=fold) for fold in (0, 1))
+    return first.utcoffset() == second.utcoffset()
+
+
+@given(wall=WALL, zone=st.sampled_from(ZONES), data=st.sampled_from(ZONES))
+def test_a_moment_is_that_of_its_zone_or_else_of_the_data(wall, zone, data):
+    assume(all(exists_once(wall, one or UTC) for one in (zone, data)))
+    value = wall.replace(tzinfo=zone)
+    spellings = [value, value.isoformat(), pd.Timestamp(value)]
+    if zone is not None and data is None:
+        for spelling in spellings:
+            with pytest.raises(ValueError, match="`as_of` must have no time zone"):
+                read_moment(spelling, "as_of", timezone=data, has_times=True)
+    expected = microseconds(wall.replace(tzinfo=zone or data or UTC))
+    for spelling in spellings:
+        moment = read_moment(spelling, "as_of", timezone=data, has_times=False)
+        assert moment == expected
+
+
+@pytest.mark.parametrize("value", ["soon", "", pd.NaT, "NaT", "2026-13-01", [1, 2]])
+def test_what_is_no_moment(value):
+    with pytest.raises(ValueError, match="`as_of` must be a timestamp, got"):
+        read_moment(value, "as_of", timezone=None, has_times=True)
+
+
+def test_no_moment_is_none():
+    assert read_moment(None, "as_of", timezone=BERLIN, has_times=True) is None
+
+
+@given(wall=st.lists(WALL, max_size=4), zone=st.sampled_from(ZONES))
+@example([datetime(2026, 3, 29, 2, 30), datetime(2026, 10, 25, 2, 30)], BERLIN)
+def test_wall_clocks_go_to_utc_and_back(wall, zone):
+    """Of a repeated hour the first counts; a skipped one ends with the gap."""
+    utc = localize(np.array(wall, dtype="M8[us]"), zone)
+    back = wall_clock(utc, zone).tolist()
+    texts = iso_format(utc, zone, "us")
+    for time, moment, shown, text in zip(wall, utc.tolist(), back, texts, strict=True):
+        aware = time.replace(tzinfo=zone or UTC)
+        is_skipped = aware.astimezone(UTC).astimezone(zone or UTC) != aware
+        if not is_skipped:
+            assert microseconds(aware) == microseconds(moment.replace(tzinfo=UTC))
+            assert shown == time
+        else:
+            assert shown >= time
+        read = datetime.fromisoformat(text)
+        assert read.replace(tzinfo=read.tzinfo or UTC) == moment.replace(tzinfo=UTC)
+        assert (read.tzinfo is None) == (zone is None)
+
+
+@given(WALL, WALL, st.sampled_from(["D", "s", "ms", "us", "ns"]))
+def test_time_elapsed_in_any_unit(first, last, unit):
+    moments = np.array([first, last], dtype="M8[us]").astype(f"M8[{unit}]")
+    days = moments.astype("M8[us]").tolist()
+    nanoseconds = (days[1] - days[0]) // timedelta(microseconds=1) * 1_000
+    assert elapsed_nanoseconds(*moments) == nanoseconds
