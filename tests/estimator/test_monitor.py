@@ -1,13 +1,10 @@
 """The monitor: from the estimate without labels to the realized metric."""
 
-import uuid
-
 import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
-from scipy.special import expit
 from sklearn.exceptions import NotFittedError
 from sklearn.metrics import (
     accuracy_score,
@@ -20,47 +17,20 @@ from sklearn.metrics import (
 )
 
 from estimator import Monitor, PerformanceEstimator
-from estimator.metrics.registry import METRIC_NAMES
 from estimator.monitoring.saved_monitor import MONITOR_VERSION
-
-DAY = pd.Timedelta(days=1)
-START = pd.Timestamp("2026-01-05")
-PER_DAY = 300
-ALL = tuple(METRIC_NAMES)
-COSTS = {"tn": 1.0, "fp": -5.0, "fn": -20.0, "tp": 10.0}
-LABELS = ["id", "y_true", "known"]
-
-
-def world(n_days, seed, *, first=0, c=0.0, by_class=True):
-    """Draw rows of which positives are known within 2 days, negatives within 6."""
-    rng = np.random.default_rng(seed)
-    n = n_days * PER_DAY
-    z = rng.normal(0.2, 1.1, n)
-    day = np.repeat(np.arange(n_days), PER_DAY)
-    slope = 1.3 + (c(day) if callable(c) else c)
-    label = rng.random(n) < expit(slope * z - 1)
-    wait = rng.random(n) * np.where(label & by_class, 2.0, 6.0)
-    time = START + first * DAY + pd.to_timedelta(day + np.arange(n) / n / 2, unit="D")
-    return pd.DataFrame(
-        {
-            "id": 1_000_000 * seed + np.arange(n),
-            "time": time.astype("datetime64[us]"),
-            "y_pred_proba": expit(z).round(4),
-            "region": rng.choice(["north", "south"], n),
-            "y_true": label.astype(int),
-            "known": (time + pd.to_timedelta(wait, unit="D")).astype("datetime64[us]"),
-        }
-    )
-
-
-REFERENCE = world(12, 1, first=-40)
-PRODUCTION = world(15, 2)
-UNLABELLED = PRODUCTION.drop(columns=["y_true", "known"])
-
-
-def fit(metrics=("roc_auc", "accuracy"), **changes):
-    options = {"chunk": "D", "timestamp": "time", "labeled_at": "known"} | changes
-    return PerformanceEstimator(metrics, business_costs=COSTS, **options).fit(REFERENCE)
+from tests.estimator.late_world import (
+    ALL,
+    DAY,
+    LABELS,
+    PRODUCTION,
+    REFERENCE,
+    START,
+    UNLABELLED,
+    analysis,
+    assert_same,
+    fit,
+    world,
+)
 
 
 @pytest.fixture(scope="module")
@@ -74,15 +44,6 @@ def monitor(estimator):
     monitor.add_predictions(UNLABELLED)
     monitor.add_labels(PRODUCTION[LABELS])
     return monitor
-
-
-def analysis(performance, metric=None, segment=""):
-    frame = performance.to_frame().query("period == 'analysis' and segment == @segment")
-    return frame if metric is None else frame.query("metric == @metric")
-
-
-def assert_same(first, second):
-    pd.testing.assert_frame_equal(first.to_frame(), second.to_frame(), check_exact=True)
 
 
 @pytest.mark.parametrize(
@@ -216,63 +177,6 @@ def test_a_call_says_of_its_chunks_what_performance_says(chunk):
     assert monitor._completed[0].serials.sum() >= 5
 
 
-def test_labels_correct_the_newest_chunk_for_which_none_has_come():
-    def slope(day):
-        return np.where(day >= 4, -0.8, 0.0)
-
-    drifted = world(15, 3, c=slope)
-    monitor = Monitor(fit(), "id")
-    monitor.add_predictions(drifted.drop(columns=["y_true", "known"]))
-    monitor.add_labels(drifted[LABELS])
-    now = analysis(monitor.performance(as_of=START + 14.01 * DAY), "roc_auc").iloc[13]
-    final = analysis(monitor.performance(), "roc_auc").iloc[13]["realized"]
-    assert now["n_labels"] < 80
-    assert abs(now["value"] - final) < 0.5 * abs(now["estimated"] - final)
-    assert now["lower"] <= final <= now["upper"]
-
-
-def test_class_dependent_delays_do_not_look_like_drift():
-    """Positives come first: labelled rows alone mislead, the value and z do not."""
-    z, errors, naive = [], [], []
-    estimator = fit(("accuracy", "roc_auc"))
-    for seed in range(10, 18):
-        calm = world(15, seed)
-        monitor = Monitor(estimator, "id")
-        monitor.add_predictions(calm.drop(columns=["y_true", "known"]))
-        monitor.add_labels(calm[LABELS])
-        as_of = START + 15 * DAY
-        attribution = monitor.attribution(as_of=as_of).query("segment == ''")
-        z.append(attribution["residual_z"].to_numpy()[-6:])
-        newest = analysis(monitor.performance(as_of=as_of), "accuracy").iloc[-3:]
-        final = analysis(monitor.performance(), "accuracy")["realized"].iloc[-3:]
-        errors.append(newest["value"].to_numpy() - final.to_numpy())
-        naive.append(newest["realized"].to_numpy() - final.to_numpy())
-    assert np.sqrt(np.mean(np.square(errors))) < 0.4 * np.sqrt(
-        np.mean(np.square(naive))
-    )
-    assert np.mean(np.abs(z) > 1.96) < 0.15
-
-
-def test_attribution_splits_the_change():
-    drifted = world(15, 3, c=lambda day: np.where(day >= 4, -0.8, 0.0))
-    monitor = Monitor(fit(), "id")
-    monitor.add_predictions(drifted.drop(columns=["y_true", "known"]))
-    before = monitor.attribution()
-    assert before["residual_z"].isna().all()
-    assert (before["concept_drift"] == 0).all()
-    monitor.add_labels(drifted[LABELS])
-    attribution = monitor.attribution().query("metric == 'roc_auc'")
-    assert_allclose(
-        attribution["reference"]
-        + attribution["covariate_shift"]
-        + attribution["concept_drift"],
-        attribution["value"],
-    )
-    assert (attribution["residual_z"].abs() > 3)[4:].mean() > 0.8
-    assert attribution["concept_drift"][4:].mean() < -0.08
-    assert attribution["covariate_shift"].abs().mean() < 0.03
-
-
 def test_label_arrival_says_what_to_expect(monitor):
     as_of = START + 10 * DAY
     arrival = monitor.label_arrival(as_of=as_of)
@@ -281,24 +185,6 @@ def test_label_arrival_says_what_to_expect(monitor):
     wait = (arrival["mature_at"].iloc[:10].to_numpy() - ends.iloc[:10].to_numpy()) / DAY
     assert ((wait > 4.5) & (wait < 6.5)).all()
     assert Monitor(fit(), "id").label_arrival().empty
-
-
-def test_texts_and_uuids_will_do_as_ids():
-    estimator = fit()
-    kinds = {
-        "number": lambda i: i,
-        "text": lambda i: f"row {i}",
-        "uuid": lambda i: uuid.UUID(int=int(i)),
-    }
-    performances = []
-    for make in kinds.values():
-        frame = PRODUCTION.assign(id=[make(i) for i in PRODUCTION["id"]])
-        monitor = Monitor(estimator, "id")
-        monitor.add_predictions(frame.drop(columns=["y_true", "known"]))
-        assert monitor.add_labels(frame[LABELS][::2]).n_new == len(frame) / 2
-        performances.append(monitor.performance())
-    assert_same(performances[0], performances[1])
-    assert_same(performances[0], performances[2])
 
 
 def test_polars_gives_the_same(monitor, estimator):
@@ -388,57 +274,6 @@ def test_another_version_is_refused(monitor, tmp_path, monkeypatch):
         Monitor.load(path)
 
 
-def test_after_a_retraining_history_stays_and_is_marked():
-    old = fit()
-    monitor = Monitor(old, "id")
-    monitor.add_predictions(UNLABELLED)
-    monitor.add_labels(PRODUCTION[LABELS])
-    before = analysis(monitor.performance()).reset_index()
-    retrained = PerformanceEstimator(
-        ("roc_auc", "accuracy"), chunk="D", timestamp="time", labeled_at="known"
-    ).fit(world(10, 6, first=-40, c=0.5))
-    monitor.rebase(retrained, "2026-01-15")
-    after = analysis(monitor.performance()).reset_index()
-    kept = after["chunk"] < "2026-01-15"
-    numbers = ["estimated", "value", "realized"]
-    pd.testing.assert_frame_equal(after[kept][numbers], before[kept][numbers])
-    assert (after[kept]["note"] == "before the rebase").all()
-    assert (after[~kept]["note"] == "").all()
-    assert (after[~kept]["estimated"] != before[~kept]["estimated"]).all()
-    assert monitor.estimator is retrained
-    assert (
-        monitor.attribution()["chunk"].drop_duplicates() == before["chunk"][::2]
-    ).all()
-
-
-def test_rebase_survives_saving(tmp_path):
-    monitor = Monitor(fit(), "id")
-    monitor.add_predictions(UNLABELLED)
-    monitor.rebase(fit(), "2026-02-01")  # a chunk still to come
-    monitor.save(tmp_path / "m.npz")
-    loaded = Monitor.load(tmp_path / "m.npz")
-    more = world(20, 8, first=25).drop(columns=["y_true", "known"])
-    assert_same(loaded.add_predictions(more), monitor.add_predictions(more))
-    assert_same(loaded.performance(), monitor.performance())
-
-
-@pytest.mark.parametrize(
-    ("change", "from_chunk", "message"),
-    [
-        ({"chunk": "W"}, "2026-01-15", "must have the same `chunk` as before, 'D'"),
-        ({"metrics": "f1"}, "2026-01-15", "must have the same `metrics`"),
-        ({}, 3, "`from_chunk` must be the ISO start of a period"),
-        ({}, "2026-01-10", "must come after the last rebase at '2026-01-12'"),
-    ],
-)
-def test_a_rebase_that_does_not_fit_is_refused(change, from_chunk, message):
-    monitor = Monitor(fit(), "id")
-    monitor.add_predictions(UNLABELLED)
-    monitor.rebase(fit(), "2026-01-12")
-    with pytest.raises(ValueError, match=message):
-        monitor.rebase(fit(**change), from_chunk)
-
-
 @pytest.mark.parametrize("as_of", ["not a time", pd.NaT])
 def test_as_of_must_be_a_time(monitor, as_of):
     with pytest.raises(ValueError, match="`as_of` must be a timestamp, got"):
@@ -489,26 +324,6 @@ def test_a_night_of_rows_without_scores_is_said(estimator):
     )
 
 
-@pytest.mark.parametrize("n_values", [2, 100])
-def test_segments_may_be_many_and_new_ones_may_come(n_values):
-    rng = np.random.default_rng(0)
-    frames = [
-        f.assign(region=[f"r{i}" for i in rng.integers(0, n_values, len(f))])
-        for f in (REFERENCE, PRODUCTION)
-    ]
-    frames[1].loc[frames[1].index[-600:], "region"] = "new"
-    estimator = PerformanceEstimator(
-        chunk="D", timestamp="time", labeled_at="known", segments="region"
-    ).fit(frames[0])
-    monitor = Monitor(estimator, "id")
-    monitor.add_predictions(frames[1].drop(columns=["y_true", "known"]))
-    monitor.add_labels(frames[1][LABELS])
-    performance = monitor.performance(as_of=START + 14 * DAY)
-    assert "region=new" in performance.segments
-    new = analysis(performance, "accuracy", "region=new")
-    assert (new["note"].str.contains("segment is not in the reference")).all()
-
-
 def test_zones_of_as_of_follow_the_data(monitor):
     with pytest.raises(ValueError, match="`as_of` must have no time zone"):
         monitor.performance(as_of=START.tz_localize("UTC"))
@@ -534,34 +349,3 @@ def test_zones_of_as_of_follow_the_data(monitor):
 def test_before_fit_there_is_nothing_to_monitor():
     with pytest.raises(NotFittedError):
         Monitor(PerformanceEstimator(), "id")
-
-
-def test_predictions_without_the_id_are_named():
-    monitor = Monitor(fit(), "row")
-    with pytest.raises(ValueError, match=r"`production` must have .* lacks 'row'"):
-        monitor.add_predictions(UNLABELLED)
-
-
-def test_rows_without_a_score_are_left_out_and_said():
-    holes = UNLABELLED.assign(
-        y_pred_proba=UNLABELLED["y_pred_proba"].mask(UNLABELLED.index % 10 == 0)
-    )
-    monitor = Monitor(fit(), "id")
-    monitor.add_predictions(holes)
-    monitor.add_labels(PRODUCTION[LABELS])
-    result = analysis(monitor.performance(), "roc_auc")
-    assert (result["n_rows"] == 270).all()
-    assert_array_equal(result["n_labels"], result["n_rows"])
-    assert (result["note"] == "30 rows left out: no score").all()
-
-
-def test_decisions_of_the_client_are_used():
-    frames = [f.assign(d=f["y_pred_proba"] > 0.7) for f in (REFERENCE, PRODUCTION)]
-    estimator = PerformanceEstimator(
-        "accuracy", chunk="D", timestamp="time", y_pred="d"
-    ).fit(frames[0])
-    monitor = Monitor(estimator, "id")
-    monitor.add_predictions(frames[1])
-    right = (frames[1]["d"] == frames[1]["y_true"]).groupby(frames[1]["time"].dt.date)
-    value = analysis(monitor.performance())["value"]
-    assert_allclose(value, right.mean())

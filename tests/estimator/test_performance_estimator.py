@@ -14,22 +14,17 @@ from sklearn.exceptions import NotFittedError
 from sklearn.metrics import accuracy_score, f1_score, roc_auc_score
 
 from calibration import CALIBRATORS, SplineCalibrator
-from estimator import Performance, PerformanceEstimator
+from estimator import Performance
 from estimator.metrics.registry import METRIC_NAMES
 from tests.estimator.conftest import simulate
+from tests.estimator.estimated_frames import COSTS, make, rows
 
-COSTS = {"tn": 0, "fp": -5, "fn": -100, "tp": 20}
 COLUMNS = [
     "segment", "period", "chunk", "start", "end", "metric", "n_rows", "n_labels",
     "value", "lower", "upper", "expected_lower", "expected_upper", "standard_error",
     "estimated", "realized", "lower_threshold", "upper_threshold",
     "breach_probability", "alert", "note",
 ]  # fmt: skip
-
-
-def make(**options):
-    options = {"chunk": 1_000, "metrics": METRIC_NAMES} | options
-    return PerformanceEstimator(**({"business_costs": COSTS} | options))
 
 
 @pytest.fixture(scope="module")
@@ -40,11 +35,6 @@ def fitted(reference_frame):
 @pytest.fixture(scope="module")
 def frame(fitted, production_frame):
     return fitted.estimate(production_frame).to_frame()
-
-
-def rows(frame, period="analysis", metric="roc_auc", segment=""):
-    is_it = (frame["period"] == period) & (frame["metric"] == metric)
-    return frame[is_it & (frame["segment"] == segment)].reset_index(drop=True)
 
 
 def test_columns_and_key(frame):
@@ -261,89 +251,6 @@ def test_weeks_are_labelled_by_their_monday(reference_frame, production_frame):
     assert_allclose(estimates["value"], in_order["value"], rtol=1e-12)
 
 
-@pytest.mark.parametrize("chunk", ["W", 1_000, None])
-def test_the_order_of_a_reference_with_times_does_not_matter(chunk, reference_frame):
-    shuffled = reference_frame.sample(frac=1, random_state=0)
-    estimates = [
-        make(chunk=chunk, timestamp="timestamp").fit(f).reference_.performance
-        for f in (reference_frame, shuffled)
-    ]
-    estimates = [performance.to_frame() for performance in estimates]
-    pd.testing.assert_frame_equal(estimates[0], estimates[1], rtol=1e-9)
-
-
-def test_time_zones_come_back(reference_frame, production_frame):
-    zone = "Europe/Berlin"
-    frames = [
-        frame.assign(
-            timestamp=frame["timestamp"].dt.tz_localize("UTC").dt.tz_convert(zone)
-        )
-        for frame in (reference_frame, production_frame)
-    ]
-    estimator = make(chunk="D", timestamp="timestamp", metrics="accuracy")
-    estimates = estimator.fit(frames[0]).estimate(frames[1]).to_frame()
-    assert str(estimates["start"].dt.tz) == zone
-    analysis = rows(estimates, metric="accuracy")
-    assert analysis["start"][0] == frames[1]["timestamp"].min()
-
-
-def test_segments_stand_beside_all_rows(reference_frame, production_frame):
-    estimator = make(segments="region", metrics=["roc_auc", "tp"]).fit(reference_frame)
-    frame = estimator.estimate(production_frame).to_frame()
-    assert list(frame["segment"].unique()) == ["", "region=north", "region=south"]
-    parts = [
-        rows(frame, metric="tp", segment=f"region={r}") for r in ("north", "south")
-    ]
-    whole = rows(frame, metric="tp")
-    assert_allclose(parts[0]["value"] + parts[1]["value"], whole["value"])
-    assert_array_equal(parts[0]["n_rows"] + parts[1]["n_rows"], whole["n_rows"])
-    overall = make(metrics=["roc_auc", "tp"]).fit(reference_frame)
-    alone = overall.estimate(production_frame).to_frame()
-    pd.testing.assert_frame_equal(
-        frame[frame["segment"] == ""].reset_index(drop=True), alone
-    )
-
-
-@pytest.mark.parametrize("name", [7, "a=b", ("region",)])
-def test_a_segment_column_may_have_any_name(name, reference_frame, production_frame):
-    column = name[0] if isinstance(name, tuple) else name
-    frames = [
-        frame.rename(columns={"region": column})
-        for frame in (reference_frame, production_frame)
-    ]
-    performance = (
-        make(segments=name, metrics="roc_auc").fit(frames[0]).estimate(frames[1])
-    )
-    assert performance.segments == ("", f"{column}=north", f"{column}=south")
-    assert not (performance.note == "segment is not in the reference").any()
-
-
-def test_clocks_with_and_without_a_zone_do_not_mix(reference_frame, production_frame):
-    zoned = production_frame.assign(
-        timestamp=production_frame["timestamp"].dt.tz_localize("Asia/Tokyo")
-    )
-    estimator = make(chunk="W", timestamp="timestamp").fit(reference_frame)
-    with pytest.raises(ValueError, match="production has one and reference has none"):
-        estimator.estimate(zoned)
-    with pytest.raises(ValueError, match="reference has one and production has none"):
-        make(chunk="W", timestamp="timestamp").fit(zoned).estimate(production_frame)
-
-
-def test_segments_that_vanish_or_appear_are_said_so(reference_frame, production_frame):
-    estimator = make(segments=("region",), metrics=["roc_auc"]).fit(reference_frame)
-    moved = production_frame.assign(
-        region=production_frame["region"].replace("north", "west")
-    )
-    frame = estimator.estimate(moved).to_frame()
-    gone = rows(frame, segment="region=north")
-    assert (gone["n_rows"] == 0).all()
-    assert (gone["note"].str.endswith("undefined: no rows")).all()
-    new = rows(frame, segment="region=west")
-    assert new["value"].notna().all()
-    assert new["lower_threshold"].isna().all()
-    assert new["note"].str.contains("segment is not in the reference").all()
-
-
 def test_rows_without_a_score_are_left_out_and_counted(fitted, production_frame):
     holes = production_frame.copy()
     holes.loc[[3, 5, 1_002], "y_pred_proba"] = np.nan
@@ -354,57 +261,6 @@ def test_rows_without_a_score_are_left_out_and_counted(fitted, production_frame)
     assert estimates["note"][2] == ""
     kept = rows(fitted.estimate(holes[:1_000].dropna(), chunk=None).to_frame())
     assert_allclose(estimates["value"][0], kept["value"][0], rtol=1e-12)
-
-
-def test_reference_rows_without_a_label_are_left_out_and_counted(reference_frame):
-    holes = reference_frame.assign(y_true=reference_frame["y_true"].astype(float))
-    holes.loc[[0, 7], "y_true"] = np.nan
-    holes.loc[9, "y_pred_proba"] = np.nan
-    in_reference = rows(
-        make().fit(holes).reference_.performance.to_frame(), "reference"
-    )
-    assert in_reference["n_rows"][0] == 997
-    assert (
-        in_reference["note"][0] == "1 row left out: no score; 2 rows left out: no label"
-    )
-
-
-def test_undefined_metrics_are_nan_with_their_reason(reference_frame):
-    low = simulate(1_000, 4)
-    low["y_pred_proba"] /= 3  # nothing is predicted positive
-    low["y_true"] = 0
-    estimates = make().fit(reference_frame).estimate(low).to_frame()
-    for metric, reason in (
-        ("precision", "undefined: no predicted positives"),
-        ("recall", "undefined: no predicted positives"),
-        ("f1", "undefined: no predicted positives"),
-    ):
-        row = rows(estimates, metric=metric).iloc[0]
-        assert np.isnan(
-            row[["value", "lower", "upper", "expected_lower"]].astype(float)
-        ).all()
-        assert reason in row["note"]
-        assert not row["alert"]
-    auc = rows(estimates).iloc[0]
-    assert np.isfinite(auc["value"])
-    assert np.isnan(auc["realized"])
-    assert "realized undefined: no positives" in auc["note"]
-
-
-def test_too_few_expected_positives_say_so(reference_frame):
-    rare = simulate(20, 4)
-    rare["y_pred_proba"] = np.linspace(0.001, 0.04, 20)
-    frame = make().fit(reference_frame).estimate(rare, chunk=None).to_frame()
-    row = rows(frame).iloc[0]
-    assert np.isnan(row["value"])
-    assert "undefined: too few expected positives" in row["note"]
-
-
-def test_scores_beyond_the_references_are_called_extrapolated(reference_frame):
-    far = simulate(1_000, 4)
-    far.loc[:49, "y_pred_proba"] = 0.9999
-    in_reference = rows(make().fit(reference_frame).estimate(far).to_frame())
-    assert in_reference["note"][0].startswith("extrapolated: 5.")
 
 
 def test_decisions_may_come_from_the_client(reference_frame, production_frame):
