@@ -2,10 +2,7 @@
 
 import tracemalloc
 import warnings
-from copy import deepcopy
 from dataclasses import replace
-from functools import partial
-from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -17,109 +14,24 @@ from sklearn.exceptions import ConvergenceWarning
 from calibration import SplineCalibrator
 from calibration.shifts import segment_fit
 from estimator import Monitor, PerformanceEstimator
-from estimator.chunking.segments import Groups
 from estimator.frames.columns import SegmentCodes
 from estimator.label_free.segment_calibration import (
     MAX_VALUES,
     find_slots,
     learn_segment_calibration,
     shift_rows,
-    shifted_soft_label,
-    with_segment_errors,
 )
-from estimator.metrics.calibration_shift import shift_frame
-from estimator.metrics.error_cells import NO_ERROR, measure_error_cells
-from estimator.metrics.intervals import ShiftError
-from estimator.metrics.measurement import measure
-from estimator.metrics.metric_names import resolve_metrics
-from estimator.metrics.registry import METRIC_NAMES
-from estimator.metrics.rows import Decisions, Rows
-from estimator.metrics.segment_slots import BlockSlots
-from estimator.metrics.soft_label_sums import sum_soft_labels
-
-COSTS = {"tn": 1.0, "fp": -5.0, "fn": -20.0, "tp": 10.0}
-KEYS = ["segment", "period", "chunk", "metric"]
-
-
-class MovingAverage:
-    """A caller's own calibrator, without an error of its map."""
-
-    def fit(self, score, y, sample_weight=None):
-        order = np.argsort(score)
-        self.score = np.asarray(score)[order][::200]
-        window = np.ones(801) / 801.0
-        smooth = np.convolve(np.pad(np.asarray(y)[order], 400, "edge"), window, "valid")
-        self.value = np.clip(smooth[::200], 0.01, 0.99)
-        return self
-
-    def predict(self, score):
-        return np.interp(score, self.score, self.value)
-
-
-class Means:
-    """A caller's own calibrator on a grid of scores: the mean label of each."""
-
-    def fit(self, score, y, sample_weight=None):
-        self.score, grid_cell = np.unique(score, return_inverse=True)
-        self.value = np.bincount(grid_cell, y) / np.bincount(grid_cell)
-        return self
-
-    def predict(self, score):
-        return np.interp(score, self.score, self.value)
-
-
-def name_of(option):
-    """Return a name that is the same in each run: that of an object has its address."""
-    if isinstance(option, MovingAverage | Means | SplineCalibrator):
-        return type(option).__name__
-    return str(option)
-
-
-def world(n, seed, *, share=0.5, shift=0.8, slope=0.6, fall=0.0, first_id=0):
-    """Draw rows of two segments; b's labels are likelier, and follow scores less.
-
-    ``fall`` makes b's labels follow their scores less still.
-    """
-    rng = np.random.default_rng(seed)
-    is_b = rng.random(n) < share
-    x = rng.normal(-0.3, 1.3, n)
-    x_b = shift + (slope - fall) * x
-    truth = expit(np.where(is_b, x_b, x - shift))
-    return pd.DataFrame(
-        {
-            "id": np.arange(first_id, first_id + n),
-            "y_pred_proba": expit(x),
-            "y_pred": (x + 0.3 * rng.normal(size=n) > 0.0).astype(int),
-            "seg": np.where(is_b, "b", "a"),
-            "other": rng.choice(["u", "v", "w"], n),
-            "truth": truth,
-            "y_true": (rng.random(n) < truth).astype(int),
-        }
-    )
-
-
-REFERENCE = world(16_000, 0)
-SAME = world(16_000, 1, first_id=16_000)
-
-
-def fit(reference=REFERENCE, **options):
-    options = {"chunk": 1_000, "segments": "seg"} | options
-    return PerformanceEstimator(**options).fit(reference)
-
-
-def one_map(monkeypatch, **options):
-    """Return what was estimated before segments had shifts."""
-    with monkeypatch.context() as patch:
-        name = "estimator.estimation.fitted_map.learn_segment_calibration"
-        patch.setattr(name, lambda *_: None)
-        return fit(**options)
-
-
-def analysis(performance, segment=None, metric=None):
-    rows = performance.to_frame().query("period == 'analysis'")
-    if segment is not None:
-        rows = rows[rows["segment"] == segment]
-    return rows if metric is None else rows[rows["metric"] == metric]
+from tests.estimator.label_free.segment_world import (
+    KEYS,
+    REFERENCE,
+    SAME,
+    MovingAverage,
+    analysis,
+    fit,
+    name_of,
+    one_map,
+    world,
+)
 
 
 @pytest.mark.parametrize(
@@ -272,83 +184,6 @@ def test_values_that_a_batch_lacks_cost_it_nothing():
     assert peak < 64e6
 
 
-@pytest.mark.parametrize("at_once", [1, 50, 2_000, 1 << 17])
-def test_new_values_err_alike_however_many_chunks_are_held(at_once, monkeypatch):
-    """Against sums of one chunk at a time, in which only its own values exist."""
-    monkeypatch.setattr("estimator.metrics.segment_slots._NEW_AT_ONCE", at_once)
-    score, label, segments = frame_of_cells()
-    calibrator = SplineCalibrator().fit(score, label)
-    calibration = learn_segment_calibration(calibrator, score, label, segments)
-    plain = measure_error_cells(calibrator, score, calibrator.predict(score))
-    rng = np.random.default_rng(1)
-    first = rng.choice([f"new {k}" for k in range(400)], score.size)
-    first[::3] = rng.choice(["p", "q", "r"], score[::3].size)
-    second = np.where(rng.random(score.size) < 0.5, "x", "z")
-
-    def sums(rows, offsets):
-        coded = {}
-        for column, value in (("first", first[rows]), ("second", second[rows])):
-            values, codes = np.unique(value, return_inverse=True)
-            coded[column] = SegmentCodes(codes=codes, values=values.tolist())
-        shifts = shift_rows(calibration, coded)
-        return sum_soft_labels(
-            Rows(
-                score=score[rows],
-                soft=shifted_soft_label(calibrator, calibration, shifts.slots),
-                decisions=Decisions(threshold=0.5),
-            ),
-            row_numbers=None,
-            offsets=offsets,
-            error_cells=with_segment_errors(plain, calibration, shifts),
-        ).by_segment
-
-    offsets = np.array([0, 5, 5, 40, 2_000, *range(2_010, 6_001, 10)])
-    together = sums(np.arange(score.size), offsets)
-    for c, (start, stop) in enumerate(pairwise(offsets)):
-        if stop > start:
-            alone = sums(np.arange(start, stop), np.array([0, stop - start]))[0]
-            assert_allclose(together[c], alone, rtol=1e-9, atol=1e-15)
-
-
-@pytest.mark.parametrize("name", ["first", "second"])
-def test_a_chunk_of_one_value_sums_as_any_other(name, monkeypatch):
-    """Where all rows have one slot, sums by slot are sums over all: by row and so."""
-    score, label, segments = frame_of_cells()
-    calibrator = SplineCalibrator().fit(score, label)
-    calibration = learn_segment_calibration(calibrator, score, label, segments)
-    # One value of the first column has no shift.
-    segments["first"] = SegmentCodes(
-        codes=segments["first"].codes, values=["p", "new", "r"]
-    )
-    shifts = shift_rows(calibration, segments)
-    plain = measure_error_cells(calibrator, score, calibrator.predict(score))
-    codes = segments[name].codes
-    rows = np.argsort(codes, kind="stable")
-    offsets = np.append(0, np.cumsum(np.bincount(codes)))
-    offsets = np.insert(offsets, 1, offsets[1])  # one chunk has no rows
-    sums = partial(
-        sum_soft_labels,
-        Rows(
-            score=score,
-            soft=shifted_soft_label(calibrator, calibration, shifts.slots),
-            decisions=Decisions(threshold=0.5),
-        ),
-        row_numbers=rows,
-        offsets=offsets,
-        error_cells=with_segment_errors(plain, calibration, shifts),
-    )
-    covariance = sums().by_segment
-    assert (covariance[:, 0, 0] > 0.0).sum() >= 2
-    monkeypatch.setattr(
-        "estimator.metrics.soft_label_sums.split_slots",
-        lambda columns, bounds, order: BlockSlots(
-            by_row=np.array(columns)[:, order],
-            fixed=np.empty((bounds.size - 1, 0), np.int32),
-        ),
-    )
-    assert_allclose(covariance, sums().by_segment, rtol=1e-9, atol=1e-18)
-
-
 @pytest.mark.parametrize("options", [{}, {"features": ["seg"]}])
 def test_shifts_of_rows_are_found_once(options, monkeypatch):
     estimator = fit(segments=["seg", "other"], **options)
@@ -442,134 +277,6 @@ def test_a_loaded_estimator_says_the_same(options, tmp_path):
     before, after = estimator.reference_.segments, loaded.reference_.segments
     assert after.values == before.values
     assert_array_equal(after.shifts.covariance, before.shifts.covariance)
-
-
-# What errors of the shifts do to each metric.
-
-
-def frame_of_cells(seed=0):
-    """Return rows on a grid of scores, each a cell of its own, and their segments."""
-    rng = np.random.default_rng(seed)
-    n, grid = 6_000, np.linspace(0.05, 0.95, 12)
-    score = grid[np.arange(n) % grid.size]
-    codes = [rng.integers(0, 3, n), rng.integers(0, 2, n)]
-    shift = np.array([-0.6, 0.0, 0.6])[codes[0]] + np.array([-0.4, 0.4])[codes[1]]
-    label = (rng.random(n) < expit(logit(score) + shift)) * 1.0
-    segments = {
-        "first": SegmentCodes(codes=codes[0], values=["p", "q", "r"]),
-        "second": SegmentCodes(codes=codes[1], values=["x", "y"]),
-    }
-    return score, label, segments
-
-
-@pytest.mark.parametrize("calibrator", [SplineCalibrator(), Means()], ids=name_of)
-@pytest.mark.parametrize("name", METRIC_NAMES)
-def test_the_error_of_the_shifts_is_the_delta_method(name, calibrator):
-    """By differences: each coefficient moved a little, the metric measured anew."""
-    score, label, segments = frame_of_cells()
-    calibrator = deepcopy(calibrator).fit(score, label)
-    calibration = learn_segment_calibration(calibrator, score, label, segments)
-    shifts = calibration.shifts
-    rows_of_frame = np.arange(2_000)
-    score = score[rows_of_frame]
-    segments = {
-        "first": SegmentCodes(  # one value that the reference does not have
-            codes=segments["first"].codes[rows_of_frame], values=["p", "new", "r"]
-        ),
-        "second": SegmentCodes(
-            codes=segments["second"].codes[rows_of_frame], values=["x", "y"]
-        ),
-    }
-    rows = shift_rows(calibration, segments)
-    cells = measure_error_cells(
-        calibrator, score, calibrator.predict(score), rows_per_cell=1
-    )
-    cells = with_segment_errors(cells, calibration, rows)
-    assert np.unique(np.searchsorted(cells.edges, score)).size == 12
-    metrics = resolve_metrics((name,), COSTS)
-    groups = Groups(
-        parts=((None, np.array([0, 900, rows_of_frame.size])),),
-        segment=np.array(["", ""], dtype=object),
-        chunk=np.array([0, 1]),
-    )
-
-    def measure_soft(soft, error_cells=NO_ERROR):
-        rows = Rows(score=score, soft=soft, decisions=Decisions(threshold=0.5))
-        return measure(metrics, groups, rows, error_cells=error_cells)
-
-    soft = shifted_soft_label(calibrator, calibration, rows.slots)
-    measured = measure_soft(soft, cells)
-    # Only what the segments add, and what all rows have in common: no other factor.
-    p = soft.of_rows(score, rows.slots)
-    u = shifts.standardize(logit(calibrator.predict(score)))
-    columns = list(shifts.common_basis(u).T)
-    for slot in range(len(shifts.shifts) + len(rows.new_variance)):
-        has = (rows.slots == slot).any(axis=1) * 1.0
-        columns += [has, has * u]
-    covariance = np.zeros((len(columns), len(columns)))
-    n_known = shifts.covariance.shape[0]
-    covariance[:n_known, :n_known] = shifts.covariance
-    covariance[n_known:, n_known:] = np.diag(rows.new_variance.ravel())
-    assert rows.new_variance[0, 0] > 0.0
-    step = 1e-4
-    slope = np.stack(
-        [
-            measure_soft(expit(logit(p) + step * column)).value
-            - measure_soft(expit(logit(p) - step * column)).value
-            for column in columns
-        ]
-    )[:, :, 0] / (2.0 * step)
-    expected = np.einsum("ig,ij,jg->g", slope, covariance, slope)
-    rest = np.zeros(2)
-    # Without an error of the map, each cell errs by itself, as its labels tell it.
-    factor = cells.factor if cells.has_factor else np.diag(np.sqrt(cells.variance))
-    if factor.size:
-        moved = [f[np.searchsorted(cells.edges, score)] for f in factor]
-        rest = sum(
-            (
-                (
-                    measure_soft(expit(logit(p) + step * f)).value
-                    - measure_soft(expit(logit(p) - step * f)).value
-                )[:, 0]
-                / (2.0 * step)
-            )
-            ** 2
-            for f in moved
-        )
-    variance = measured.calibration_variance[:, 0]
-    if name == "average_precision" and cells.has_factor:  # the larger of two forms
-        assert (variance >= 0.98 * (expected + rest)).all()
-    else:
-        assert_allclose(variance, expected + rest, rtol=0.02)
-
-
-def test_a_tracked_shift_and_the_rest_are_the_whole_error():
-    score, label, segments = frame_of_cells()
-    calibrator = SplineCalibrator().fit(score, label)
-    calibration = learn_segment_calibration(calibrator, score, label, segments)
-    rows = shift_rows(calibration, segments)
-    cells = measure_error_cells(calibrator, score, calibrator.predict(score))
-    cells = with_segment_errors(cells, calibration, rows)
-    frame = shift_frame(cells)
-    metrics = resolve_metrics(("accuracy", "recall", "brier_score"), None)
-    groups = Groups(
-        parts=((None, np.array([0, score.size])),),
-        segment=np.array([""], dtype=object),
-        chunk=np.array([0]),
-    )
-    soft = shifted_soft_label(calibrator, calibration, rows.slots)
-    content = Rows(score=score, soft=soft, decisions=Decisions(threshold=0.5))
-    whole = measure(metrics, groups, content, error_cells=cells).calibration_variance
-    parts = measure(
-        metrics,
-        groups,
-        content,
-        error_cells=frame.cells,
-        shift=ShiftError(covariance=frame.prior[None], slope=np.ones(1)),
-    )
-    # The parts may be correlated; the shift of all rows carries most.
-    total = parts.calibration_variance + parts.shift_variance
-    assert_allclose(total, whole, rtol=0.25)
 
 
 def test_intervals_hold_what_other_references_would_say():
