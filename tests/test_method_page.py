@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
+from scipy.integrate import quad
 from scipy.special import expit, ndtr, ndtri
 
 from calibration.maps.logistic import LEARNED_PENALTIES, fit_logistic
@@ -20,7 +21,15 @@ from estimator.delayed_labels.arrivals import Arrivals
 from estimator.delayed_labels.delay_model import fit_delays
 from estimator.delayed_labels.strata import N_AGES, N_BANDS
 from estimator.label_free.adapter_learning import _learn_weight
-from estimator.label_free.chunk_map import ChunkMap, blend_soft_labels
+from estimator.label_free.chunk_map import (
+    BlendWeights,
+    ChunkMap,
+    blend_soft_labels,
+)
+from estimator.label_free.forward_evidence import (
+    ForwardHalf,
+    weight_beyond_reference,
+)
 from estimator.metrics.calibration_shift import shift_frame
 from estimator.metrics.error_cells import NO_ERROR
 from estimator.metrics.rows import Decisions, Rows
@@ -176,17 +185,18 @@ def test_equations_22_and_23_both_intervals_and_the_breach(fitted):
 
 def test_equations_30_and_34_the_blend_and_its_inflation():
     base, aware, weighted = np.array([[0.2, 0.6], [0.3, 0.5], [0.1, 0.9]])
-    omega, outside, effective, m = 0.7, 0.1, 500.0, 8_000
+    omega, beyond, outside, effective, m = 0.7, 0.3, 0.1, 500.0, 8_000
+    weights = BlendWeights(adapted=omega, beyond=beyond)
     chunk_map = ChunkMap(
         calibrated=weighted, effective_sample_size=effective, outside=outside
     )
     for method in ("auto", "pape"):
-        blend, inflation = blend_soft_labels(method, omega, base, aware, chunk_map, m)
+        blend, inflation = blend_soft_labels(method, weights, base, aware, chunk_map, m)
         for i in range(2):
-            share = effective / (effective + 2000)
-            step = (aware[i] - base[i]) + share * (weighted[i] - base[i])
-            p = base[i] + 0.5 * omega * (1 - outside) * step
-            gamma = 0.5 * omega * (1 - outside) * share
+            gamma = 0.5 * omega * (1 - outside) * effective / (effective + 2000)
+            trees = (omega - gamma) * (1 - outside * (1 - beyond))
+            p = base[i] + gamma * (weighted[i] - base[i])
+            p += trees * (aware[i] - base[i])
             if method == "pape":
                 p, gamma = weighted[i], 1.0
             phi = 1 + gamma * (math.sqrt(m / effective) - 1)
@@ -238,9 +248,9 @@ def test_equations_31_to_33_the_weight_of_adapting(drift):
             x[m, b] = after[m][0] - before[m][0]
             variance[m, b] = before[m][1]
     reliability = 1 / max(1, np.mean((r - x) ** 2 / variance))
-    start = 0.25 + 0.75 * reliability
-    above = start / 0.1**2
-    below = 1 / 0.1**2
+    start = 8 / (8 + 1 / reliability - 1)
+    above = start / 0.15**2
+    below = 1 / 0.15**2
     for m in range(2):
         excess = max(0, np.mean(r[m] ** 2 - variance[m]))
         for b in range(n_blocks):
@@ -252,7 +262,24 @@ def test_equations_31_to_33_the_weight_of_adapting(drift):
     assert deviation == pytest.approx(rest, rel=1e-9)
 
 
-def test_equations_35_and_36_hazards_of_labels():
+def test_equation_35_the_weight_of_trees_beyond_the_reference():
+    rng = np.random.default_rng(3)
+    base, aware = rng.uniform(0.2, 0.8, (2, 400))
+    label = (rng.random(400) < base + 0.6 * (aware - base)) * 1.0
+
+    def likelihood(w):
+        p = base + w * (aware - base)
+        return math.exp(sum(np.log(label * p + (1 - label) * (1 - p))) + 250.0)
+
+    above, below = (
+        quad(lambda w, k=k: w**k * likelihood(w), 0.0, 1.0)[0] for k in (1, 0)
+    )
+    forward = ForwardHalf(start=400, base=base, aware=aware)
+    weight = weight_beyond_reference(forward, label)
+    assert weight == pytest.approx(above / below, rel=2e-3)
+
+
+def test_equations_37_and_38_hazards_of_labels():
     rng = np.random.default_rng(2)
     count = np.zeros((2, 2, N_BANDS, N_AGES))
     waiting = np.zeros((2, 3, N_BANDS, N_AGES))
@@ -292,7 +319,7 @@ def test_equations_35_and_36_hazards_of_labels():
     assert model.log_ratio[N_AGES + 700] == pytest.approx(chi)
 
 
-def test_equation_42_the_maps_error_is_a_shift_and_a_rest(fitted):
+def test_equation_44_the_maps_error_is_a_shift_and_a_rest(fitted):
     estimator, _ = fitted
     cells = estimator.reference_.error_cells
     frame = shift_frame(cells)

@@ -27,7 +27,7 @@ def step_e_process(
     of its one-sided normal amplitude for a known variance; weights over places are
     fixed beforehand, 1 / ((j + 1) (j + 2)) for the ``j``-th analysis chunk. So the
     entries are a martingale that begins at 1 as long as nothing changes (method.md,
-    equation 62).
+    equation 64).
     """
     n = y.size
     # sums over the reference, then over all chunks so far

@@ -82,7 +82,7 @@ def waiting_spread(
     """Fill ``out`` (n, 2, 2) with each chunk's mean ``spread`` (n_ages, 2, 2) by age.
 
     The average is over the rows with a score that wait; 0 where none does. Method.md,
-    equation 45.
+    equation 47.
     """
     for c in range(offsets.size - 1):
         rows = aa = ab = bb = 0.0
@@ -112,7 +112,7 @@ def soften(
 ) -> None:
     """Fill ``out`` with the rows' soft labels, given each chunk's ``shift`` (n, 2).
 
-    Method.md, equation 41.
+    Method.md, equation 43.
     """
     for c in range(offsets.size - 1):
         a, b = shift[c, 0], shift[c, 1]
@@ -150,8 +150,8 @@ def shift_information(
     ``n_steps`` of Newton's method from no shift. ``completeness`` is this information
     over what it will be when all labels have come that are still to come; ``to_come``
     (2, n_delay_cells) is the chance that a waiting row gets one, ``waiting_ratio``
-    (n_delay_cells) is P(waiting | 0) over P(waiting | 1). Method.md, equations 43 and
-    44.
+    (n_delay_cells) is P(waiting | 0) over P(waiting | 1). Method.md, equations 45 and
+    46.
     """
     for c in range(offsets.size - 1):
         a = b = 0.0

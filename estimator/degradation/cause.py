@@ -80,7 +80,7 @@ def _cause(verdict: Degradation, attribution: pd.DataFrame, shared: float) -> Ca
     weight /= weight.sum()
     concept = sign * float(weight @ rows["residual"].to_numpy(np.float64)[labeled])
     # The calibration's error is in every chunk's: it does not average out (method.md,
-    # equation 61).
+    # equation 63).
     noise = float(np.sqrt(np.sum((weight * error[labeled]) ** 2) + shared**2))
     estimated = sign * rows["covariate_shift"].to_numpy(np.float64)
     covariate = float(weight @ estimated[labeled])

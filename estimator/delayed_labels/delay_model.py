@@ -60,7 +60,7 @@ class DelayModel:
     def log_ratio(self) -> Floats:
         """Log ratio of P(waiting | 1) to P(waiting | 0), flat over (stratum, age).
 
-        Method.md, equation 36.
+        Method.md, equation 38.
         """
         ratio: Floats = (self.hazard[0] - self.hazard[1]).ravel()
         return ratio
@@ -91,7 +91,7 @@ def fit_delays(
 ) -> DelayModel:
     """Estimate the hazards from labels that came and rows that wait.
 
-    Method.md, equation 35.
+    Method.md, equation 37.
 
     Parameters
     ----------

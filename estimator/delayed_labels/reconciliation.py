@@ -146,7 +146,7 @@ class Reconciliation:
     def expected_labels(self) -> Floats:
         """P(y = 1 | score, label has come by now), had the calibration not shifted.
 
-        Method.md, equation 37.
+        Method.md, equation 39.
         """
         return _expit(self.log_odds + self.delays.arrived_log_ratio[self.delay_cell])
 

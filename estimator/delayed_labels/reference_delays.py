@@ -247,7 +247,7 @@ def measure_spread(
 ) -> Floats:
     """Estimate how much chunks differ in who is waiting, by age; (N_AGES, 2, 2).
 
-    Method.md, equation 45.
+    Method.md, equation 47.
 
     Parameters
     ----------

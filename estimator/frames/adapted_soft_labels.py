@@ -1,7 +1,7 @@
 """Soft labels that features gave, with what tells how uncertain they are."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class AdaptedSoftLabels:
-    """Soft labels of rows whose features were read; files name arrays as the fields.
+    """Soft labels of rows whose features were read.
 
     Attributes
     ----------
@@ -20,27 +20,26 @@ class AdaptedSoftLabels:
     inflation : ndarray of float64 of shape (n_rows,)
         Factor by which the standard error of the row's map exceeds that of the map of
         the score, from 1 on.
-    outside : ndarray of float64 of shape (n_rows,)
-        Share of the row's chunk, in [0, 1], that is of a kind hardly found in the
-        reference.
+    unknown_shift : ndarray of float64 of shape (n_rows,)
+        How far the calibration of the row's chunk may have shifted unseen: 1 where the
+        whole chunk is of a kind hardly found in the reference, 0 where all is known.
     """
 
     calibrated: Floats
     inflation: Floats
-    outside: Floats
+    unknown_shift: Floats
 
     def by_name(self) -> dict[str, Floats]:
-        """Return the arrays by the name of their field."""
-        return {name: getattr(self, name) for name in ADAPTED_NAMES}
+        """Return the arrays by the name that files have for them."""
+        arrays = self.calibrated, self.inflation, self.unknown_shift
+        return dict(zip(ADAPTED_NAMES, arrays, strict=True))
 
     def take(
         self, rows: NDArray[np.int64] | NDArray[np.bool_] | slice
     ) -> "AdaptedSoftLabels":
         """Return the soft labels of some rows."""
-        return AdaptedSoftLabels(
-            calibrated=self.calibrated[rows],
-            inflation=self.inflation[rows],
-            outside=self.outside[rows],
+        return soft_labels_by_name(
+            {name: values[rows] for name, values in self.by_name().items()}
         )
 
     def spread(self, rows: NDArray[np.int64], n_rows: int) -> "AdaptedSoftLabels":
@@ -54,12 +53,23 @@ class AdaptedSoftLabels:
             Rows of the frame; those not in ``rows`` have no soft label by features.
         """
         out = no_soft_labels(n_rows)
-        for name, values in self.by_name().items():
-            getattr(out, name)[rows] = values
+        for whole, part in zip(
+            out.by_name().values(), self.by_name().values(), strict=True
+        ):
+            whole[rows] = part
         return out
 
 
-ADAPTED_NAMES = tuple(field.name for field in fields(AdaptedSoftLabels))
+# What files call the arrays; the last has its name from the first cause of a shift.
+ADAPTED_NAMES = ("calibrated", "inflation", "outside")
+
+
+def soft_labels_by_name(arrays: Mapping[str, Floats]) -> AdaptedSoftLabels:
+    """Return the soft labels whose arrays have the names of files."""
+    calibrated, inflation, unknown_shift = (arrays[name] for name in ADAPTED_NAMES)
+    return AdaptedSoftLabels(
+        calibrated=calibrated, inflation=inflation, unknown_shift=unknown_shift
+    )
 
 
 def no_soft_labels(n_rows: int) -> AdaptedSoftLabels:
@@ -67,15 +77,16 @@ def no_soft_labels(n_rows: int) -> AdaptedSoftLabels:
     return AdaptedSoftLabels(
         calibrated=np.full(n_rows, np.nan),
         inflation=np.ones(n_rows),
-        outside=np.zeros(n_rows),
+        unknown_shift=np.zeros(n_rows),
     )
 
 
 def join_soft_labels(parts: Sequence[AdaptedSoftLabels]) -> AdaptedSoftLabels:
     """Return the soft labels of several runs of rows, one after the other."""
-    return AdaptedSoftLabels(
-        **{
-            name: np.concatenate([getattr(part, name) for part in parts])
+    by_name = [part.by_name() for part in parts]
+    return soft_labels_by_name(
+        {
+            name: np.concatenate([arrays[name] for arrays in by_name])
             for name in ADAPTED_NAMES
         }
     )

@@ -58,21 +58,21 @@ def measure_adapted(
     start = measure(metrics, groups, rows, error_cells=error_cells, advance=advance)
     adjustment = np.nan_to_num(measured.value - start.value)
     phi = _mean_by_group(adapted.inflation, groups)
-    outside = _mean_by_group(adapted.outside, groups)
+    unknown = _mean_by_group(adapted.unknown_shift, groups)
     # The map's error where the map is: a map that is certain has none, and elsewhere
     # nothing could be told of it.
     variance = np.nan_to_num(start.calibration_variance) * phi[:, None] ** 2
     variance += (relative_error * adjustment) ** 2
-    if outside.any():
+    if unknown.any():
         shifted = measure(
             metrics,
             groups,
             adapted_rows,
             error_cells=frame.cells,
             shift=ShiftError(
-                covariance=outside[:, None, None] ** 2
+                covariance=unknown[:, None, None] ** 2
                 * np.diag(SETTINGS.unknown_shift) ** 2,
-                slope=np.ones(outside.size),
+                slope=np.ones(unknown.size),
             ),
         )
         variance += np.nan_to_num(shifted.shift_variance)

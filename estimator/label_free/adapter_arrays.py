@@ -9,16 +9,20 @@ from calibration import FeatureAwareCalibrator
 from estimator.files.archive import Arrays, under
 from estimator.frames.column_names import name_from_json, name_to_json
 from estimator.frames.features import Feature, FeatureTable
+from estimator.label_free.adapting_settings import SETTINGS
 from estimator.label_free.chunk_map import ReferenceSample
+from estimator.label_free.label_shift import LabelShift
 from estimator.label_free.shift_adaptive import ShiftAdapter
 
 _ADAPTER_NUMBERS = (
     "method",
     "n_reference",
     "weight",
+    "weight_beyond",
     "relative_error",
     "random_state",
 )
+_SHIFT_NUMBERS = tuple(field.name for field in fields(LabelShift))
 
 
 def adapter_to_arrays(adapter: ShiftAdapter) -> tuple[dict[str, object], Arrays]:
@@ -36,6 +40,9 @@ def adapter_to_arrays(adapter: ShiftAdapter) -> tuple[dict[str, object], Arrays]
         "left_out": [
             [name_to_json(name), why] for name, why in adapter.table.left_out.items()
         ],
+        "label_shift": None
+        if adapter.label_shift is None
+        else {name: getattr(adapter.label_shift, name) for name in _SHIFT_NUMBERS},
         "has_trees": adapter.feature_aware is not None,
         "has_sample": adapter.sample is not None,
     }
@@ -66,10 +73,14 @@ def adapter_from_arrays(
         for saved in header["features"]
     ]
     left_out = {name_from_json(name): str(why) for name, why in header["left_out"]}
+    # Files written before the reference was asked for it have no such weight.
+    header = {"weight_beyond": SETTINGS.unlearned_weight, **header}
     for name in _ADAPTER_NUMBERS[1:]:
-        if isinstance(header[name], bool) or not isinstance(header[name], Real):
-            msg = f"{name!r} of the adapter is {header[name]!r}"
-            raise TypeError(msg)
+        _number(header, name)
+    # Files written before label shift was learned have none.
+    shift = header.get("label_shift")
+    if shift is not None:
+        shift = LabelShift(**{name: _number(shift, name) for name in _SHIFT_NUMBERS})
     trees = FeatureAwareCalibrator.from_arrays
     return ShiftAdapter(
         **{name: header[name] for name in _ADAPTER_NUMBERS},
@@ -79,7 +90,16 @@ def adapter_from_arrays(
         if header["has_sample"]
         else None,
         score_range=arrays["score_range"],
+        label_shift=shift,
     )
+
+
+def _number(saved: Mapping[str, Any], name: str) -> Any:
+    """Return a number of the header; refuse what is none."""
+    if isinstance(saved[name], bool) or not isinstance(saved[name], Real):
+        msg = f"{name!r} of the adapter is {saved[name]!r}"
+        raise TypeError(msg)
+    return saved[name]
 
 
 def _arrays_of(kind: type, *, but: tuple[str, ...]) -> list[str]:

@@ -16,10 +16,20 @@ from estimator.frames.adapted_soft_labels import AdaptedSoftLabels
 from estimator.frames.features import FeatureTable
 from estimator.label_free.adapting_settings import SETTINGS
 from estimator.label_free.chunk_map import (
+    BlendWeights,
     ChunkMap,
     ReferenceSample,
     blend_soft_labels,
     fit_chunk_map,
+)
+from estimator.label_free.forward_evidence import (
+    foretell_half,
+    weight_beyond_reference,
+)
+from estimator.label_free.label_shift import (
+    LabelShift,
+    learn_label_shift,
+    shift_block,
 )
 from estimator.label_free.shift_adaptive import AdaptedRows, ShiftAdapter
 from estimator.metrics.error_cells import ErrorCells
@@ -73,23 +83,23 @@ class _CrossFitted:
     aware: Floats
     blocks: list[tuple[slice, ChunkMap]]
 
-    def at_weight(self, method: str, weight: float) -> AdaptedRows:
-        """Return what adapting with a weight makes of the reference."""
+    def at_weights(self, method: str, weights: BlendWeights) -> AdaptedRows:
+        """Return what adapting with these weights makes of the reference."""
         calibrated, inflation = self.aware.copy(), np.ones(self.base.size)
-        outside = np.zeros(self.base.size)
+        unknown = np.zeros(self.base.size)
         for rows, chunk_map in self.blocks:
             calibrated[rows], inflation[rows] = blend_soft_labels(
                 method,
-                weight,
+                weights,
                 self.base[rows],
                 self.aware[rows],
                 chunk_map,
                 self.base.size,
             )
-            outside[rows] = chunk_map.outside
+            unknown[rows] = chunk_map.outside
         return AdaptedRows(
             soft_labels=AdaptedSoftLabels(
-                calibrated=calibrated, inflation=inflation, outside=outside
+                calibrated=calibrated, inflation=inflation, unknown_shift=unknown
             ),
             remarks=tuple(chunk_map.remark for _, chunk_map in self.blocks),
         )
@@ -108,10 +118,12 @@ def learn_adapter(
 
     The weight of what is adapted is learned from blocks of time that neither the trees
     nor the weighted maps have seen. If what is left of the residuals there is no more
-    than noise, adapting explains all, and the weight is near 1; if drift remains that
-    features do not explain, what they say of the label moves, and the weight falls
-    towards ``SETTINGS.least_weight``. From there it goes to where the residuals of the
-    map of the score follow the adaptation best.
+    than noise, adapting explains all, and the weight is near 1; the more drift remains
+    that features do not explain, the more may move what they say of the label, and the
+    lower is the weight. From there it goes to where the residuals of the map of the
+    score follow the adaptation best. How much of it counts in rows of unseen kinds is
+    what trees of the first half of the reference are worth on the second; what a
+    changed mean soft label tells is learned last, on the blend.
 
     Parameters
     ----------
@@ -158,14 +170,24 @@ def learn_adapter(
     inner_score = np.clip(
         rows.score, *np.quantile(rows.score, REFERENCE_SCORE_QUANTILES)
     )
+    beyond = SETTINGS.unlearned_weight
+    if method == "auto":
+        beyond = _learn_weight_beyond(features, score, label)
+        advance(1)
+    in_full = cross_fitted.at_weights(method, BlendWeights(adapted=1.0, beyond=beyond))
     best, deviation = _learn_weight(
         replace(rows, score=inner_score),
         label,
-        cross_fitted.at_weight(method, 1.0).soft_labels.calibrated,
+        in_full.soft_labels.calibrated,
         error_cells,
     )
     weight = best if method == "auto" else 1.0
     error = np.hypot(weight - best, deviation)
+    weights = BlendWeights(adapted=weight, beyond=beyond)
+    adapted = cross_fitted.at_weights(method, weights)
+    label_shift = None
+    if method == "auto":
+        label_shift = _learn_label_shift(adapted.soft_labels, label)
     adapter = ShiftAdapter(
         method=method,
         table=features.table,
@@ -174,16 +196,64 @@ def learn_adapter(
         n_reference=label.size,
         score_range=score_range,
         weight=weight,
+        weight_beyond=beyond,
         relative_error=float(error / weight) if weight > 0.0 else 0.0,
         random_state=features.random_state,
+        label_shift=label_shift,
     )
-    return adapter, cross_fitted.at_weight(method, weight)
+    return adapter, adapted
 
 
 def learning_steps(method: str) -> int:
     """Return how often `learn_adapter` reports a step."""
     n_trees = FeatureAwareCalibrator().n_splits if method != "pape" else 0
+    n_trees += method == "auto"
     return n_trees + (SETTINGS.n_blocks if method != "feature_aware" else 0)
+
+
+def _learn_weight_beyond(features: Features, score: Floats, label: Floats) -> float:
+    """Learn what trees are worth in rows of kinds that the reference does not have.
+
+    Parameters
+    ----------
+    features : Features
+        Features of the reference.
+    score, label : ndarray of shape (n_rows,)
+        Score and label of each of its rows.
+    """
+    forward = foretell_half(
+        score,
+        label,
+        features.matrix,
+        features.table.categorical,
+        features.random_state,
+    )
+    if forward is None:
+        return SETTINGS.unlearned_weight
+    return weight_beyond_reference(forward, label[forward.start :])
+
+
+def _learn_label_shift(soft_labels: AdaptedSoftLabels, label: Floats) -> LabelShift:
+    """Learn what a changed mean soft label tells; shift the reference's, in place.
+
+    Each block is shifted by what the others say.
+    """
+    blocks = _evidence_blocks(label.size, SETTINGS.shift_rows)
+    of_all, of_others = learn_label_shift(soft_labels.calibrated, label, blocks)
+    for (start, stop), label_shift in zip(blocks, of_others, strict=True):
+        shift_block(
+            label_shift,
+            soft_labels.calibrated,
+            soft_labels.unknown_shift,
+            slice(start, stop),
+        )
+    return of_all
+
+
+def _evidence_blocks(n_rows: int, rows_per_block: int) -> list[tuple[int, int]]:
+    """Return the blocks of time from which weight and label shift are learned."""
+    n_blocks = int(np.clip(n_rows // rows_per_block, *SETTINGS.evidence_blocks))
+    return blocked_folds(n_rows, n_blocks)
 
 
 def _draw_sample(
@@ -262,10 +332,9 @@ def _learn_weight(
     deviation : float
         Its standard error.
     """
-    n_blocks = int(
-        np.clip(label.size // SETTINGS.evidence_rows, *SETTINGS.evidence_blocks)
-    )
-    ends = np.array([0, *(stop for _, stop in blocked_folds(label.size, n_blocks))])
+    blocks = _evidence_blocks(label.size, SETTINGS.weight_rows)
+    ends = np.array([0, *(stop for _, stop in blocks)])
+    n_blocks = ends.size - 1
     groups = Groups(
         parts=((None, ends),),
         segment=np.full(n_blocks, "", dtype=object),
@@ -286,8 +355,8 @@ def _learn_weight(
     variance[~defined] = np.inf
     left = ((residual - adjustment) ** 2 / variance).sum(axis=0) / n_defined
     reliability = 1.0 / max(1.0, float(left.mean()))
-    least = SETTINGS.least_weight
-    prior = least + (1.0 - least) * reliability  # equation 31
+    half = SETTINGS.drift_at_half_weight
+    prior = half / (half + max(0.0, float(left.mean()) - 1.0))  # equation 31
     # Drift that neither sees is noise to the weight; metrics tell much the same twice.
     moved = np.where(defined, residual**2 - variance, 0.0).sum(axis=0) / n_defined
     kappa = 1.0 / (variance + np.maximum(moved, 0.0)) / len(metrics)  # equation 32

@@ -28,26 +28,38 @@ class AdaptingSettings:
     ess_at_half_weight : float
         Effective sample size, in rows, at which half of the density ratio's part goes
         to the map of the score. Larger: `auto` leans less on small references.
-    least_weight : float
-        Weight of what is adapted, before its own evidence, where drift that features do
-        not explain moves the reference; it is 1 where none does.
+    drift_at_half_weight : float
+        Variance of the drift that features do not explain in the reference, in units of
+        the noise of labels and map, at which the weight of what is adapted is one half
+        before its own evidence; it is 1 where there is no such drift. Larger: `auto`
+        adapts more where the world changes much. Chosen on seven data sets of
+        `benchmarks.covariate_shift`, one set left out at a time.
     prior_deviation : float
         Standard deviation of that weight, against which the evidence of the reference's
         chunks counts. Larger: the evidence counts for more.
     weight_deviation : tuple of float
         Standard deviation of a task's best weight around the learned one: where
         features explain the reference, and where they do not.
-    evidence_rows : int
-        Rows per block of the reference from which the weight is learned.
+    weight_rows, shift_rows : int
+        Rows per block of the reference from which the weight is learned, and the label
+        shift: its drift is followed the more closely, the shorter the blocks are.
     evidence_blocks : tuple of int
         Fewest and most of these blocks.
     least_blocks : int
         Blocks that must have both metrics; with fewer the weight is not learned.
     unlearned_weight : float
-        Weight in its place: the middle between not adapting and adapting in full.
+        Weight in its place, and that of trees in rows of unseen kinds where the
+        reference cannot tell it: the middle between not adapting and adapting in full.
     unknown_shift : tuple of float
         Standard deviation of log odds, and of their slope, where the reference has no
         row: so much calibration commonly differs between populations.
+    coefficient_deviation : float
+        Standard deviation of the coefficient of a label shift before any evidence, in
+        log odds per log odds: 0 is a change of rows, 1 doubles the mean soft label's
+        change.
+    largest_block_deviation : float
+        Largest standard deviation that the calibration of blocks of the reference may
+        have beyond noise, in log odds.
     outside_steps : tuple of float
         Shares of rows outside the reference that remarks name; below the first a chunk
         has none. Steps, because chunks alike should be noted alike.
@@ -62,14 +74,17 @@ class AdaptingSettings:
     min_chunk: int = 200
     min_effective: float = 100.0
     ess_at_half_weight: float = 2_000.0
-    least_weight: float = 0.25
-    prior_deviation: float = 0.1
+    drift_at_half_weight: float = 8.0
+    prior_deviation: float = 0.15
     weight_deviation: tuple[float, float] = (0.15, 0.35)
-    evidence_rows: int = 1_000
+    weight_rows: int = 4_000
+    shift_rows: int = 1_000
     evidence_blocks: tuple[int, int] = (10, 40)
     least_blocks: int = 5
     unlearned_weight: float = 0.5
     unknown_shift: tuple[float, float] = (0.5, 0.25)
+    coefficient_deviation: float = 1.0
+    largest_block_deviation: float = 1.0
     outside_steps: tuple[float, ...] = (0.25, 0.5, 0.75, 0.9)
     n_named: int = 3
     least_named: float = 0.3

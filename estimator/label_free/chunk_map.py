@@ -132,9 +132,26 @@ def _outside_remark(ratio: DensityRatio, table: FeatureTable) -> str:
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlendWeights:
+    """How much of what is adapted `auto` believes.
+
+    Attributes
+    ----------
+    adapted : float
+        Weight of what is adapted against the map of the score, in [0, 1].
+    beyond : float
+        Share of the trees' weight, in [0, 1], that is left in rows of kinds hardly
+        found in the reference.
+    """
+
+    adapted: float
+    beyond: float
+
+
 def blend_soft_labels(
     method: str,
-    weight: float,
+    weights: BlendWeights,
     base: Floats,
     aware: Floats,
     chunk_map: ChunkMap,
@@ -148,8 +165,8 @@ def blend_soft_labels(
     ----------
     method : {"pape", "auto"}
         How soft labels are made.
-    weight : float
-        Weight of what is adapted, in [0, 1].
+    weights : BlendWeights
+        How much of what is adapted is believed.
     base, aware : ndarray of shape (n_rows,)
         P(y = 1) of each row by the map of the score, and by trees.
     chunk_map : ChunkMap
@@ -161,7 +178,10 @@ def blend_soft_labels(
     spread = np.sqrt(n_reference / n_effective) if n_effective > 0.0 else 1.0
     if method == "pape":
         return chunk_map.calibrated, np.full(base.size, spread)
-    half = 0.5 * weight * (1.0 - chunk_map.outside)
-    trusted = half * n_effective / (n_effective + SETTINGS.ess_at_half_weight)
-    blend = base + half * (aware - base) + trusted * (chunk_map.calibrated - base)
+    outside, weight = chunk_map.outside, weights.adapted
+    trusted = 0.5 * weight * (1.0 - outside)
+    trusted *= n_effective / (n_effective + SETTINGS.ess_at_half_weight)
+    # What the density ratio is not trusted with goes to the trees.
+    of_trees = (weight - trusted) * (1.0 - outside * (1.0 - weights.beyond))
+    blend = base + of_trees * (aware - base) + trusted * (chunk_map.calibrated - base)
     return blend, np.full(base.size, 1.0 + trusted * (spread - 1.0))

@@ -22,10 +22,12 @@ from estimator.frames.adapted_soft_labels import AdaptedSoftLabels
 from estimator.frames.columns import not_none
 from estimator.frames.features import FeatureTable
 from estimator.label_free.chunk_map import (
+    BlendWeights,
     ReferenceSample,
     blend_soft_labels,
     fit_chunk_map,
 )
+from estimator.label_free.label_shift import LabelShift, shift_block
 from estimator.progress import Advance
 
 Floats = NDArray[np.float64]
@@ -52,11 +54,16 @@ class ShiftAdapter:
         Scores that the reference vouches for.
     weight : float
         Weight of what is adapted against the map of the score, in [0, 1].
+    weight_beyond : float
+        Share of the trees' weight that is left in rows of kinds hardly found in the
+        reference, in [0, 1].
     relative_error : float
         Standard error of the difference between an adapted metric and that of the map
         of the score, as a share of that difference.
     random_state : int
         Seed of density ratios.
+    label_shift : LabelShift or None
+        What a changed mean soft label says of a chunk's calibration; None: nothing.
     """
 
     method: str
@@ -66,8 +73,10 @@ class ShiftAdapter:
     n_reference: int
     score_range: Floats
     weight: float
+    weight_beyond: float
     relative_error: float
     random_state: int
+    label_shift: LabelShift | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -121,7 +130,8 @@ def adapt_rows(
     if adapter.feature_aware is not None:
         aware = _read_trees(adapter.feature_aware, clipped, features, usable, advance)
     calibrated, inflation = aware.copy(), np.ones(score.size)
-    outside, remarks = np.zeros(score.size), [""] * len(chunks)
+    unknown, remarks = np.zeros(score.size), [""] * len(chunks)
+    weights = BlendWeights(adapted=adapter.weight, beyond=adapter.weight_beyond)
     for c, chunk in enumerate(chunks if adapter.sample is not None else ()):
         rows = np.arange(score.size)[chunk]
         rows = rows[usable[rows]]
@@ -135,19 +145,23 @@ def adapt_rows(
         )
         calibrated[rows], inflation[rows] = blend_soft_labels(
             adapter.method,
-            adapter.weight,
+            weights,
             base[rows],
             aware[rows],
             chunk_map,
             adapter.n_reference,
         )
-        outside[rows], remarks[c] = chunk_map.outside, chunk_map.remark
+        unknown[rows], remarks[c] = chunk_map.outside, chunk_map.remark
         if advance is not None:
             advance(rows.size)
     _extrapolate_tails(calibrated, score, clipped, calibrator)
+    if adapter.label_shift is not None:
+        for chunk in chunks:
+            rows = np.arange(score.size)[chunk]
+            shift_block(adapter.label_shift, calibrated, unknown, rows[usable[rows]])
     return AdaptedRows(
         soft_labels=AdaptedSoftLabels(
-            calibrated=calibrated, inflation=inflation, outside=outside
+            calibrated=calibrated, inflation=inflation, unknown_shift=unknown
         ),
         remarks=tuple(remarks),
     )

@@ -10,9 +10,9 @@ from estimator.chunking.chunks import check_chunk, make_chunks
 from estimator.files.archive import Arrays, JsonObject, check_array
 from estimator.frames.adapted_soft_labels import (
     ADAPTED_NAMES,
-    AdaptedSoftLabels,
     join_soft_labels,
     no_soft_labels,
+    soft_labels_by_name,
 )
 from estimator.frames.columns import not_none
 from estimator.frames.datetimes import check_years
@@ -128,8 +128,8 @@ def _read_chunks(
         codes = {column: arrays[f"codes/{i}"][rows] for i, column in enumerate(values)}
         adapted = None
         if header["adapted"][c]:
-            adapted = AdaptedSoftLabels(
-                **{name: arrays[name][adapted_of[c]] for name in ADAPTED_NAMES}
+            adapted = soft_labels_by_name(
+                {name: arrays[name][adapted_of[c]] for name in ADAPTED_NAMES}
             )
         columns = [score, time, *codes.values()]
         columns += [] if adapted is None else adapted.by_name().values()

@@ -112,7 +112,7 @@ def rows_from_counts(
         adapted=AdaptedSoftLabels(
             calibrated=cells("calibrated").astype(np.float64),
             inflation=cells("inflation"),
-            outside=cells("outside"),
+            unknown_shift=cells("outside"),
         )
         if adapted
         else None,

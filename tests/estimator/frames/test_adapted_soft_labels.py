@@ -7,23 +7,23 @@ from numpy.testing import assert_array_equal
 
 from estimator.frames.adapted_soft_labels import (
     ADAPTED_NAMES,
-    AdaptedSoftLabels,
     join_soft_labels,
     no_soft_labels,
+    soft_labels_by_name,
 )
 
 
 def draw(n_rows):
     """Return soft labels whose values are all different."""
     values = np.random.default_rng(n_rows).permutation(3 * n_rows).astype(float)
-    return AdaptedSoftLabels(
-        **dict(zip(ADAPTED_NAMES, values.reshape(3, n_rows), strict=True))
+    return soft_labels_by_name(
+        dict(zip(ADAPTED_NAMES, values.reshape(3, n_rows), strict=True))
     )
 
 
 def assert_same(one, other):
     for name in ADAPTED_NAMES:
-        assert_array_equal(getattr(one, name), getattr(other, name))
+        assert_array_equal(one.by_name()[name], other.by_name()[name])
 
 
 @given(n_rows=st.integers(0, 30), cut=st.integers(0, 30))

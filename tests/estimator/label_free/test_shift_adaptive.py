@@ -1,6 +1,7 @@
 """Worlds in which a model ignores a feature that matters, and the mix of it changes."""
 
-from dataclasses import replace
+from copy import copy
+from dataclasses import asdict, replace
 
 import numpy as np
 import pandas as pd
@@ -17,6 +18,10 @@ from estimator.files.archive import read_archive, write_archive
 from estimator.frames.adapted_soft_labels import AdaptedSoftLabels
 from estimator.frames.features import learn_features
 from estimator.label_free.adapted_measurement import measure_adapted
+from estimator.label_free.adapter_arrays import (
+    adapter_from_arrays,
+    adapter_to_arrays,
+)
 from estimator.label_free.adapter_learning import Features, learn_adapter
 from estimator.metrics.calibration_shift import shift_frame
 from estimator.metrics.error_cells import NO_ERROR, measure_error_cells
@@ -170,10 +175,37 @@ def test_a_chunk_far_outside_is_noted_with_what_drives_it(fitted):
     (note,) = set(estimates(performance, column="note"))
     assert "far outside the reference: at least 90% of the rows" in note
     assert note.endswith("by age")
-    # What the reference cannot tell is left to the score.
+    # There trees count as far as the reference's second half has borne them out ...
+    reference = fitted["auto"].reference_
+    assert reference.adapter.weight_beyond > 0.5
     plain = estimates(fitted["cbpe"].estimate(far))
-    assert_allclose(estimates(performance), plain, atol=1e-3)
+    assert (np.abs(estimates(performance) - plain) > 0.005).all()
+    # ... and what it cannot tell is left to the score.
+    unproven = copy(fitted["auto"])
+    unproven.reference_ = replace(
+        reference,
+        adapter=replace(reference.adapter, weight_beyond=0.0, label_shift=None),
+    )
+    assert_allclose(estimates(unproven.estimate(far)), plain, atol=3e-3)
     assert set(estimates(fitted["auto"].estimate(SHIFTED), column="note")) == {""}
+
+
+def test_an_adapter_saved_before_label_shift_was_learned_is_read(fitted):
+    adapter = fitted["auto"].reference_.adapter
+    header, arrays = adapter_to_arrays(adapter)
+    again = adapter_from_arrays(header, arrays)
+    assert asdict(again.label_shift) == asdict(adapter.label_shift)
+    older = {
+        name: value
+        for name, value in header.items()
+        if name not in ("label_shift", "weight_beyond")
+    }
+    read = adapter_from_arrays(older, arrays)
+    assert read.label_shift is None
+    assert read.weight_beyond == 0.5
+    broken = header | {"label_shift": header["label_shift"] | {"centre": "much"}}
+    with pytest.raises(TypeError, match="'centre' of the adapter is 'much'"):
+        adapter_from_arrays(broken, arrays)
 
 
 def test_small_chunks_and_rows_without_a_score(fitted):
@@ -219,7 +251,7 @@ def test_the_error_of_adapting_is_part_of_the_interval():
         groups,
         rows,
         adapted=AdaptedSoftLabels(
-            calibrated=moved, inflation=inflation, outside=outside
+            calibrated=moved, inflation=inflation, unknown_shift=outside
         ),
         relative_error=0.4,
         frame=frame,

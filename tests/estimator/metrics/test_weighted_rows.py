@@ -96,7 +96,7 @@ def draw(seed, *, decided=False, adapted=False, timed=True, labelled=0.6):
         soft = AdaptedSoftLabels(
             calibrated=calibrated,
             inflation=1.0 + 0.25 * rng.integers(0, 3, n),
-            outside=np.array([0.0, 0.3, 0.0, 0.6, 0.0])[chunk],
+            unknown_shift=np.array([0.0, 0.3, 0.0, 0.6, 0.0])[chunk],
         )
     columns = Columns(
         n_rows=n,
