@@ -1,11 +1,12 @@
 """Which calibrator estimates ROC AUC and accuracy best where nothing shifts?
 
 Three client models are trained on simulated tabular data and score a large pool of rows
-whose true P(y = 1 | x) is known. The pool is the population: a replicate draws m
-labelled reference rows from it, fits a calibrator, and its estimate for the whole pool
-is held against the pool's true metric. What is left is the calibrator's own error,
-without the label noise of any chunk. All candidates see the same replicates. This is
-the place to choose defaults; real data only confirms them.
+whose true P(y = 1 | x) is known; the scores of a fourth turn at their lower end. The
+pool is the population: a replicate draws m labelled reference rows from it, fits a
+calibrator, and its estimate for the whole pool is held against the pool's true metric.
+What is left is the calibrator's own error, without the label noise of any chunk. All
+candidates see the same replicates. This is the place to choose defaults; real data only
+confirms them.
 """
 
 import argparse
@@ -70,7 +71,10 @@ def main() -> int:
 
 
 def make_pools(rng: np.random.Generator) -> dict[str, Pool]:
-    """Train the client models and let them score the same population."""
+    """Train the client models and let them score the same population.
+
+    And one whose scores turn at their lower end: of rows unlike those of the training.
+    """
     features, probability = _draw(TRAINING_ROWS + POOL_ROWS, rng)
     train = slice(TRAINING_ROWS)
     label = rng.random(TRAINING_ROWS) < probability[train]
@@ -85,6 +89,10 @@ def make_pools(rng: np.random.Generator) -> dict[str, Pool]:
         model.fit(features[train], label)
         score = model.predict_proba(features[TRAINING_ROWS:])[:, 1]
         pools[name] = _in_cells(score, probability[TRAINING_ROWS:])
+    # Rows of the lowest scores are likelier positives than the next.
+    z = rng.normal(-2.2, 2.0, POOL_ROWS)
+    turn = 1.6 * np.exp(-0.5 * ((z + 5.0) / 0.8) ** 2)
+    pools["U-shaped"] = _in_cells(expit(z), expit(0.5 * z - 0.3 + turn))
     return pools
 
 

@@ -4,8 +4,9 @@ Each replicate draws a reference of m rows, fits, and estimates a few chunks of 
 whose labels then tell. The chunks of a replicate share the calibration's error, hence
 many replicates of few chunks; ± is the standard error over replicates.
 
-Three sources: a simulated world whose score is not calibrated; the same with the scores
-shifted in production (mean logit + 0.8), reported but not judged; and real rows,
+Sources: a simulated world whose score is not calibrated; the same with the scores
+shifted in production (mean logit + 0.8, and + 4: most of them beyond the reference's),
+reported but not judged; and real rows,
 resampled without replacement from the pooled employment data, so that reference and
 chunks are exchangeable by construction.
 """
@@ -37,7 +38,7 @@ METRICS = ("roc_auc", "accuracy", "f1")
 LEVEL = 0.95
 Z = float(ndtri(0.5 + LEVEL / 2.0))
 LOW, LOW_AT_1K, HIGH = 92.0, 90.0, 98.0  # %
-SHIFT = 0.8
+SHIFT, FAR = 0.8, 4.0
 POPULATION_ROWS = 2_000_000
 
 
@@ -99,6 +100,7 @@ def main() -> int:
     worlds: list[tuple[str, Draw, Floats | None, bool]] = [
         ("simulated", simulated(0.0), _population(0.0), True),
         ("simulated, scores shifted", simulated(SHIFT), _population(SHIFT), False),
+        ("simulated, scores far beyond", simulated(FAR), _population(FAR), False),
     ]
     if real is not None:
         worlds.append(("employment, resampled", resampled, None, True))

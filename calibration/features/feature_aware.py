@@ -21,7 +21,8 @@ from calibration.features.trees import (
     read_trees,
 )
 from calibration.maps.logistic import clipped_logit, fit_logistic
-from calibration.maps.spline import SLOPE_SHARE, SplineCalibrator, uncorrelated_columns
+from calibration.maps.spline import SLOPE_SHARE, SplineCalibrator
+from calibration.maps.spline_basis import smooth_columns
 
 if TYPE_CHECKING:
     import lightgbm as lgb
@@ -333,9 +334,9 @@ class FeatureAwareCalibrator(BaseEstimator):
         """
         # Scores are kept within the ends of the spline: its tails are not wanted.
         knots = self.spline_.knots_[1:-1]
-        basis = self.spline_.basis(score)[:, : knots.size]
+        basis = self.spline_.basis(score, with_tails=False)
         unit = np.ones(score.size)
-        columns = uncorrelated_columns(basis, knots, unit)
+        columns = smooth_columns(basis, knots, unit)
         design = basis @ columns
         penalty = np.ones(columns.shape[1])
         penalty[:2] = 0.0, SLOPE_SHARE

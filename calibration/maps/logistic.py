@@ -15,9 +15,11 @@ Floats = NDArray[np.float64]
 # Probabilities stay 1e-12 away from 0 and 1, so that nothing downstream divides by 0.
 LOGIT_BOUND = float(np.log1p(-1e-12) - np.log(1e-12))
 
-# A bend may always move the log odds by about 1/sqrt(300): how straight the truth is
-# cannot be known, and intervals must not pretend it is.
-LEARNED_PENALTIES = 1e-2, 3e2
+# A bend may always move the log odds by about a tenth: how straight the truth is cannot
+# be known, and intervals must not pretend it is. At 300, intervals from 1,000 rows of
+# `benchmarks.coverage` hold in 89.6 % for accuracy; at 30, `benchmarks.calibrators` has
+# 1.4 % more error of it. Chosen on these simulations.
+LEARNED_PENALTIES = 1e-2, 1e2
 _LEARNING_TOLERANCE = 0.1  # of ln(penalty): far less than the data can tell
 _MOST_STEPS = 100
 _NEWTON_TOLERANCE = 1e-6  # in units of log likelihood, whatever the number of rows
@@ -28,10 +30,20 @@ _ROWS_PER_PRODUCT = 4_096
 
 
 class LogisticFit(NamedTuple):
-    """Coefficients of a logistic regression and their covariance."""
+    """Coefficients of a logistic regression and their covariance.
+
+    Attributes
+    ----------
+    coefficients : ndarray of shape (n_columns,)
+    covariance : ndarray of shape (n_columns, n_columns)
+    information : ndarray of shape (n_columns, n_columns)
+        Weighted sum of p(1 - p) x xᵀ over the rows, x the design; empty where the
+        coefficients have been transformed.
+    """
 
     coefficients: Floats
     covariance: Floats
+    information: Floats = np.empty((0, 0))
 
 
 def clipped_logit(score: Floats, clip: float) -> Floats:
@@ -82,11 +94,14 @@ def fit_logistic(
        parameter optimization", Biometrics 73(4), 1071-1081.
     """
     fixed = np.zeros(y.size) if offset is None else offset
-    beta, penalty, bread, information = _maximize(
+    beta, penalty, bread, information, fisher = _maximize(
         design, y, weight, penalty, fixed, n_smooth=n_smooth
     )
-    noise = _weighted_gram(design, weight * information) + np.diag(penalty)
-    return LogisticFit(beta, bread @ noise @ bread)
+    noise = fisher
+    if (weight != 1.0).any():
+        noise = weighted_gram(design, weight * information)
+    noise = noise + np.diag(penalty)
+    return LogisticFit(beta, bread @ noise @ bread, fisher)
 
 
 def _maximize(
@@ -97,8 +112,8 @@ def _maximize(
     offset: Floats,
     *,
     n_smooth: int,
-) -> tuple[Floats, Floats, Floats, Floats]:
-    """Return coefficients, penalty, inverse Hessian, and the rows' information.
+) -> tuple[Floats, Floats, Floats, Floats, Floats]:
+    """Return coefficients, penalty, inverse Hessian, information by row and in all.
 
     Newton's method with step halving: the problem is convex with a handful of columns,
     so that a general optimizer would take ten times as long. Many rows begin where
@@ -116,7 +131,7 @@ def _maximize(
     for _ in range(_MOST_STEPS):
         p = 1.0 / (1.0 + np.exp(-logit))
         information = weight * p * (1.0 - p)
-        fisher = _weighted_gram(design, information)
+        fisher = weighted_gram(design, information)
         slope = np.einsum("ij,i->j", design, weight * (p - y))
         bread, step, decrement = _newton_step(fisher, slope, penalty, beta)
         is_learned = True
@@ -139,7 +154,7 @@ def _maximize(
         else:  # no descent left in floating point: this is the minimum
             if is_learned:
                 break
-    return beta, penalty, bread, information
+    return beta, penalty, bread, information, fisher
 
 
 def _bounded_logit(design: Floats, beta: Floats, offset: Floats) -> Floats:
@@ -149,7 +164,7 @@ def _bounded_logit(design: Floats, beta: Floats, offset: Floats) -> Floats:
     return bounded
 
 
-def _weighted_gram(design: Floats, weight: Floats) -> Floats:
+def weighted_gram(design: Floats, weight: Floats) -> Floats:
     """Return ``design.T @ diag(weight) @ design``.
 
     In blocks too small for BLAS to start its threads: on matrices this narrow they gain
@@ -174,10 +189,13 @@ def _newton_step(
     fisher: Floats, slope: Floats, penalty: Floats, beta: Floats
 ) -> tuple[Floats, Floats, float]:
     """Return the inverse Hessian, the step, and twice what it promises to gain."""
-    bread = np.linalg.pinv(fisher + np.diag(penalty), hermitian=True)
+    # The pseudo-inverse; `np.linalg.pinv` takes three times as long on so few columns.
+    values, vectors = np.linalg.eigh(fisher + np.diag(penalty))
+    null = np.abs(values) <= 1e-15 * np.abs(values).max()
+    bread: Floats = (vectors / np.where(null, np.inf, values)) @ vectors.T
     gradient = slope + penalty * beta
     step = bread @ gradient
-    return bread.astype(np.float64), step.astype(np.float64), float(gradient @ step)
+    return bread, step, float(gradient @ step)
 
 
 def _learn_penalty(
@@ -236,9 +254,8 @@ class LogisticCalibrator(ArrayStateMixin):
         ValueError
             If an argument breaks its rule; the message says where and what to do.
         """
-        self.coefficients_, self.covariance_ = self._learn(
-            *check_training_rows(score, y, sample_weight)
-        )
+        fit = self._learn(*check_training_rows(score, y, sample_weight))
+        self.coefficients_, self.covariance_ = fit.coefficients, fit.covariance
         return self
 
     def predict(self, score: ArrayLike) -> Floats:

@@ -5,8 +5,6 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.interpolate import CubicSpline
-from scipy.special import expit
 
 from calibration._kernels.piecewise_cubic import bounded_cubic
 from calibration.maps.logistic import (
@@ -15,6 +13,14 @@ from calibration.maps.logistic import (
     LogisticFit,
     clipped_logit,
     fit_logistic,
+)
+from calibration.maps.spline_basis import (
+    cardinal_segments,
+    piecewise_cubics,
+    place_knots,
+    smooth_columns,
+    weighted_quantiles,
+    with_tails,
 )
 
 Floats = NDArray[np.float64]
@@ -37,8 +43,9 @@ class SplineCalibrator(LogisticCalibrator):
 
     Flexible where the scores are, linear in the logit beyond: with 1,000 reference rows
     it is less noisy than isotonic regression and less rigid than Platt's or the beta
-    map [1]_. The penalty falls on the bends, not on the slope: with very few rows the
-    map shrinks towards Platt's, not towards a constant.
+    map [1]_. The penalty falls on the curvature, not on the slope: with very few rows
+    the map shrinks towards Platt's, not towards a constant, and knots are more than a
+    smooth map needs, for the one that turns.
 
     Beyond the reference's 0.001 and 0.999 quantiles of the score the log odds go on
     with the slope of a straight line through the whole map, and never fall: the end of
@@ -47,13 +54,14 @@ class SplineCalibrator(LogisticCalibrator):
 
     Parameters
     ----------
-    n_knots : int, default=6
+    n_knots : int, default=10
         Knots at equally spaced quantiles of the score, .02 to .98, fewer where scores
         are tied; fewer than 3 distinct ones make the map linear in the logit.
     l2 : float, optional
-        Penalty on the bends, each scaled to variance 1 over the reference. By default
-        it is learned from the data by marginal likelihood: where a straight line will
-        do, the bends go [3]_.
+        Penalty on the curvature between the outer knots, scaled such that the bends it
+        takes for likely have variance 1 / l2 each over the reference, on average. By
+        default it is learned from the data by marginal likelihood: where a straight
+        line will do, the bends go [3]_.
     clip : float, default=1e-6
         Scores are kept within [clip, 1 - clip] before the logit.
 
@@ -93,7 +101,7 @@ class SplineCalibrator(LogisticCalibrator):
     segments_: Floats
 
     def __init__(
-        self, n_knots: int = 6, l2: float | None = None, clip: float = 1e-6
+        self, n_knots: int = 10, l2: float | None = None, clip: float = 1e-6
     ) -> None:
         self.n_knots = n_knots
         self.l2 = l2
@@ -107,23 +115,19 @@ class SplineCalibrator(LogisticCalibrator):
     def _learn(self, score: Floats, y: Floats, weight: Floats) -> LogisticFit:
         x = clipped_logit(score, self.clip)
         inner = place_knots(x, weight, self.n_knots)
-        lowest, highest = _weighted_quantiles(x, weight, REFERENCE_QUANTILES)
+        lowest, highest = weighted_quantiles(x, weight, np.array(REFERENCE_QUANTILES))
         ends = min(lowest, inner[0]), max(highest, inner[-1])
         self.knots_ = np.array([ends[0], *inner, ends[1]])
         self.segments_ = with_tails(inner, cardinal_segments(inner), ends)
-        basis = self._basis(score)[:, : inner.size]
-        columns = uncorrelated_columns(basis, inner, weight)
+        basis = self.basis(score, with_tails=False)
+        columns = smooth_columns(basis, inner, weight)
         l2 = 1.0 if self.l2 is None else self.l2
         penalty = np.full(columns.shape[1], l2)
         penalty[:2] = 0.0, SLOPE_SHARE * l2
         n_smooth = penalty.size - 2 if self.l2 is None else 0
-        fit = fit_logistic(basis @ columns, y, weight, penalty, n_smooth=n_smooth)
-        values = LogisticFit(
-            columns @ fit.coefficients, columns @ fit.covariance @ columns.T
-        )
-        p = expit(basis @ values.coefficients)
-        line = slope_of_line(basis, np.clip(x, *ends), weight * p * (1.0 - p))
-        return append_tails(values, line, self.segments_[1:, 1, : inner.size])
+        design = (columns.T @ basis.T).T  # by columns, as the fit reads it
+        fit = fit_logistic(design, y, weight, penalty, n_smooth=n_smooth)
+        return _append_tails(fit, columns, inner, self.segments_[1:, 1, : inner.size])
 
     def with_lines_beyond(self, score_range: Floats, slope: float) -> Self:
         """Return this map with tails, if it was saved before maps had any.
@@ -152,21 +156,25 @@ class SplineCalibrator(LogisticCalibrator):
         whole.covariance_[:n, :n] = self.covariance_
         return whole
 
-    def basis(self, score: Floats) -> Floats:
+    def basis(self, score: Floats, *, with_tails: bool = True) -> Floats:
         """Return the splines that are 1 at one inner knot, and both tails.
 
         Parameters
         ----------
         score : ndarray of float64, shape (n_rows,)
             Scores of the positive class, in [0, 1].
+        with_tails : bool, default=True
+            Whether the last two columns, 0 between the ends, are wanted.
 
         Returns
         -------
         ndarray of shape (n_rows, n_parameters)
             The map is the expit of ``basis(score) @ coefficients_``.
         """
-        n_parameters = self.segments_.shape[2]
-        return self._scaled_basis(score, np.ones(score.size), np.eye(n_parameters))
+        columns = np.eye(self.segments_.shape[2])
+        if not with_tails:
+            columns = columns[:, :-2]
+        return self._scaled_basis(score, np.ones(score.size), columns)
 
     def _basis(self, score: Floats) -> Floats:
         return self.basis(score)
@@ -204,183 +212,40 @@ class SplineCalibrator(LogisticCalibrator):
         return np.concatenate([self.knots_[:1], self.knots_])
 
 
-def piecewise_cubics(
-    x: Floats, knots: Floats, origins: Floats, tables: Floats, *, out: Floats
-) -> None:
-    """Write several piecewise cubics with common knots, in columns.
+def _append_tails(
+    fit: LogisticFit, columns: Floats, knots: Floats, slopes: Floats
+) -> LogisticFit:
+    """Return a fit in values at the knots, with the slopes of both tails.
 
-    NumPy is fast enough here: only ``fit`` asks for a basis, and compiling a kernel for
-    it would be a tenth of what the first fit after an installation takes.
-
-    Parameters
-    ----------
-    x : ndarray of shape (n_rows,)
-    knots : ndarray of shape (n_knots,)
-        Rising; segment ``j`` ends where segment ``j + 1`` begins, at ``knots[j]``.
-    origins : ndarray of shape (n_knots + 1,)
-        From where each segment counts.
-    tables : ndarray of shape (n_knots + 1, 4, n_columns)
-        Coefficients of 1, u, u², u³, with u the distance to the segment's origin.
-    out : ndarray of shape (n_rows, n_columns)
-    """
-    segment = np.searchsorted(knots, x, side="right")
-    u = (x - origins[segment])[:, None]
-    np.take(tables[:, 3], segment, axis=0, out=out)
-    for power in (2, 1, 0):
-        out *= u
-        out += np.take(tables[:, power], segment, axis=0)
-
-
-def place_knots(x: Floats, weight: Floats, n_knots: int) -> Floats:
-    """Return distinct weighted quantiles of ``x``; two knots make the map linear.
-
-    Each knot is an observed value, so that none is without data around it, and a
-    row of weight 2 is a row taken twice.
-    """
-    if n_knots < 2:
-        msg = f"`n_knots` must be >= 2, got {n_knots}."
-        raise ValueError(msg)
-    order = np.argsort(x)
-    x = x[order]
-    mass = np.cumsum(weight[order])
-    levels = np.linspace(0.02, 0.98, n_knots) * mass[-1]
-    knots = x[np.searchsorted(mass, levels)]
-    # Knots closer than this would only make the basis ill-conditioned.
-    gap = max(1e-3 * (knots[-1] - knots[0]), 1e-6)
-    distinct = [knots[0]]
-    for knot in knots[1:]:
-        if knot - distinct[-1] > gap:
-            distinct.append(knot)
-    if len(distinct) > 2:
-        return np.array(distinct)
-    if x[-1] - x[0] > 1e-6:
-        return np.array([x[0], x[-1]])
-    return np.array([x[0] - 0.5, x[0] + 0.5])  # one score: a constant map
-
-
-def _weighted_quantiles(
-    x: Floats, weight: Floats, levels: tuple[float, ...]
-) -> list[float]:
-    """Return observed values: a row of weight 2 is a row taken twice."""
-    order = np.argsort(x)
-    mass = np.cumsum(weight[order])
-    rows = np.searchsorted(mass, np.array(levels) * mass[-1])
-    quantiles: list[float] = x[order[rows]].tolist()
-    return quantiles
-
-
-def cardinal_segments(knots: Floats) -> Floats:
-    """Return the natural cubic splines that are 1 at one knot and 0 at the others.
-
-    Returns
-    -------
-    ndarray of shape (n_knots + 1, 4, n_knots)
-        Per segment the coefficients of 1, u, u^2, u^3 of each spline, u counted from
-        the segment's left knot; the outer segments are linear.
-    """
-    n = knots.size
-    spline = CubicSpline(knots, np.eye(n), bc_type="natural")
-    segments = np.zeros((n + 1, 4, n))
-    segments[1:-1] = spline.c[::-1].transpose(1, 0, 2)
-    for segment, knot in ((0, 0), (-1, n - 1)):
-        segments[segment, 0, knot] = 1.0
-        segments[segment, 1] = spline(knots[knot], 1)
-    return segments
-
-
-def with_tails(knots: Floats, segments: Floats, ends: tuple[float, float]) -> Floats:
-    """Let slopes of their own continue a natural spline beyond two ends.
-
-    Parameters
-    ----------
-    knots : ndarray of shape (n_knots,)
-        Rising, between the ends.
-    segments : ndarray of shape (n_knots + 1, 4, n_knots)
-        Of `cardinal_segments`.
-    ends : (float, float)
-        Where the tails begin.
-
-    Returns
-    -------
-    ndarray of shape (n_knots + 3, 4, n_knots + 2)
-        The same at the knots with both ends; the last two columns are 0 between the
-        ends, and beyond them the distance to the nearer end, with its sign.
-    """
-    n = knots.size
-    table = np.zeros((n + 3, 4, n + 2))
-    table[1:-1, :, :n] = segments
-    for side in (0, -1):
-        distance = ends[side] - knots[side]
-        table[side, 0, :n] = segments[side, 0] + segments[side, 1] * distance
-        table[side, 1, n:][side] = 1.0
-    # Segments count from their left knot, the first one from where it ends.
-    table[1, 0, :n] = table[0, 0, :n]
-    return table
-
-
-def slope_of_line(basis: Floats, x: Floats, information: Floats) -> Floats:
-    """Return what the slope of the straight line nearest to a map is of its values.
-
-    Parameters
-    ----------
-    basis : ndarray of shape (n_rows, n_knots)
-        Splines that are 1 at one knot and 0 at the others.
-    x : ndarray of shape (n_rows,)
-        Logits of the scores, kept within the ends.
-    information : ndarray of shape (n_rows,)
-        Weight of each row, times p(1 - p): then it is Platt's line, to first order.
-
-    Returns
-    -------
-    ndarray of shape (n_knots,)
-        The slope is its product with the values; 0 where all rows have one score.
-    """
-    share = information / information.sum()
-    centred = x - share @ x
-    spread = float(share @ centred**2)
-    line: Floats = (share * centred) @ basis
-    return line / spread if spread > 1e-12 else np.zeros(line.size)
-
-
-def append_tails(fit: LogisticFit, line: Floats, slopes: Floats) -> LogisticFit:
-    """Append the slopes of both tails to the values at the knots.
-
-    A tail has the slope of the line, or 0 if that falls. It may differ from the line by
-    as much as slopes do within the map: by the mean square over the knots, with what
+    A tail has the slope of the straight line nearest to the map, by the information of
+    the rows, or 0 if that falls: Platt's, to first order. It may differ from the line
+    by as much as slopes do within the map: by the mean square over the knots, with what
     is not known of them. The method page, section 3, on tails.
 
     Parameters
     ----------
     fit : LogisticFit
-        Values at the knots.
-    line : ndarray of shape (n_knots,)
-        What the slope of the line is of the values.
+        Of a constant, a line and bends.
+    columns : ndarray of shape (n_knots, n_columns)
+        Values of these at the knots.
+    knots : ndarray of shape (n_knots,)
+        Rising.
     slopes : ndarray of shape (n_slopes, n_knots)
-        What the slopes within the map are of the values.
+        What the slopes within the map are of the values at the knots.
     """
-    values, covariance = fit
-    differences = slopes - line
+    information = fit.information
+    nearest = np.linalg.pinv(information[:2, :2]) @ information[:2]
+    rise = (columns[-1, 1] - columns[0, 1]) / (knots[-1] - knots[0])
+    line = rise * nearest[1]
+    differences = slopes @ columns - line
     variance = float(
-        np.mean((differences @ values) ** 2)
-        + np.mean(((differences @ covariance) * differences).sum(axis=1))
+        np.mean((differences @ fit.coefficients) ** 2)
+        + np.mean(((differences @ fit.covariance) * differences).sum(axis=1))
     )
-    extend = np.vstack([np.eye(values.size), line, line])
-    joint = extend @ covariance @ extend.T
-    joint[-2, -2] += variance
-    joint[-1, -1] += variance
-    slope = max(0.0, float(line @ values))
-    return LogisticFit(np.append(values, [slope, slope]), joint)
-
-
-def uncorrelated_columns(basis: Floats, knots: Floats, weight: Floats) -> Floats:
-    """Return knot values of a constant, a line and bends, orthonormal on the rows.
-
-    Gram-Schmidt in this order, by Cholesky. A line without variance (one distinct
-    score) becomes 0, which a penalty then leaves at 0.
-    """
-    start = np.column_stack([np.ones(knots.size), knots, np.eye(knots.size)[:, 1:-1]])
-    if not np.ptp(basis @ knots) > 0.5e-6:
-        return start * [1.0, 0.0]
-    gram = start.T @ ((basis.T * (weight / weight.sum())) @ basis) @ start
-    columns: Floats = np.linalg.solve(np.linalg.cholesky(gram), start.T).T
-    return columns
+    extended = np.vstack([columns, line, line])
+    covariance = extended @ fit.covariance @ extended.T
+    covariance[-2, -2] += variance
+    covariance[-1, -1] += variance
+    coefficients = extended @ fit.coefficients
+    coefficients[-2:] = np.maximum(coefficients[-2:], 0.0)
+    return LogisticFit(coefficients, covariance)

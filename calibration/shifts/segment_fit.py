@@ -22,7 +22,8 @@ from scipy.special import expit
 from sklearn.exceptions import ConvergenceWarning
 
 from calibration.maps.logistic import clipped_logit
-from calibration.maps.spline import SLOPE_SHARE, place_knots, uncorrelated_columns
+from calibration.maps.spline import SLOPE_SHARE
+from calibration.maps.spline_basis import place_knots, uncorrelated_columns
 from calibration.shifts.restricted_likelihood import Quadratic
 from calibration.shifts.segment_design import (
     SegmentDesign,

@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 
 from calibration._kernels.segment_shift import shift_log_odds
 from calibration.maps.logistic import clipped_logit
-from calibration.maps.spline import BLOCK, cardinal_segments, piecewise_cubics
+from calibration.maps.spline import BLOCK
+from calibration.maps.spline_basis import cardinal_segments, piecewise_cubics
 
 Floats = NDArray[np.float64]
 Slots = NDArray[np.integer]

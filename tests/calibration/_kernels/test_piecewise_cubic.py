@@ -8,7 +8,7 @@ from numpy.testing import assert_allclose
 
 from calibration import SplineCalibrator
 from calibration._kernels.piecewise_cubic import bounded_cubic
-from calibration.maps.spline import piecewise_cubics
+from calibration.maps.spline_basis import piecewise_cubics
 from tests.calibration import reference
 
 KNOTS = np.array([-2.0, -0.5, 0.0, 3.0])

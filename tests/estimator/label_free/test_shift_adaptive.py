@@ -11,7 +11,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import expit, logit
 
-from calibration.maps.spline import cardinal_segments
+from calibration.maps.spline_basis import cardinal_segments
 from estimator import Monitor, PerformanceEstimator
 from estimator.chunking.segments import Groups
 from estimator.files.archive import read_archive, write_archive
