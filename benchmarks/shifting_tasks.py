@@ -25,11 +25,18 @@ SETS = {
     "hotel": "hotel_bookings.parquet",
     "weather": "weather_aus.parquet",
     "bank": "bank_additional_full.parquet",
+    "citibike": "citibike.parquet",
+    "noshow": "noshow.parquet",
+    "police": "police.parquet",
 }
+FIRST_SETS = "hotel", "weather", "bank"
 # What tells the time or the outcome, or came later.
 NOT_FEATURES = {
     "weather": ["Date", "y_true"],
     "bank": ["duration", "y_true", "row_order"],
+    "citibike": ["y_true", "part", "when"],
+    "noshow": ["y_true", "part", "when"],
+    "police": ["y_true", "part"],
 }
 MODELS = ("LightGBM", "logistic regression", "random forest")
 TRAINING, REFERENCE = 0.3, 0.3  # shares of the rows, in the order of time
@@ -51,13 +58,17 @@ def read_tasks(
     chunk: int,
     seed: int,
     models: Sequence[str] = MODELS,
+    *,
+    sets: Sequence[str] = FIRST_SETS,
 ) -> dict[str, list[Task]]:
-    """Return the tasks of each data set, one per client model."""
+    """Return the tasks of each of some data sets, one per client model."""
     tasks = {}
-    for name, file in SETS.items():
-        path = folder / file
+    for name in sets:
+        path = folder / SETS[name]
         if not path.is_file():
-            parser.error(f"the data folder lacks {file}: see benchmarks/README.md.")
+            parser.error(
+                f"the data folder lacks {SETS[name]}: see benchmarks/README.md."
+            )
         raw = pd.read_parquet(path)
         label = raw["y_true"].to_numpy()
         features = (

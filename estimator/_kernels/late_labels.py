@@ -105,24 +105,35 @@ def soften(
     scale: float,
     label: Floats,
     delay_cell: NDArray[np.int32],
+    weight: Floats | None,
     log_ratio: Floats,
     offsets: NDArray[np.int64],
     shift: Floats,
     out: Floats,
+    moved: Floats,
 ) -> None:
     """Fill ``out`` with the rows' soft labels, given each chunk's ``shift`` (n, 2).
 
-    Method.md, equation 43.
+    Method.md, equation 43. ``moved`` (n,) is by how much the expected positives among
+    the rows that wait differ from those of the soft labels that ``out`` held before, in
+    standard deviations of their label noise.
     """
     for c in range(offsets.size - 1):
         a, b = shift[c, 0], shift[c, 1]
+        change = noise = 0.0
         for i in range(offsets[c], offsets[c + 1]):
             if np.isnan(label[i]):
                 u = (x[i] - centre) / scale
                 eta = x[i] + a + b * u + log_ratio[delay_cell[i]]
-                out[i] = 1.0 / (1.0 + np.exp(-eta))
+                z = 1.0 / (1.0 + np.exp(-eta))
+                if not np.isnan(z):  # there is a score
+                    times = _times(weight, i)
+                    change += times * (z - out[i])
+                    noise += times * z * (1.0 - z)
+                out[i] = z
             else:
                 out[i] = label[i]
+        moved[c] = abs(change) / np.sqrt(noise) if noise > 0.0 else 0.0
 
 
 @kernel
@@ -134,31 +145,33 @@ def shift_information(
     delay_cell: NDArray[np.int32],
     weight: Floats | None,
     waiting_ratio: Floats,
-    to_come: Floats,
     offsets: NDArray[np.int64],
     n_steps: int,
     prior_precision: float,
+    mode: Floats,
     information: Floats,
     vector: Floats,
-    completeness: Floats,
+    awaited: Floats,
+    is_final: NDArray[np.bool_],
 ) -> None:
     """Approximate each chunk's likelihood of its shift by a normal one.
 
     ``information`` (n, 2, 2) is the observed information: that of all rows as if they
     were labelled, less what the missing labels would still tell. ``vector`` (n, 2) is
     information times estimate, taken at the mode under a weak prior, at most
-    ``n_steps`` of Newton's method from no shift. ``completeness`` is this information
-    over what it will be when all labels have come that are still to come; ``to_come``
-    (2, n_delay_cells) is the chance that a waiting row gets one, ``waiting_ratio``
-    (n_delay_cells) is P(waiting | 0) over P(waiting | 1). Method.md, equations 45 and
-    46.
+    ``n_steps`` of Newton's method from ``mode`` (n, 2), which holds it afterwards.
+    ``awaited`` (n, 2, 2) is what the missing labels would still tell, ``waiting_ratio``
+    (n_delay_cells) is P(waiting | 0) over P(waiting | 1). Chunks that are final (n,),
+    since no row of theirs waits, are left alone. Method.md, equation 45.
     """
     for c in range(offsets.size - 1):
-        a = b = 0.0
+        if is_final[c]:
+            continue
+        a, b = mode[c, 0], mode[c, 1]
         is_near = False
         for step in range(n_steps + 1):
             is_last = step == n_steps or is_near
-            g_a = g_b = j_aa = j_ab = j_bb = awaited = 0.0
+            g_a = g_b = j_aa = j_ab = j_bb = w_aa = w_ab = w_bb = 0.0
             for i in range(offsets[c], offsets[c + 1]):
                 if np.isnan(x[i]):  # no score
                     continue
@@ -171,10 +184,10 @@ def shift_information(
                     z = 1.0 / (1.0 + odds_against * waiting_ratio[delay_cell[i]])
                     missing = z * (1.0 - z)
                     spread -= missing
-                    if is_last:
-                        late = to_come[:, delay_cell[i]]
-                        comes = z * late[1] + (1.0 - z) * late[0]
-                        awaited += times * missing * comes
+                    missing *= times
+                    w_aa += missing
+                    w_ab += missing * u
+                    w_bb += missing * u * u
                 residual = times * (z - p)
                 spread *= times
                 g_a += residual
@@ -194,11 +207,14 @@ def shift_information(
             a += min(max(d_a, -_LONGEST_STEP), _LONGEST_STEP)
             b += min(max(d_b, -_LONGEST_STEP), _LONGEST_STEP)
             is_near = max(abs(d_a), abs(d_b)) < _LAST_STEP
+        mode[c, 0], mode[c, 1] = a, b
         information[c, 0, 0], information[c, 1, 1] = j_aa, j_bb
         information[c, 0, 1] = information[c, 1, 0] = j_ab
         vector[c, 0] = j_aa * a + j_ab * b + g_a
         vector[c, 1] = j_ab * a + j_bb * b + g_b
-        completeness[c] = j_aa / (j_aa + awaited) if j_aa > 0.0 else 0.0
+        awaited[c, 0, 0], awaited[c, 1, 1] = w_aa, w_bb
+        awaited[c, 0, 1] = awaited[c, 1, 0] = w_ab
+        is_final[c] = w_aa == 0.0
 
 
 @kernel

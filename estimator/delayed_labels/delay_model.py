@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from estimator.delayed_labels.arrivals import Arrivals
-from estimator.delayed_labels.strata import N_AGES
+from estimator.delayed_labels.strata import N_AGES, STEPS_PER_DOUBLING
 
 Floats = NDArray[np.float64]
 
@@ -26,6 +26,13 @@ Floats = NDArray[np.float64]
 _PARENT_ROWS = 10.0
 # Survival below e^-7 is not believed: some labels come later than all before.
 _MAX_HAZARD = 7.0
+# Labels that may still come at 1.4 times the reference's delays are not given up: what
+# waits beyond that is no slower feed, but has been lost.
+_STEPS_SLOWER = STEPS_PER_DOUBLING // 2
+# Gain in log likelihood from which on labels are taken to be lost: 2 standard errors.
+_NEVER_GAIN = 2.0
+# Rounds of expectation maximization towards their share, of one number.
+_NEVER_ROUNDS = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -74,20 +81,33 @@ class DelayModel:
         return ratio
 
     @property
-    def to_come(self) -> Floats:
-        """P(a label comes later | it has not come yet), by class; flat (2, …)."""
-        left = self.hazard[:, :, -1:] - self.hazard
-        chance: Floats = -np.expm1(-left).reshape(2, -1)
-        return chance
-
-    @property
     def arrived(self) -> Floats:
         """P(arrived by the end of the age step), by class; flat (2, …)."""
         return -np.expm1(-self.hazard).reshape(2, -1)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class NeverLabelled:
+    """Rows of production whose label never comes.
+
+    Attributes
+    ----------
+    share : float
+        Share of such rows among all.
+    comes : ndarray of shape (2, 1, N_BANDS, N_AGES)
+        P(the label of a row that waits still comes) by class, score band and age.
+    """
+
+    share: float
+    comes: Floats
+
+
 def fit_delays(
-    column: Hashable | None, bands: Floats, arrivals: Arrivals, waiting: Floats
+    column: Hashable | None,
+    bands: Floats,
+    arrivals: Arrivals,
+    waiting: Floats,
+    never: float = 0.0,
 ) -> DelayModel:
     """Estimate the hazards from labels that came and rows that wait.
 
@@ -102,7 +122,10 @@ def fit_delays(
     arrivals : Arrivals
         By age at arrival.
     waiting : ndarray of shape (2, n_values + 1, N_BANDS, N_AGES)
-        Soft labels of waiting rows by their age; the last value is "another".
+        Soft labels of waiting rows by their age, as far as their labels still come; the
+        last value is "another".
+    never : float, default=0.0
+        Share of the labels that never come, whatever their class.
     """
     came = np.concatenate([arrivals.count, np.zeros_like(arrivals.count[:, :1])], 1)
     at_risk = np.cumsum((came + waiting)[..., ::-1], axis=3)[..., ::-1]
@@ -111,12 +134,49 @@ def fit_delays(
     rate = _draw(came.sum(axis=2), at_risk.sum(axis=2), rate[:, None])
     rate = _draw(came, at_risk, rate[:, :, None])
     hazard = np.cumsum(-np.log1p(-np.minimum(rate, 1.0 - 1e-9)), axis=3)
+    hazard = np.minimum(hazard, _MAX_HAZARD)
+    if never:
+        hazard = -np.log(never + (1.0 - never) * np.exp(-hazard))
     return DelayModel(
         column=column,
         values=arrivals.values,
         bands=bands,
-        hazard=np.minimum(hazard, _MAX_HAZARD).reshape(2, -1, N_AGES),
+        hazard=hazard.reshape(2, -1, N_AGES),
     )
+
+
+def estimate_never(came: Floats, waiting: Floats, n_labels: float) -> NeverLabelled:
+    """Estimate the share of production's labels that never come, whatever the class.
+
+    Method.md, equation 38 and what follows it.
+
+    Parameters
+    ----------
+    came : ndarray of shape (2, N_BANDS, N_AGES)
+        Labels of the reference by class, score band and age at arrival: all came.
+    waiting : ndarray of shape (2, N_BANDS, N_AGES)
+        Production's rows that wait, by soft label and age.
+    n_labels : float
+        Number of production's labels that have come.
+    """
+    total = came.sum(axis=2, keepdims=True)
+    survival = 1.0 - np.cumsum(came, axis=2) / np.maximum(total, 1.0)
+    slow = np.ones_like(survival)  # as if delays had become longer meanwhile
+    slow[..., _STEPS_SLOWER:] = survival[..., :-_STEPS_SLOWER]
+    rows = waiting.sum(axis=0)
+    is_there = rows > 0.0
+    rows_there = rows[is_there]
+    late = (waiting * slow).sum(axis=0)[is_there] / rows_there
+    share, n = 0.5, max(n_labels + float(rows_there.sum()), 1.0)
+    for _ in range(_NEVER_ROUNDS):
+        share = float((rows_there * share / (share + (1.0 - share) * late)).sum()) / n
+    with np.errstate(divide="ignore"):  # later than any label of the reference
+        gain = np.log(share + (1.0 - share) * late) - np.log(late)
+        gain = float((rows_there * gain).sum()) + n_labels * np.log1p(-share)
+    if not gain >= _NEVER_GAIN:  # NaN where nothing waits and nothing has come
+        return NeverLabelled(share=0.0, comes=np.ones((2, 1, *rows.shape)))
+    comes = (1.0 - share) * slow / (share + (1.0 - share) * slow)
+    return NeverLabelled(share=share, comes=comes[:, None])
 
 
 def _draw(came: Floats, at_risk: Floats, parent: Floats) -> Floats:

@@ -3,10 +3,12 @@
 Three things are learned from the labels, each chunk's own and all the others': how long
 labels take (:mod:`estimator.delayed_labels.delay_model`), how far the calibration has
 shifted in each chunk (:mod:`calibration.shifts.tracking`), and so what a row that waits
-is likely to be. Delays and shift are learned together, by a few rounds of expectation
-maximization: the soft labels say how many of each class are waiting.
+is likely to be. Delays and shift are learned together, by rounds of expectation
+maximization until both stand still: the soft labels say how many of each class are
+waiting.
 """
 
+import warnings
 from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Final
@@ -14,18 +16,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration._kernels.threads import share_out
 from calibration.shifts.filtering import FilteredChunks, filter_chunks
-from calibration.shifts.tracking import (
-    ShiftPath,
-    track_shift,
-)
-from estimator._kernels.late_labels import (
-    count_waiting,
-    shift_information,
-    soften,
-    waiting_spread,
-)
+from calibration.shifts.tracking import ShiftPath, track_shift
 from estimator.chunking.chunks import Chunks
 from estimator.delayed_labels.arrivals import (
     Arrivals,
@@ -33,19 +25,33 @@ from estimator.delayed_labels.arrivals import (
     choose_column,
     merge_arrivals,
 )
-from estimator.delayed_labels.delay_model import DelayModel, fit_delays, no_delays
+from estimator.delayed_labels.delay_model import (
+    DelayModel,
+    NeverLabelled,
+    estimate_never,
+    fit_delays,
+    no_delays,
+)
 from estimator.delayed_labels.evidence import Evidence, no_evidence
+from estimator.delayed_labels.late_rows import (
+    ChunkInformation,
+    LateRows,
+    believe,
+    count_waiting_rows,
+    inform,
+    mean_waiting_spread,
+    no_information,
+    soften_rows,
+)
 from estimator.delayed_labels.reference_delays import ReferenceDelays
-from estimator.delayed_labels.strata import MAX_VALUES, N_AGES, N_BANDS, delay_cells_of
+from estimator.delayed_labels.secant import RoundOfCounts, secant_step
+from estimator.delayed_labels.strata import MAX_VALUES, delay_cells_of
 from estimator.frames.columns import Columns
 from estimator.metrics.calibration_shift import ShiftFrame, log_odds_of
 from estimator.metrics.soft_labels import ShiftedSoftLabel, SoftLabel
 
 Floats = NDArray[np.float64]
 DelayCells = NDArray[np.int32]
-
-# A log ratio beyond it is certain, and its exponential would not be a number.
-_LARGEST_LOG: Final = 700.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,56 +60,29 @@ class ReconciliationSettings:
 
     Attributes
     ----------
-    n_rounds : int
-        Rounds of expectation maximization: delays given soft labels, then the shift
-        given delays. The second is the first whose delays know of the shift.
-    n_newton_steps : int
-        Most steps of Newton's method towards a chunk's own mode; it ends before once a
-        step is small.
-    mode_precision : float
-        Precision of the weak prior under which that mode is sought: (1 / 0.5)², for
-        shifts of about 0.5 in log odds.
-    temper : float
-        Power of an unfinished chunk's completeness by which what it says of its own
-        shift counts. Which labels have come first is modelled, but never well enough;
-        with a higher one, chunks say less until their labels are in.
+    settled : float
+        Change of any chunk's expected positives in a round, in standard deviations of
+        their label noise, below which the rounds end: it is a hundredth of what the
+        intervals allow for.
+    max_rounds : int
+        Most rounds of expectation maximization: delays given soft labels, then shift
+        and soft labels given delays. Simulated and real tasks took 2 to 6.
+    delay_spread : tuple of float
+        Standard deviations by which intercept and slope of the rows that wait differ
+        from their chunk's at least, in log odds, where a share of 1 - 1/e of the
+        labels has come; the variance grows with the cumulative hazard, as if each
+        chunk had hazards of its own at every age. A reference of some dozen chunks
+        cannot show less than about 0.1, and those to come are not bound by it. Chosen
+        among 0.1, 0.15, 0.2 and 0.3 on simulated and real tasks with simulated delays:
+        errors are within 2 % of one another, intervals grow by a fifth a step.
     """
 
-    n_rounds: int = 2
-    n_newton_steps: int = 6
-    mode_precision: float = 4.0
-    temper: float = 2.0
+    settled: float = 0.01
+    max_rounds: int = 60
+    delay_spread: tuple[float, float] = (0.15, 0.075)
 
 
 SETTINGS: Final = ReconciliationSettings()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _LateRows:
-    """Rows whose labels come late, in the order of their chunks.
-
-    Attributes
-    ----------
-    log_odds : ndarray of shape (n_rows,)
-        Log odds calibrated on the reference.
-    label : ndarray of shape (n_rows,)
-        Label, NaN where it has not come.
-    delay_cell : ndarray of int32, shape (n_rows,)
-        Flat index (stratum, age) into the tables of the delay model.
-    weight : ndarray of shape (n_rows,), or None
-        How many rows each stands for; None: one.
-    offsets : ndarray of int64, shape (n_chunks + 1,)
-        Where each chunk begins.
-    frame : ShiftFrame
-        Coordinates of the shift, and its prior.
-    """
-
-    log_odds: Floats
-    label: Floats
-    delay_cell: DelayCells
-    weight: Floats | None
-    offsets: NDArray[np.int64]
-    frame: ShiftFrame
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -158,6 +137,75 @@ class Reconciliation:
         return chance
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Learned:
+    """What the rounds end with.
+
+    Attributes
+    ----------
+    soft : ndarray of shape (n_rows,)
+        Soft label of each row.
+    delays : DelayModel
+        Delays of the labels.
+    path : ShiftPath
+        Shift of the chunks that are read.
+    said : ChunkInformation
+        What each chunk's labels say of its own shift.
+    """
+
+    soft: Floats
+    delays: DelayModel
+    path: ShiftPath
+    said: ChunkInformation
+
+
+class _History:
+    """What all chunks but those that are read say of the shift.
+
+    Attributes
+    ----------
+    filtered : FilteredChunks
+        Chunks before the first that is read: what they say does not change.
+    """
+
+    def __init__(self, rows: LateRows, others: Evidence) -> None:
+        n_chunks = rows.offsets.size - 1
+        position = np.arange(n_chunks) if others.position is None else others.position
+        first = int(position.min(initial=len(others.vector)))
+        self.filtered = filter_chunks(
+            others.information[:first],
+            others.vector[:first],
+            prior_covariance=rows.frame.prior,
+            before=others.filtered,
+        )
+        self._others, self._prior = others, rows.frame.prior
+        self._position, self._has_rows = position, np.diff(rows.offsets) > 0
+
+    def track(self, said: ChunkInformation, spread: Floats) -> ShiftPath:
+        """Return the shift of the rows that wait in the chunks that are read.
+
+        ``spread`` is as in `believe`.
+        """
+        read, has_rows = self._position, self._has_rows
+        information = self._others.information.copy()
+        vector = self._others.vector.copy()
+        own_information, own_vector = believe(said, spread)
+        information[read[has_rows]] = own_information[has_rows]
+        vector[read[has_rows]] = own_vector[has_rows]
+        path = track_shift(
+            information,
+            vector,
+            prior_covariance=self._prior,
+            filtered=self.filtered,
+        )
+        after = read - len(self.filtered)
+        return ShiftPath(
+            mean=path.mean[after],
+            covariance=path.covariance[after] + spread,
+            weights=path.weights,
+        )
+
+
 def reconcile(
     columns: Columns,
     chunks: Chunks,
@@ -199,7 +247,7 @@ def reconcile(
         column = choose_column(arrivals)
         counts = arrivals[column]
         delay_cell = delay_cells_of(columns, learned.bands, column, counts.values, now)
-    rows = _LateRows(
+    rows = LateRows(
         log_odds=log_odds_of(soft_labels, np.asarray(columns.score, dtype=np.float64)),
         label=label,
         delay_cell=delay_cell,
@@ -207,44 +255,97 @@ def reconcile(
         offsets=chunks.offsets,
         frame=frame,
     )
-    soft = _expit(rows.log_odds)
-    delays = no_delays()
-    full = np.diff(chunks.offsets) > 0
-    position = np.arange(n_chunks) if others.position is None else others.position
-    first = int(position.min(initial=len(others.vector)))
-    filtered = _filter_before(first, others, frame)
-    for _ in range(SETTINGS.n_rounds):
-        if counts is not None:
-            waiting = _count_waiting(rows, soft, counts)
-            delays = fit_delays(column, learned.bands, counts, waiting)
-        information, vector, completeness = _chunk_information(rows, delays)
-        trust = completeness**SETTINGS.temper
-        all_information, all_vector = others.information.copy(), others.vector.copy()
-        all_information[position[full]] = (information * trust[:, None, None])[full]
-        all_vector[position[full]] = (vector * trust[:, None])[full]
-        path = track_shift(
-            all_information,
-            all_vector,
-            prior_covariance=frame.prior,
-            filtered=filtered,
-        )
-        shift = path.mean[position - first]
-        soft = _soften(rows, delays, shift)
-    covariance = path.covariance[position - first]
-    if counts is not None and learned.spread.any():
-        covariance += _waiting_spread(rows, learned.spread)
+    history = _History(rows=rows, others=others)
+    learned_now = _learn_together(rows, history, column, counts, learned)
     return Reconciliation(
-        soft=soft,
+        soft=learned_now.soft,
         log_odds=rows.log_odds,
         delay_cell=delay_cell,
-        shift=ShiftPath(mean=shift, covariance=covariance, weights=path.weights),
-        slope=1.0 + shift[:, 1] / frame.scale,
-        delays=delays,
-        information=information,
-        vector=vector,
-        filtered=filtered,
+        shift=learned_now.path,
+        slope=1.0 + learned_now.path.mean[:, 1] / frame.scale,
+        delays=learned_now.delays,
+        information=learned_now.said.information,
+        vector=learned_now.said.vector,
+        filtered=history.filtered,
         frame=frame,
     )
+
+
+def _learn_together(
+    rows: LateRows,
+    history: _History,
+    column: Hashable | None,
+    counts: Arrivals | None,
+    learned: ReferenceDelays,
+) -> _Learned:
+    """Learn delays and shift until the soft labels stand still.
+
+    Parameters
+    ----------
+    rows : LateRows
+        Rows with and without labels.
+    history : _History
+        What the other chunks say of the shift.
+    column : Hashable or None
+        Segment column by which the delays differ.
+    counts : Arrivals or None
+        How long labels took; None where nobody knows: then waiting tells nothing.
+    learned : ReferenceDelays
+        What the reference says of delays.
+    """
+    soft = _expit(rows.log_odds)
+    said = no_information(rows.offsets.size - 1)
+    delays = no_delays()
+    spread = np.zeros_like(said.information)
+    begin: Floats | None = None
+    before: RoundOfCounts | None = None
+    if counts is not None:  # so that soft labels know how long rows have waited
+        waiting = count_waiting_rows(rows, soft, counts)
+        never = _never_labelled(counts, waiting, learned)
+        still = waiting * never.comes
+        delays = fit_delays(column, learned.bands, counts, still, never.share)
+        soften_rows(rows, delays, said.mode, soft)
+        spread = mean_waiting_spread(rows, learned.spread + _least_spread(delays))
+    for _ in range(SETTINGS.max_rounds):
+        if counts is not None:
+            waiting = count_waiting_rows(rows, soft, counts)
+            if begin is not None:
+                last = RoundOfCounts(begin=begin, after=waiting)
+                waiting, before = secant_step(last, before), last
+            begin, still = waiting, waiting * never.comes
+            delays = fit_delays(column, learned.bands, counts, still, never.share)
+        inform(rows, delays, said)
+        path = history.track(said, spread)
+        moved = soften_rows(rows, delays, path.mean, soft)
+        if counts is None or moved <= SETTINGS.settled:
+            break
+    else:
+        msg = (
+            "The delays of labels and the shift of the calibration were not settled "
+            f"after {SETTINGS.max_rounds} rounds: expected positives of a chunk that "
+            f"waits still moved by {moved:.2g} standard deviations of their label "
+            "noise. Check the times at which labels came."
+        )
+        warnings.warn(msg, RuntimeWarning, stacklevel=2)
+    return _Learned(soft=soft, delays=delays, path=path, said=said)
+
+
+def _never_labelled(
+    counts: Arrivals, waiting: Floats, learned: ReferenceDelays
+) -> NeverLabelled:
+    """Return which labels never come; none where the reference does not say delays."""
+    if None not in learned.arrivals or not learned.arrivals[None].count.any():
+        return NeverLabelled(share=0.0, comes=np.ones((2, 1, *waiting.shape[2:])))
+    came = learned.arrivals[None].count[:, 0]
+    n_labels = max(float(counts.count.sum() - came.sum()), 0.0)
+    return estimate_never(came, waiting.sum(axis=1), n_labels)
+
+
+def _least_spread(delays: DelayModel) -> Floats:
+    """Return how much chunks differ at least in who waits, by age; (N_AGES, 2, 2)."""
+    variance = np.diag(np.square(SETTINGS.delay_spread))
+    spread: Floats = delays.hazard.mean(axis=(0, 1))[:, None, None] * variance
+    return spread
 
 
 def _all_arrivals(
@@ -271,104 +372,8 @@ def _all_arrivals(
     return arrivals
 
 
-def _filter_before(first: int, others: Evidence, frame: ShiftFrame) -> FilteredChunks:
-    """Return what the chunks before the first that is read say: it does not change."""
-    return filter_chunks(
-        others.information[:first],
-        others.vector[:first],
-        prior_covariance=frame.prior,
-        before=others.filtered,
-    )
-
-
-def _count_waiting(rows: _LateRows, soft: Floats, counts: Arrivals) -> Floats:
-    """Count rows that wait, by soft label; shape (2, n_values + 1, N_BANDS, N_AGES)."""
-    waiting = np.zeros((2, len(counts.values) + 1, N_BANDS, N_AGES))
-    count_waiting(
-        rows.label, soft, rows.delay_cell, rows.weight, waiting.reshape(2, -1)
-    )
-    return waiting
-
-
-def _waiting_spread(rows: _LateRows, spread: Floats) -> Floats:
-    """Return how much a chunk's delays may differ; (n_chunks, 2, 2)."""
-    covariance = np.empty((rows.offsets.size - 1, 2, 2))
-    waiting_spread(
-        rows.log_odds,
-        rows.label,
-        rows.delay_cell,
-        N_AGES,
-        rows.weight,
-        spread,
-        rows.offsets,
-        covariance,
-    )
-    return covariance
-
-
 def _expit(x: Floats) -> Floats:
     out = np.negative(x)  # one temporary: there may be millions of rows
     np.exp(out, out=out)
     out += 1.0
     return np.reciprocal(out, out=out)
-
-
-def _chunk_information(
-    rows: _LateRows, delays: DelayModel
-) -> tuple[Floats, Floats, Floats]:
-    """Return what each chunk's labels say of its shift, and how complete they are.
-
-    Information of shape (n_chunks, 2, 2), information times estimate of shape
-    (n_chunks, 2), and the share of the labels that have come, of shape (n_chunks,).
-    """
-    n = rows.offsets.size - 1
-    information, vector, completeness = (
-        np.zeros((n, 2, 2)),
-        np.zeros((n, 2)),
-        np.ones(n),
-    )
-    to_come = delays.to_come
-    waiting_ratio = np.exp(-np.maximum(delays.log_ratio, -_LARGEST_LOG))
-
-    def work(block: slice) -> None:
-        shift_information(
-            rows.log_odds,
-            rows.frame.centre,
-            rows.frame.scale,
-            rows.label,
-            rows.delay_cell,
-            rows.weight,
-            waiting_ratio,
-            to_come,
-            rows.offsets[block.start : block.stop + 1],
-            SETTINGS.n_newton_steps,
-            SETTINGS.mode_precision,
-            information[block],
-            vector[block],
-            completeness[block],
-        )
-
-    share_out(rows.offsets, work)
-    return information, vector, completeness
-
-
-def _soften(rows: _LateRows, delays: DelayModel, shift: Floats) -> Floats:
-    """Return labels where they have come, else posterior probabilities."""
-    soft = np.empty(rows.log_odds.size)
-    log_ratio = delays.log_ratio
-
-    def work(block: slice) -> None:
-        soften(
-            rows.log_odds,
-            rows.frame.centre,
-            rows.frame.scale,
-            rows.label,
-            rows.delay_cell,
-            log_ratio,
-            rows.offsets[block.start : block.stop + 1],
-            shift[block],
-            soft,
-        )
-
-    share_out(rows.offsets, work)
-    return soft

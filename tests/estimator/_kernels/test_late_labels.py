@@ -1,5 +1,7 @@
 """The kernels of late labels against a few lines of NumPy and numerical derivatives."""
 
+import itertools
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
@@ -19,7 +21,6 @@ CENTRE, SCALE = -0.5, 1.3
 OFFSETS = np.array([0, 400, 400, 700])
 PRECISION = 4.0
 LOG_RATIO = np.array([0.0, -0.8, 1.1])
-TO_COME = np.array([[1.0, 0.4, 0.0], [1.0, 0.7, 0.1]])
 
 
 def rows(seed=0, n=700, share=0.4):
@@ -43,12 +44,16 @@ def log_likelihood(shift, x, label, delay_cell):
     return np.log(np.where(waits, mixture, label_likelihood)).sum()
 
 
-def information(x, label, delay_cell, n_steps=8, weight=None, offsets=OFFSETS):
+def information(
+    x, label, delay_cell, n_steps=8, weight=None, offsets=OFFSETS, mode=None
+):
     n = offsets.size - 1
-    out = np.zeros((n, 2, 2)), np.zeros((n, 2)), np.zeros(n)
+    mode = np.zeros((n, 2)) if mode is None else mode
+    out = np.zeros((n, 2, 2)), np.zeros((n, 2)), np.zeros((n, 2, 2))
     shift_information(
-        x, CENTRE, SCALE, label, delay_cell, weight, np.exp(-LOG_RATIO), TO_COME,
-        offsets, n_steps, PRECISION, *out,
+        x, CENTRE, SCALE, label, delay_cell, weight, np.exp(-LOG_RATIO), offsets,
+         n_steps, PRECISION, mode, *out,
+        np.zeros(n, dtype=np.bool_),
     )  # fmt: skip
     return out
 
@@ -86,27 +91,30 @@ def test_information_is_the_curvature_at_the_penalized_mode():
     assert_array_equal(chunk_information[1], 0.0)  # an empty chunk says nothing
 
 
-def test_completeness_is_information_over_information_to_expect():
+def test_what_is_awaited_is_the_information_of_the_missing_labels():
     x, label, delay_cell = rows()
-    chunk_information, _, completeness = information(x, label, delay_cell, n_steps=0)
-    chunk = slice(400, 700)  # at no shift
+    *_, awaited = information(x, label, delay_cell, n_steps=0)  # at no shift
+    chunk = slice(400, 700)
     waits = np.isnan(label[chunk])
     z = expit(x[chunk] + LOG_RATIO[delay_cell[chunk]])[waits]
-    comes = (
-        z * TO_COME[1, delay_cell[chunk][waits]]
-        + (1 - z) * TO_COME[0, delay_cell[chunk][waits]]
-    )
-    awaited = (z * (1 - z) * comes).sum()
-    assert_allclose(
-        completeness[2],
-        chunk_information[2, 0, 0] / (chunk_information[2, 0, 0] + awaited),
-        rtol=1e-12,
-    )
-    assert completeness[1] == 0.0  # an empty chunk
+    u = np.stack([np.ones_like(z), (x[chunk][waits] - CENTRE) / SCALE])
+    assert_allclose(awaited[2], (u * z * (1 - z)) @ u.T, rtol=1e-12)
+    assert_array_equal(awaited[1], 0.0)  # an empty chunk
     label[:400] = 1.0
-    assert information(x, label, delay_cell)[2][0] == 1.0
-    label[:400], delay_cell[:400] = np.nan, 0
-    assert information(x, label, delay_cell)[2][0] == 0.0
+    assert_array_equal(information(x, label, delay_cell)[2][0], 0.0)
+
+
+def test_the_mode_is_the_same_from_wherever_it_is_sought():
+    x, label, delay_cell = rows()
+    expected = information(x, label, delay_cell, n_steps=20)
+    mode = np.array([[0.4, -0.3], [0.0, 0.0], [-0.2, 0.5]])
+    again = information(x, label, delay_cell, n_steps=20, mode=mode)
+    for ours, theirs in zip(again, expected, strict=True):
+        assert_allclose(ours, theirs, rtol=1e-7, atol=1e-7)
+    # What is left there is the mode: Newton's method has no further way to go.
+    at_mode = information(x, label, delay_cell, n_steps=0, mode=mode)
+    for ours, theirs in zip(at_mode, expected, strict=True):
+        assert_allclose(ours, theirs, rtol=1e-7, atol=1e-7)
 
 
 def test_rows_that_wait_without_regard_to_class_say_nothing():
@@ -143,8 +151,12 @@ def test_information_is_never_negative():
 def test_soft_labels_are_labels_or_posteriors():
     x, label, delay_cell = rows()
     shift = np.array([[0.1, -0.2], [0.0, 0.0], [-0.3, 0.1]])
-    out = np.empty(x.size)
-    soften(x, CENTRE, SCALE, label, delay_cell, LOG_RATIO, OFFSETS, shift, out)
+    weight = np.random.default_rng(1).integers(1, 6, x.size).astype(float)
+    out, moved = np.full(x.size, 0.3), np.empty(3)
+    soften(
+        x, CENTRE, SCALE, label, delay_cell, weight, LOG_RATIO, OFFSETS, shift, out,
+        moved,
+    )  # fmt: skip
     row_shift = np.repeat(shift, np.diff(OFFSETS), axis=0)
     eta = (
         x
@@ -153,6 +165,15 @@ def test_soft_labels_are_labels_or_posteriors():
         + LOG_RATIO[delay_cell]
     )
     assert_allclose(out, np.where(np.isnan(label), expit(eta), label), rtol=1e-12)
+    waits = np.isnan(label) & ~np.isnan(x)
+    for c, (start, stop) in enumerate(itertools.pairwise(OFFSETS)):
+        change = noise = 0.0
+        for i in range(start, stop):
+            if waits[i]:
+                change += weight[i] * (out[i] - 0.3)
+                noise += weight[i] * out[i] * (1 - out[i])
+        expected = abs(change) / np.sqrt(noise) if noise else 0.0
+        assert_allclose(moved[c], expected, rtol=1e-9)
 
 
 def test_delay_cells_are_those_of_age_step():

@@ -1,12 +1,18 @@
 import numpy as np
+import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from estimator.delayed_labels.arrivals import (
+    Arrivals,
     choose_column,
     count_arrivals,
     merge_arrivals,
 )
-from estimator.delayed_labels.delay_model import fit_delays, no_delays
+from estimator.delayed_labels.delay_model import (
+    estimate_never,
+    fit_delays,
+    no_delays,
+)
 from estimator.delayed_labels.strata import (
     MAX_VALUES,
     N_AGES,
@@ -75,8 +81,41 @@ def test_labels_that_never_come_leave_a_plateau():
     model = fit(label, took, age, soft=label)
     for y in (0, 1):
         assert_allclose(arrived(model, y, 250.0), 0.1, atol=0.01)
+    hazard = model.hazard.reshape(2, -1, N_AGES)
     old = age_step(np.array([250.0 * DAY]))[0]
-    assert model.to_come.reshape(2, -1, N_AGES)[:, 0, old].max() < 0.01
+    assert_allclose(hazard[..., old], hazard[..., -1], atol=0.01)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.05, 0.6])
+def test_labels_that_never_come_are_counted_whatever_their_class(share):
+    rng = np.random.default_rng(4)
+    n, mean = 20_000, np.array([6.0, 2.0])  # days, by class
+    label = (rng.random(n) < 0.3).astype(int)
+    took = rng.exponential(mean[label])
+    came = np.zeros((2, N_BANDS, N_AGES))
+    np.add.at(came, (label, 0, age_step(took * DAY)), 1.0)
+    again = rng.exponential(1.2 * mean[label])  # delays have become longer
+    age, is_lost = rng.uniform(0.0, 60.0, n), rng.random(n) < share
+    waits = is_lost | (again > age)
+    waiting = np.zeros((2, N_BANDS, N_AGES))
+    for y, soft in ((0, 0.7), (1, 0.3)):
+        np.add.at(waiting, (y, 0, age_step(age[waits] * DAY)), soft)
+    never = estimate_never(came, waiting, float((~waits).sum()))
+    assert_allclose(never.share, share, atol=0.03)
+    days = np.array([1.0, 5.0, 50.0])
+    late = (1.0 - share) * np.exp(-days / np.sqrt(2.0) / mean[:, None])
+    expected = late / (share + late) if share else np.ones((2, 3))
+    assert_allclose(never.comes[:, 0, 0, age_step(days * DAY)], expected, atol=0.05)
+
+
+def test_a_label_that_never_comes_says_nothing_of_its_class():
+    label, took, *_ = simulate(horizon=300.0)
+    counted = Arrivals(values=("",), count=np.zeros((2, 1, N_BANDS, N_AGES)))
+    np.add.at(counted.count, (label.astype(int), 0, 0, age_step(took * DAY)), 1.0)
+    nobody = np.zeros((2, 2, N_BANDS, N_AGES))
+    model = fit_delays(None, np.array([0.3, 0.6]), counted, nobody, 0.4)
+    assert_allclose(model.arrived[:, -1], 0.6, atol=0.01)
+    assert abs(model.log_ratio.reshape(-1, N_AGES)[0, -1]) < 0.01
 
 
 def test_small_strata_are_drawn_to_all_rows():
@@ -146,4 +185,3 @@ def test_counts_add_up_in_any_order():
 def test_without_times_waiting_tells_nothing():
     model = no_delays()
     assert model.log_ratio.tolist() == [0.0]
-    assert model.to_come.ravel().tolist() == [0.0, 0.0]
