@@ -5,6 +5,7 @@ from scipy.interpolate import CubicSpline
 from scipy.special import expit, logit
 
 from calibration import PlattCalibrator, SplineCalibrator
+from calibration.maps.logistic import fit_logistic
 from calibration.maps.spline import BLOCK
 from calibration.maps.spline_basis import (
     cardinal_segments,
@@ -174,6 +175,21 @@ def test_the_penalty_is_on_the_curvature():
     assert_allclose((rows @ columns[:, 2:]).var(axis=0).mean(), 1.0)
     line = np.corrcoef(rows @ columns[:, 1], x)[0, 1]
     assert abs(line) == pytest.approx(1.0)
+
+
+def test_no_penalty_makes_the_map_surer_than_bends_of_a_seventh():
+    """Columns of noise: the penalty goes to 300, its bound, and the error does not."""
+    rng = np.random.default_rng(1)
+    design = np.column_stack([np.ones(4_000), rng.normal(size=(4_000, 5))])
+    y = (rng.random(4_000) < 0.3) * 1.0
+    penalty = np.array([0.0, 0.01, 1.0, 1.0, 1.0, 1.0])
+    fit = fit_logistic(design, y, np.ones(4_000), penalty, n_smooth=4)
+    p = expit(design @ fit.coefficients)
+    information = (design.T * (p * (1 - p))) @ design
+    bread = np.linalg.inv(information + np.diag([0, 0.01, 300, 300, 300, 300]))
+    # Bends of precision 50 leave a bias of bread @ 300 * bend.
+    variance = information + np.diag([0.0, 0.01, *4 * [300**2 / 50]])
+    assert_allclose(fit.covariance, bread @ variance @ bread, rtol=1e-4, atol=1e-9)
 
 
 def test_two_knots_are_platt():
