@@ -66,7 +66,8 @@ class ReconciliationSettings:
         intervals allow for.
     max_rounds : int
         Most rounds of expectation maximization: delays given soft labels, then shift
-        and soft labels given delays. Simulated and real tasks took 2 to 6.
+        and soft labels given delays. Simulated and real tasks took 2 to 6, and up to 24
+        where six chunks were all that was known of delays.
     delay_spread : tuple of float
         Standard deviations by which intercept and slope of the rows that wait differ
         from their chunk's at least, in log odds, where a share of 1 - 1/e of the
