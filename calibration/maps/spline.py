@@ -54,7 +54,7 @@ class SplineCalibrator(LogisticCalibrator):
 
     Parameters
     ----------
-    n_knots : int, default=10
+    n_knots : int, default=8
         Knots at equally spaced quantiles of the score, .02 to .98, fewer where scores
         are tied; fewer than 3 distinct ones make the map linear in the logit.
     l2 : float, optional
@@ -101,7 +101,7 @@ class SplineCalibrator(LogisticCalibrator):
     segments_: Floats
 
     def __init__(
-        self, n_knots: int = 10, l2: float | None = None, clip: float = 1e-6
+        self, n_knots: int = 8, l2: float | None = None, clip: float = 1e-6
     ) -> None:
         self.n_knots = n_knots
         self.l2 = l2

@@ -124,9 +124,11 @@ def smooth_columns(basis: Floats, knots: Floats, weight: Floats) -> Floats:
     r"""Return knot values of a constant, a line and bends by falling smoothness.
 
     A penalty on the sum of squares of the bends' coefficients is one on the curvature
-    :math:`\int f''(x)^2 dx` between the outer knots, f the log odds, x the logit of the
-    score: knots may then be many [1]_. It is scaled such that bends with coefficients
-    of variance 1 have a variance of 1 each over the reference, on average.
+    :math:`\int f''(t)^2 dt` between the outer knots, f the log odds: knots may then be
+    many [1]_. The scale t is half the logit of the score and half its rank, each from 0
+    to 1 between these knots: on the logit alone, long stretches with few rows bend at
+    no cost. It is scaled such that bends with coefficients of variance 1 have a
+    variance of 1 each over the reference, on average.
 
     Parameters
     ----------
@@ -152,8 +154,10 @@ def smooth_columns(basis: Floats, knots: Floats, weight: Floats) -> Floats:
         return columns
     # The second derivative is linear between the knots and 0 at the outer ones.
     second = np.zeros((knots.size, knots.size))
-    second[:-1] = 2.0 * cardinal_segments(knots)[1:-1, 2]
-    left, right, width = second[:-1] @ bends, second[1:] @ bends, np.diff(knots)
+    scale = (knots - knots[0]) / (knots[-1] - knots[0])
+    scale = 0.5 * (scale + np.linspace(0.0, 1.0, knots.size))
+    second[:-1] = 2.0 * cardinal_segments(scale)[1:-1, 2]
+    left, right, width = second[:-1] @ bends, second[1:] @ bends, np.diff(scale)
     across = (left.T * (width / 6.0)) @ right
     curvature = across + across.T
     curvature += (left.T * (width / 3.0)) @ left + (right.T * (width / 3.0)) @ right
