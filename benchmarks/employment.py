@@ -49,7 +49,7 @@ def main() -> int:
         ).fit(reference)
         performance = estimator.estimate(analysis)
         is_analysis = performance.period == "analysis"
-        tau = np.sqrt(estimator.reference_.drift[""])
+        tau = np.sqrt(estimator.reference_.drift[""].variance())
         if calibrator == "spline":
             score = analysis["y_pred_proba"].to_numpy()
             soft = estimator.reference_.calibrator.predict

@@ -157,10 +157,12 @@ def test_equations_22_and_23_both_intervals_and_the_breach(fitted):
     estimates = estimator.estimate(production)
     frame = estimates.to_frame()
     calibration_error = estimates.calibration_error[:, 0]
-    drift = float(estimator.reference_.drift[""][0])
+    tau2 = estimator.reference_.drift[""]
     week = production["timestamp"].dt.to_period("W").dt.start_time
     q = -ndtri(0.05)
     rows = frame[frame["period"] == "analysis"]
+    before = frame[frame["period"] == "reference"]
+    begin, end = before["start"].min(), before["end"].max()
     assert len(rows) == 12
     for k, row in rows.iterrows():
         chunk = production[week == row["chunk"]]
@@ -170,6 +172,10 @@ def test_equations_22_and_23_both_intervals_and_the_breach(fitted):
         value = sum(d * p + (1 - d) * (1 - p)) / n  # equation 4: no correction
         labels = sum(p * (1 - p) * ((2 * d - 1) / n) ** 2)  # equation 12
         rows_noise = sum(((d * p + (1 - d) * (1 - p) - value) / n) ** 2)  # equation 13
+        middle = chunk["timestamp"].min()
+        middle += (chunk["timestamp"].max() - middle) / 2
+        age = min((middle - end) / (end - begin), 2.0)
+        drift = tau2.steady[0] + tau2.rate[0] * (age + 1 / 3)  # equation 21
         hidden = calibration_error[k] ** 2 + drift
         expected = math.sqrt(rows_noise + hidden)
         half = q * math.sqrt(labels + hidden)

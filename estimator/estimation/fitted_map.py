@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration import Calibrator, cross_fit, make_calibrator
+from calibration.cross_fitting import CrossFit
 from calibration.selection import select_calibrator
 from estimator.frames.columns import Columns
 from estimator.label_free.segment_calibration import (
@@ -69,6 +70,9 @@ class FittedMap:
         What gives the rows of the frame their soft labels.
     out_of_fold : ndarray of shape (n_frame,)
         Soft labels by maps that have not seen the row; NaN without a label.
+    ahead : ndarray of shape (n_frame,)
+        Soft labels of the second half of the labelled rows in time order, by a map of
+        the first half; NaN elsewhere, and where the first half is too small for one.
     """
 
     calibrator: Calibrator
@@ -79,6 +83,7 @@ class FittedMap:
     error_cells_in_time: ErrorCells
     soft: SoftLabel | ShiftedSoftLabel
     out_of_fold: Floats
+    ahead: Floats
 
 
 def labelled_rows(columns: Columns) -> LabelledRows:
@@ -123,10 +128,14 @@ def fit_map(
     crossed = cross_fit(fitted, score, label, n_splits=N_FOLDS)
     out_of_fold[in_time] = crossed.probabilities
     advance(N_FOLDS)
+    ahead = np.full(columns.n_rows, np.nan)
+    halves = fit_first_half(fitted, score, label)
     map_error = measure_error_cells(fitted, score, fitted.predict(score))
     soft: SoftLabel | ShiftedSoftLabel = fitted.predict
     cells = cells_in_time = map_error
     by_segment = segment_rows(columns.segments, in_time)
+    if halves is not None:
+        ahead[in_time] = cross_fit_segments(halves, score, label, by_segment)
     segments = learn_segment_calibration(fitted, score, label, by_segment)
     if segments is not None:
         out_of_fold[in_time] = cross_fit_segments(crossed, score, label, by_segment)
@@ -144,6 +153,31 @@ def fit_map(
         error_cells_in_time=cells_in_time,
         soft=soft,
         out_of_fold=out_of_fold,
+        ahead=ahead,
+    )
+
+
+def fit_first_half(
+    calibrator: Calibrator, score: Floats, label: Floats
+) -> CrossFit | None:
+    """Fit a map to the first half of the rows, and apply it to the second.
+
+    Returns
+    -------
+    CrossFit or None
+        One fold, the second half; probabilities of the first are NaN. None if the first
+        half is too small for a map.
+    """
+    half = label.size // 2
+    positives = int(label[:half].sum())
+    if half < MIN_ROWS or min(positives, half - positives) < MIN_ROWS_PER_CLASS:
+        return None
+    first = make_calibrator(calibrator)
+    first.fit(score[:half], label[:half])
+    probabilities = np.full(label.size, np.nan)
+    probabilities[half:] = first.predict(score[half:])
+    return CrossFit(
+        probabilities=probabilities, folds=((half, label.size),), calibrators=(first,)
     )
 
 

@@ -1,7 +1,7 @@
 """Learning from the labelled reference period, cross-fitted throughout."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -28,7 +28,6 @@ from estimator.label_free.adapted_measurement import measure_adapted
 from estimator.label_free.adapter_learning import Features, learn_adapter
 from estimator.label_free.shift_adaptive import ShiftAdapter
 from estimator.metrics.calibration_shift import shift_frame
-from estimator.metrics.intervals import unseen_drift
 from estimator.metrics.measurement import Measurement, measure
 from estimator.metrics.registry import Metric
 from estimator.metrics.rows import Decisions, Rows, rows_of_columns
@@ -41,6 +40,13 @@ from estimator.results.assembly import (
     row_scale,
 )
 from estimator.results.thresholds import Thresholds, ThresholdSpec, fit_thresholds
+from estimator.results.unseen_drift import (
+    Drift,
+    DriftEvidence,
+    distance_ahead,
+    distance_between,
+    learn_drift,
+)
 
 Floats = NDArray[np.float64]
 
@@ -121,9 +127,9 @@ def learn_reference(
     delivered = group_rows(columns, chunks)
     groups = delivered.keep(labelled.usable)
     fitted = fit_map(columns, labelled, options.calibrator, advance)
-    adapter, estimate = _learn_estimate(frame, labelled, fitted, metrics, advance)
+    estimates = _learn_estimate(frame, labelled, fitted, metrics, advance)
     rows = rows_of_columns(columns, not_none(columns.label), frame.decisions)
-    estimated = estimate(groups)
+    estimated = estimates.cross_fitted(groups)
     if options.counted_by is None:
         realized = measure(metrics, groups, rows)
     else:
@@ -131,18 +137,7 @@ def learn_reference(
             metrics, columns, chunks, options.counted_by, groups, frame.decisions
         )
     advance(1)
-    if len(chunks) < N_FOLDS and labelled.label.size >= DRIFT_CHUNKS * MIN_DRIFT_ROWS:
-        size = labelled.label.size // DRIFT_CHUNKS
-        finer = make_chunks(columns.n_rows, size, columns.timestamp, columns.timezone)
-        drift_groups = group_rows(columns, finer).keep(labelled.usable)
-        drift = _estimate_drift(
-            metrics,
-            drift_groups,
-            estimate(drift_groups),
-            measure(metrics, drift_groups, rows),
-        )
-    else:
-        drift = _estimate_drift(metrics, groups, estimated, realized)
+    drift = _learn_drift(frame, labelled, estimates, groups, realized, metrics)
     rules = _fit_rules(options, groups, realized)
     advance(1)
     return Reference(
@@ -167,8 +162,30 @@ def learn_reference(
             columns, chunks, fitted.soft, shift_frame(fitted.error_cells)
         ),
         rows=frame.row_print,
-        adapter=adapter,
+        adapter=estimates.adapter,
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Estimates:
+    """How the reference is estimated by maps that have not seen its labels.
+
+    Attributes
+    ----------
+    adapter : ShiftAdapter or None
+        None if no features are read.
+    cross_fitted : callable
+        Takes groups of the frame's rows, returns their metrics by maps of other folds.
+    ahead : callable
+        The same by maps of the first half of the reference.
+    has_ahead : ndarray of bool of shape (n_frame,)
+        Rows that these maps have not seen.
+    """
+
+    adapter: ShiftAdapter | None
+    cross_fitted: Callable[[Groups], Measurement]
+    ahead: Callable[[Groups], Measurement]
+    has_ahead: NDArray[np.bool_]
 
 
 def _learn_estimate(
@@ -177,7 +194,7 @@ def _learn_estimate(
     fitted: FittedMap,
     metrics: tuple[Metric, ...],
     advance: Advance,
-) -> tuple[ShiftAdapter | None, Callable[[Groups], Measurement]]:
+) -> _Estimates:
     """Learn to adapt, if features are read.
 
     Parameters
@@ -192,42 +209,45 @@ def _learn_estimate(
         Metrics to estimate.
     advance : callable
         Called with 1 after each of `learning_steps`.
-
-    Returns
-    -------
-    adapter : ShiftAdapter or None
-        None if no features are read.
-    estimate : callable
-        Takes groups of the frame's rows, returns their metrics as estimated by maps
-        that have not seen the row.
     """
-    in_time = labelled.in_time
+    in_time, cells = labelled.in_time, fitted.error_cells
     rows = rows_of_columns(frame.columns, fitted.out_of_fold, frame.decisions)
-    if frame.features is None:
-        cells = fitted.error_cells
-        return None, partial(measure, metrics, rows=rows, error_cells=cells)
-    out_of_fold = fitted.out_of_fold[in_time]
-    adapter, adapted = learn_adapter(
-        frame.features.take(in_time),
-        Rows(
-            score=labelled.score,
-            soft=out_of_fold,
-            decisions=frame.decisions.reorder(in_time),
+    adapter, ahead = None, fitted.ahead
+    cross_fitted = partial(measure, metrics, rows=rows, error_cells=cells)
+    if frame.features is not None:
+        out_of_fold = fitted.out_of_fold[in_time]
+        learned = learn_adapter(
+            frame.features.take(in_time),
+            Rows(
+                score=labelled.score,
+                soft=out_of_fold,
+                decisions=frame.decisions.reorder(in_time),
+            ),
+            # Where segments have shifts, what adapts starts from the shifted map.
+            labelled.score if fitted.segments is None else out_of_fold,
+            labelled.label,
+            error_cells=fitted.error_cells_in_time,
+            advance=advance,
+        )
+        adapter = learned.adapter
+        ahead = np.full(ahead.size, np.nan)
+        ahead[in_time] = learned.ahead
+        cross_fitted = partial(
+            measure_adapted,
+            metrics,
+            rows=rows,
+            adapted=learned.rows.soft_labels.spread(in_time, frame.columns.n_rows),
+            relative_error=adapter.relative_error,
+            error_cells=cells,
+            frame=shift_frame(cells),
+        )
+    return _Estimates(
+        adapter=adapter,
+        cross_fitted=cross_fitted,
+        ahead=partial(
+            measure, metrics, rows=replace(rows, soft=ahead), error_cells=cells
         ),
-        # Where segments have shifts, what adapts starts from the shifted map.
-        labelled.score if fitted.segments is None else out_of_fold,
-        labelled.label,
-        error_cells=fitted.error_cells_in_time,
-        advance=advance,
-    )
-    return adapter, partial(
-        measure_adapted,
-        metrics,
-        rows=rows,
-        adapted=adapted.soft_labels.spread(in_time, frame.columns.n_rows),
-        relative_error=adapter.relative_error,
-        error_cells=fitted.error_cells,
-        frame=shift_frame(fitted.error_cells),
+        has_ahead=~np.isnan(ahead),
     )
 
 
@@ -248,26 +268,91 @@ def _fit_rules(
     }
 
 
-def _estimate_drift(
+def _learn_drift(
+    frame: ReferenceFrame,
+    labelled: LabelledRows,
+    estimates: _Estimates,
+    groups: Groups,
+    realized: Measurement,
+    metrics: tuple[Metric, ...],
+) -> dict[str, Drift]:
+    """Learn tau² of each segment and metric from chunks no map has seen."""
+    columns, chunks = frame.columns, frame.chunks
+    rows = rows_of_columns(columns, not_none(columns.label), frame.decisions)
+    n = labelled.label.size
+    if len(chunks) < N_FOLDS and n >= DRIFT_CHUNKS * MIN_DRIFT_ROWS:
+        size = n // DRIFT_CHUNKS
+        finer = make_chunks(columns.n_rows, size, columns.timestamp, columns.timezone)
+        groups = group_rows(columns, finer).keep(labelled.usable)
+        realized = measure(metrics, groups, rows)
+    position = np.zeros(columns.n_rows)
+    position[labelled.in_time] = (np.arange(n) + 0.5) / n
+    later = groups.keep(estimates.has_ahead)
+    both = [
+        _gather_evidence(
+            metrics,
+            groups,
+            estimates.cross_fitted(groups),
+            realized,
+            fewer_rows=N_FOLDS / (N_FOLDS - 1),
+            distance=distance_between(_mean_by_group(position, groups), N_FOLDS),
+        ),
+        _gather_evidence(
+            metrics,
+            later,
+            estimates.ahead(later),
+            measure(metrics, later, rows),
+            fewer_rows=2.0,
+            distance=distance_ahead(_mean_by_group(position, later), 0.5),
+        ),
+    ]
+    return {
+        segment: learn_drift(
+            DriftEvidence(
+                residual=np.concatenate([one.residual[part] for one in both]),
+                variance=np.concatenate([one.variance[part] for one in both]),
+                n_rows=np.concatenate([one.n_rows[part] for one in both]),
+                distance=np.concatenate([one.distance[part] for one in both]),
+            )
+        )
+        for segment, part in groups.by_segment()
+    }
+
+
+def _gather_evidence(
     metrics: tuple[Metric, ...],
     groups: Groups,
     estimated: Measurement,
     realized: Measurement,
-) -> dict[str, Floats]:
-    """Estimate tau² of each segment and metric from chunks no map has seen."""
-    # A fold's map has seen (K - 1)/K of the reference.
-    variance = estimated.label_variance + (
-        estimated.calibration_variance * N_FOLDS / (N_FOLDS - 1)
-    )
+    *,
+    fewer_rows: float,
+    distance: Floats,
+) -> DriftEvidence:
+    """Return what groups say of drift.
+
+    Parameters
+    ----------
+    metrics : tuple of Metric
+        Metrics that were measured.
+    groups : Groups
+        Which rows belong to which chunk of which segment.
+    estimated, realized : Measurement
+        Their metrics.
+    fewer_rows : float
+        Rows of the whole map over those of the maps behind the estimates.
+    distance : ndarray of shape (n_groups,)
+        As of `DriftEvidence`.
+    """
     scale = row_scale(metrics, groups.n_rows)
-    residual = (estimated.value - realized.value) / scale
-    variance /= scale**2
-    return {
-        segment: np.array(
-            [
-                unseen_drift(residual[part, k], variance[part, k])
-                for k in range(len(metrics))
-            ]
-        )
-        for segment, part in groups.by_segment()
-    }
+    variance = estimated.label_variance + fewer_rows * estimated.calibration_variance
+    return DriftEvidence(
+        residual=(estimated.value - realized.value) / scale,
+        variance=variance / scale**2,
+        n_rows=groups.n_rows,
+        distance=distance,
+    )
+
+
+def _mean_by_group(values: Floats, groups: Groups) -> Floats:
+    mean: Floats = groups.total(values) / np.maximum(groups.n_rows, 1)
+    return mean

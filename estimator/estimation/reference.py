@@ -2,9 +2,6 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
 from calibration import Calibrator
 from estimator.delayed_labels.reference_delays import ReferenceDelays
 from estimator.estimation.common_mistakes import RowPrint
@@ -16,8 +13,7 @@ from estimator.metrics.error_cells import ErrorCells
 from estimator.metrics.registry import Metric
 from estimator.results.performance import Performance
 from estimator.results.thresholds import Thresholds
-
-Floats = NDArray[np.float64]
+from estimator.results.unseen_drift import Drift
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -36,7 +32,7 @@ class Reference:
     segments : SegmentCalibration or None
         How far the calibration of each segment is from it; None: not at all.
     thresholds, drift : dict by segment
-        Rules; tau² of each metric (of a mean over rows, for sums over rows).
+        Rules; tau² of each metric, and how it grows.
     performance : Performance
         The reference chunks.
     delays : ReferenceDelays
@@ -53,7 +49,7 @@ class Reference:
     error_cells: ErrorCells
     segments: SegmentCalibration | None
     thresholds: dict[str, Thresholds]
-    drift: dict[str, Floats]
+    drift: dict[str, Drift]
     performance: Performance
     delays: ReferenceDelays
     rows: RowPrint

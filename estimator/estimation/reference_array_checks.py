@@ -58,8 +58,10 @@ def check_reference(reference: Reference, parameters: Parameters) -> None:
             check_array(getattr(rules, name), name, "f", (k,))
         check_array(rules.per_row, "per_row", "b", (k,))
         check_array(rules.bounds, "bounds", "f", (k, 2))
-        check_array(reference.drift[segment], "drift", "f", (k,))
-        _check_finite(reference.drift[segment], "drift", least=0.0)
+        drift = reference.drift[segment]
+        for name, values in (("drift", drift.steady), ("drift_rate", drift.rate)):
+            check_array(values, name, "f", (k,))
+            _check_finite(values, name, least=0.0)
     _check_cells(reference.error_cells)
     check_array(reference.delays.bands, "bands", "f", (N_BANDS - 1,))
     check_array(reference.delays.spread, "spread", "f", (N_AGES, 2, 2))

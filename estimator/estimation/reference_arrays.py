@@ -25,6 +25,7 @@ from estimator.metrics.error_cells import ErrorCells
 from estimator.metrics.metric_names import resolve_metrics
 from estimator.results.performance import Performance
 from estimator.results.thresholds import Thresholds
+from estimator.results.unseen_drift import Drift
 
 # What is kept of the map's error; that of segments is put together with each frame.
 _CELLS = (
@@ -80,7 +81,8 @@ def reference_to_arrays(fitted: Reference) -> tuple[dict[str, object], Arrays]:
         "shifted": None,
     }
     arrays: Arrays = {
-        "drift": np.stack([fitted.drift[segment] for segment in fitted.thresholds]),
+        "drift": np.stack([fitted.drift[name].steady for name in fitted.thresholds]),
+        "drift_rate": np.stack([fitted.drift[name].rate for name in fitted.thresholds]),
     }
     for name, values in calibrator.to_arrays().items():
         arrays[f"calibrator/{name}"] = values
@@ -152,6 +154,8 @@ def reference_from_arrays(
     for name in ("period", "chunk", "note"):
         performance[name] = performance[name].astype(object)
     metrics = resolve_metrics(parameters["metrics"], parameters["business_costs"])
+    # Files written before drift grew with time have no rate.
+    drift_rate = arrays.get("drift_rate", np.zeros_like(arrays["drift"]))
     reference = Reference(
         metrics=metrics,
         calibrator=_calibrator(header, arrays),
@@ -168,7 +172,12 @@ def reference_from_arrays(
             )
             for i, segment in enumerate(segments)
         },
-        drift=dict(zip(segments, arrays["drift"], strict=True)),
+        drift={
+            segment: Drift(steady=steady, rate=rate)
+            for segment, steady, rate in zip(
+                segments, arrays["drift"], drift_rate, strict=True
+            )
+        },
         performance=Performance(
             metrics=tuple(metric.name for metric in metrics),
             level=parameters["level"],

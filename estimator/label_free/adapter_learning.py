@@ -23,6 +23,7 @@ from estimator.label_free.chunk_map import (
     fit_chunk_map,
 )
 from estimator.label_free.forward_evidence import (
+    ForwardHalf,
     foretell_half,
     weight_beyond_reference,
 )
@@ -105,6 +106,26 @@ class _CrossFitted:
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class LearnedAdapter:
+    """What the reference taught of features, and what that makes of the reference.
+
+    Attributes
+    ----------
+    adapter : ShiftAdapter
+        What the reference taught.
+    rows : AdaptedRows
+        Soft labels of the reference, cross-fitted; one remark per block.
+    ahead : ndarray of shape (n_rows,)
+        Soft labels of the second half of the reference by what its first half taught;
+        NaN in the first half, and where nothing was foretold.
+    """
+
+    adapter: ShiftAdapter
+    rows: AdaptedRows
+    ahead: Floats
+
+
 def learn_adapter(
     features: Features,
     rows: Rows,
@@ -113,7 +134,7 @@ def learn_adapter(
     *,
     error_cells: ErrorCells,
     advance: Advance,
-) -> tuple[ShiftAdapter, AdaptedRows]:
+) -> LearnedAdapter:
     """Learn from the reference how to adapt, and how far to trust it.
 
     The weight of what is adapted is learned from blocks of time that neither the trees
@@ -141,12 +162,6 @@ def learn_adapter(
     advance : callable
         Called with 1 after each of `learning_steps`.
 
-    Returns
-    -------
-    adapter : ShiftAdapter
-        What the reference taught of features.
-    rows : AdaptedRows
-        Soft labels of the reference, cross-fitted; one remark per block.
     """
     method, base = features.method, np.asarray(rows.soft)
     score_range = np.quantile(score, REFERENCE_SCORE_QUANTILES)
@@ -170,9 +185,11 @@ def learn_adapter(
     inner_score = np.clip(
         rows.score, *np.quantile(rows.score, REFERENCE_SCORE_QUANTILES)
     )
-    beyond = SETTINGS.unlearned_weight
+    beyond, forward = SETTINGS.unlearned_weight, None
     if method == "auto":
-        beyond = _learn_weight_beyond(features, score, label)
+        forward = _foretell(features, score, label)
+        if forward is not None:
+            beyond = weight_beyond_reference(forward, label[forward.start :])
         advance(1)
     in_full = cross_fitted.at_weights(method, BlendWeights(adapted=1.0, beyond=beyond))
     best, deviation = _learn_weight(
@@ -201,7 +218,10 @@ def learn_adapter(
         random_state=features.random_state,
         label_shift=label_shift,
     )
-    return adapter, adapted
+    ahead = np.full(label.size, np.nan)
+    if forward is not None:
+        ahead[forward.start :] = _adapt_ahead(forward, weight, label_shift)
+    return LearnedAdapter(adapter=adapter, rows=adapted, ahead=ahead)
 
 
 def learning_steps(method: str) -> int:
@@ -211,8 +231,8 @@ def learning_steps(method: str) -> int:
     return n_trees + (SETTINGS.n_blocks if method != "feature_aware" else 0)
 
 
-def _learn_weight_beyond(features: Features, score: Floats, label: Floats) -> float:
-    """Learn what trees are worth in rows of kinds that the reference does not have.
+def _foretell(features: Features, score: Floats, label: Floats) -> ForwardHalf | None:
+    """Apply what the first half of the reference teaches to the second.
 
     Parameters
     ----------
@@ -221,16 +241,20 @@ def _learn_weight_beyond(features: Features, score: Floats, label: Floats) -> fl
     score, label : ndarray of shape (n_rows,)
         Score and label of each of its rows.
     """
-    forward = foretell_half(
-        score,
-        label,
-        features.matrix,
-        features.table.categorical,
-        features.random_state,
-    )
-    if forward is None:
-        return SETTINGS.unlearned_weight
-    return weight_beyond_reference(forward, label[forward.start :])
+    categorical, seed = features.table.categorical, features.random_state
+    return foretell_half(score, label, features.matrix, categorical, seed)
+
+
+def _adapt_ahead(
+    forward: ForwardHalf, weight: float, label_shift: LabelShift | None
+) -> Floats:
+    """Return the soft labels of the second half, as `auto` would have them."""
+    soft = forward.base + weight * (forward.aware - forward.base)
+    if label_shift is not None:
+        unused = np.zeros(soft.size)
+        for start, stop in _evidence_blocks(soft.size, SETTINGS.shift_rows):
+            shift_block(label_shift, soft, unused, slice(start, stop))
+    return soft
 
 
 def _learn_label_shift(soft_labels: AdaptedSoftLabels, label: Floats) -> LabelShift:

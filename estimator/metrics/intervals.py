@@ -91,26 +91,6 @@ def error_variances(
     return variance * scale, of_shift
 
 
-def unseen_drift(residual: Floats, variance: Floats, *, min_chunks: int = 5) -> float:
-    """Estimate tau²: what cross-fitted reference chunks miss beyond known noise.
-
-    Method.md, equation 21.
-
-    Parameters
-    ----------
-    residual : ndarray of shape (n_chunks,)
-        Cross-fitted estimate minus realized value; NaN where either is undefined.
-    variance : ndarray of shape (n_chunks,)
-        V_lab + V_cal of the same chunks.
-    min_chunks : int
-        With fewer defined chunks nothing can be told apart from noise: 0.
-    """
-    defined = np.isfinite(residual) & np.isfinite(variance)
-    if defined.sum() < min_chunks:
-        return 0.0
-    return max(0.0, float(np.mean(residual[defined] ** 2 - variance[defined])))
-
-
 def interval(
     centre: Floats,
     variance: Floats,

@@ -16,6 +16,7 @@ from estimator.metrics.measurement import Measurement
 from estimator.metrics.registry import Metric
 from estimator.results.performance import Performance
 from estimator.results.thresholds import Thresholds, breach_probability
+from estimator.results.unseen_drift import SETTINGS, Drift
 
 Floats = NDArray[np.float64]
 Remarks = defaultdict[int, list[str]]  # by group; most have none
@@ -100,14 +101,18 @@ class ResultRules:
         Coverage of the intervals, in (0, 1).
     thresholds : mapping of str to Thresholds
         Thresholds by segment.
-    drift : mapping of str to ndarray of shape (n_metrics,)
-        tau² by segment: of each metric, of a mean over rows for sums over rows.
+    drift : mapping of str to Drift
+        tau² by segment.
+    reference : Performance or None
+        The reference period, from whose end chunks have their age; None where it is
+        what is put together.
     """
 
     metrics: tuple[Metric, ...]
     level: float
     thresholds: Mapping[str, Thresholds]
-    drift: Mapping[str, Floats]
+    drift: Mapping[str, Drift]
+    reference: Performance | None = None
 
 
 def assemble_performance(
@@ -142,7 +147,8 @@ def assemble_performance(
     """
     metrics, level, n_rows = rules.metrics, rules.level, groups.n_rows
     estimated, realized = measured.estimated, measured.realized
-    tau2, low, high = _limits(rules, groups, remarks)
+    age = chunk_ages(chunks, rules.reference)[groups.chunk]
+    tau2, low, high = _limits(rules, groups, age, remarks)
     value, is_realized = estimated, False
     if period == "reference" and realized is not None:
         value, is_realized = realized, True
@@ -189,10 +195,49 @@ def assemble_performance(
     )
 
 
+def chunk_ages(chunks: Chunks, reference: Performance | None) -> Floats:
+    """Return the time from the reference to each chunk, in lengths of the reference.
+
+    From the reference's last row to the middle of the chunk, up to
+    ``SETTINGS.oldest_age``; ``SETTINGS.typical_age`` where rows have no time.
+
+    Parameters
+    ----------
+    chunks : Chunks
+        Chunks of the period.
+    reference : Performance or None
+        The reference period.
+    """
+    ages = np.full(len(chunks), SETTINGS.typical_age)
+    if reference is None or not np.issubdtype(chunks.start.dtype, np.datetime64):
+        return ages
+    has_rows = ~np.isnat(reference.start)
+    if not has_rows.any():
+        return ages
+    begin, end = reference.start[has_rows].min(), reference.end[has_rows].max()
+    full = ~np.isnat(chunks.start)
+    if end > begin:
+        middle = chunks.start[full] + (chunks.end[full] - chunks.start[full]) / 2
+        gone = (middle - end) / (end - begin)
+        ages[full] = np.clip(gone, 0.0, SETTINGS.oldest_age)
+    return ages
+
+
 def _limits(
-    rules: ResultRules, groups: Groups, remarks: Remarks
+    rules: ResultRules, groups: Groups, age: Floats, remarks: Remarks
 ) -> tuple[Floats, Floats, Floats]:
     """Return tau² and both thresholds of each group; remark on segments without.
+
+    Parameters
+    ----------
+    rules : ResultRules
+        Thresholds and drift.
+    groups : Groups
+        Which rows belong to which chunk of which segment.
+    age : ndarray of shape (n_groups,)
+        Time from the reference to each group, in lengths of the reference.
+    remarks : dict of list of str by number of the group
+        Remarks on each group; more are added.
 
     Returns
     -------
@@ -204,7 +249,7 @@ def _limits(
     tau2, low, high = (np.empty(scale.shape) for _ in range(3))
     for segment, part in groups.by_segment():
         drift = rules.drift.get(segment, rules.drift[""])
-        tau2[part] = drift * scale[part] ** 2
+        tau2[part] = drift.variance(age[part]) * scale[part] ** 2
         thresholds = rules.thresholds.get(segment)
         if thresholds is None:
             for g in range(part.start, part.stop):

@@ -63,9 +63,11 @@ def test_without_drift_segments_stay_calm(options, monkeypatch):
 
 def test_the_reference_is_cross_fitted_and_tau_has_no_bias_in_it(monkeypatch):
     shifted, before = fit().reference_, one_map(monkeypatch).reference_
-    roc_auc, accuracy = shifted.drift["seg=b"] / before.drift["seg=b"]
+    roc_auc, accuracy = (
+        shifted.drift["seg=b"].variance() / before.drift["seg=b"].variance()
+    )
     assert accuracy < 0.1
-    assert roc_auc < 0.6  # most of it is the noise of 16 chunks
+    assert roc_auc < 0.7  # most of it is prior, and the noise of 16 chunks
     shown = shifted.performance
     off = np.abs(shown.estimated - shown.realized)[shown.segment == "seg=b"]
     assert off.mean() < 0.03

@@ -291,7 +291,7 @@ def learned(frame, method="auto"):
 
     table, matrix = learn_features(frame, FEATURES)
     score, label = frame["y_pred_proba"].to_numpy(), frame["y_true"].to_numpy(float)
-    adapter, _ = learn_adapter(
+    return learn_adapter(
         Features(method=method, table=table, matrix=matrix, random_state=0),
         Rows(
             score=score,
@@ -302,8 +302,7 @@ def learned(frame, method="auto"):
         label,
         error_cells=NO_ERROR,
         advance=lambda _: None,
-    )
-    return adapter
+    ).adapter
 
 
 def test_the_weight_is_earned():

@@ -9,7 +9,7 @@ from scipy.special import expit
 from calibration import SplineCalibrator
 from estimator import PerformanceEstimator
 from estimator.metrics.error_cells import measure_error_cells
-from estimator.metrics.intervals import interval, unseen_drift
+from estimator.metrics.intervals import interval
 from estimator.metrics.metric_names import resolve_metrics
 from tests.estimator.conftest import simulate
 
@@ -102,18 +102,6 @@ def test_the_interval_covers_far_beyond_the_reference(shift):
             (performance.lower[-1] <= realized) & (realized <= performance.upper[-1])
         )
     assert np.mean(covered, axis=0).min() >= 0.8
-
-
-def test_unseen_drift_is_what_noise_does_not_explain():
-    rng = np.random.default_rng(0)
-    variance = np.full(2_000, 0.01**2)
-    noise = rng.normal(0, 0.01, 2_000)
-    drift = rng.normal(0, 0.02, 2_000)
-    assert_allclose(unseen_drift(noise + drift, variance), 0.02**2, rtol=0.1)
-    assert unseen_drift(noise / 2, variance) == 0.0
-    assert unseen_drift(np.array([0.5, 0.5]), np.zeros(2)) == 0.0
-    holes = np.concatenate([noise + drift, [np.nan]])
-    assert_allclose(unseen_drift(holes, np.append(variance, 0.1)), 0.02**2, rtol=0.1)
 
 
 def test_intervals_stop_at_the_bounds():
