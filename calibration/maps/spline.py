@@ -94,7 +94,7 @@ class SplineCalibrator(LogisticCalibrator):
     array([0.04, 0.25, 0.64])
     >>> error = calibrator.error_factor([0.2, 0.5, 0.8])
     >>> np.sqrt((error**2).sum(axis=1)).round(3)  # standard errors
-    array([0.001, 0.003, 0.003])
+    array([0.001, 0.003, 0.004])
     """
 
     knots_: Floats
