@@ -78,10 +78,10 @@ axes = blind.estimate(production).plot()
 # %% [markdown]
 # ## With features
 #
-# `method="auto"`, the default, moves from the map of the score towards the middle of
-# two others: trees that know score and features, and a map fitted for each week to the
-# reference rows that look like the week's (PAPE). How far, the reference says:
-# all the way where features explain its weeks, less where they drift otherwise.
+# `method="auto"`, the default, blends the map of the score with two others: trees that
+# know score and features, and a map fitted for each week to the reference rows that
+# look like the week's (PAPE). How much of these counts, the reference says: nearly all
+# where features explain its weeks, less where they drift otherwise.
 
 # %%
 features = ["age", "income", "channel"]

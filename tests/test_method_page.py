@@ -280,9 +280,9 @@ def test_equation_35_the_weight_of_trees_beyond_the_reference():
     above, below = (
         quad(lambda w, k=k: w**k * likelihood(w), 0.0, 1.0)[0] for k in (1, 0)
     )
-    forward = ForwardHalf(start=400, base=base, aware=aware)
+    forward = ForwardHalf(start=400, base=base, aware=aware, outside=0.3)
     weight = weight_beyond_reference(forward, label)
-    assert weight == pytest.approx(above / below, rel=2e-3)
+    assert weight == pytest.approx(0.3 / 0.4 * above / below, rel=2e-3)
 
 
 def test_equations_37_and_38_hazards_of_labels():

@@ -9,7 +9,6 @@ from calibration import FeatureAwareCalibrator
 from estimator.files.archive import Arrays, under
 from estimator.frames.column_names import name_from_json, name_to_json
 from estimator.frames.features import Feature, FeatureTable
-from estimator.label_free.adapting_settings import SETTINGS
 from estimator.label_free.chunk_map import ReferenceSample
 from estimator.label_free.label_shift import LabelShift
 from estimator.label_free.shift_adaptive import ShiftAdapter
@@ -74,7 +73,7 @@ def adapter_from_arrays(
     ]
     left_out = {name_from_json(name): str(why) for name, why in header["left_out"]}
     # Files written before the reference was asked for it have no such weight.
-    header = {"weight_beyond": SETTINGS.unlearned_weight, **header}
+    header = {"weight_beyond": 0.0, **header}
     for name in _ADAPTER_NUMBERS[1:]:
         _number(header, name)
     # Files written before label shift was learned have none.

@@ -185,7 +185,7 @@ def learn_adapter(
     inner_score = np.clip(
         rows.score, *np.quantile(rows.score, REFERENCE_SCORE_QUANTILES)
     )
-    beyond, forward = SETTINGS.unlearned_weight, None
+    beyond, forward = 0.0, None
     if method == "auto":
         forward = _foretell(features, score, label)
         if forward is not None:

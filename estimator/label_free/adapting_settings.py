@@ -48,8 +48,14 @@ class AdaptingSettings:
     least_blocks : int
         Blocks that must have both metrics; with fewer the weight is not learned.
     unlearned_weight : float
-        Weight in its place, and that of trees in rows of unseen kinds where the
-        reference cannot tell it: the middle between not adapting and adapting in full.
+        Weight in its place: the middle between not adapting and adapting in full.
+    forward_chunk : int
+        Rows of the second half of the reference, as many as a chunk may have, of which
+        is estimated how many are of a kind that the first half does not have.
+    outside_at_half_weight : float
+        Share of such rows at which half of what the second half says of trees counts;
+        without any, nothing is known of rows of unseen kinds, and they are left to the
+        map of the score.
     unknown_shift : tuple of float
         Standard deviation of log odds, and of their slope, where the reference has no
         row: so much calibration commonly differs between populations.
@@ -82,6 +88,8 @@ class AdaptingSettings:
     evidence_blocks: tuple[int, int] = (10, 40)
     least_blocks: int = 5
     unlearned_weight: float = 0.5
+    forward_chunk: int = 2_000
+    outside_at_half_weight: float = 0.1
     unknown_shift: tuple[float, float] = (0.5, 0.25)
     coefficient_deviation: float = 1.0
     largest_block_deviation: float = 1.0

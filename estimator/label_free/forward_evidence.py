@@ -12,6 +12,11 @@ from numpy.typing import NDArray
 
 from calibration import FeatureAwareCalibrator
 from calibration.cross_fitting import blocked_folds
+from calibration.features.density_ratio import (
+    estimate_density_ratio,
+    evenly_spaced,
+)
+from estimator.label_free.adapting_settings import SETTINGS
 
 Floats = NDArray[np.float64]
 
@@ -29,11 +34,14 @@ class ForwardHalf:
         First row of the second half, in time order.
     base, aware : ndarray of shape (n_rows - start,)
         P(y = 1) of its rows by the map of the score, and by trees.
+    outside : float
+        Share of these rows that are of a kind hardly found in the first half.
     """
 
     start: int
     base: Floats
     aware: Floats
+    outside: float
 
 
 def foretell_half(
@@ -74,10 +82,19 @@ def foretell_half(
         score[:start], first, features[:start], categorical=categorical
     )
     later = np.clip(score[start:], *trees.score_range_)
+    some = evenly_spaced(label.size - start, SETTINGS.forward_chunk)
+    ratio = estimate_density_ratio(
+        features[:start],
+        features[start:][some],
+        categorical=categorical,
+        max_reference=SETTINGS.max_reference,
+        random_state=random_state,
+    )
     return ForwardHalf(
         start=start,
         base=trees.spline_.predict(later),
         aware=trees.predict(later, features[start:]),
+        outside=ratio.outside,
     )
 
 
@@ -85,8 +102,9 @@ def weight_beyond_reference(forward: ForwardHalf, label: Floats) -> float:
     """Return how much of the trees' correction to believe in rows of unseen kinds.
 
     The mean of the weight's posterior, flat over [0, 1] before the labels of the second
-    half: stacking of the two probabilities by their log loss [1]_. Method.md, equation
-    35.
+    half: stacking of the two probabilities by their log loss [1]_. It counts as far as
+    the second half has rows of unseen kinds: others say nothing of these. Method.md,
+    equation 35.
 
     Parameters
     ----------
@@ -112,4 +130,5 @@ def weight_beyond_reference(forward: ForwardHalf, label: Floats) -> float:
         ]
     )
     posterior = np.exp(log_likelihood - log_likelihood.max())
-    return float(posterior @ weights / posterior.sum())
+    heard = forward.outside / (forward.outside + SETTINGS.outside_at_half_weight)
+    return float(heard * (posterior @ weights) / posterior.sum())

@@ -43,7 +43,8 @@ class LabelShift:
         Variance of the mean soft label between blocks of the reference, in log odds
         squared, without what sampling rows adds.
     largest_change : float
-        Largest change that counts, in log odds: twice the largest in the reference.
+        Largest change that counts, in log odds: twice the largest in the reference,
+        without what sampling rows adds.
     """
 
     coefficient: float
@@ -144,18 +145,19 @@ def _learn_from(moments: Floats, centre: float) -> LabelShift:
     constant, constant_noise, mean, mean_noise = moments.T
     change = mean - centre
     spread = max(0.0, float(np.mean(change**2) - mean_noise.mean()))
+    # A change that is partly the noise of sampling tells the less.
+    regressor = (
+        change * spread / (spread + mean_noise) if spread > 0.0 else 0.0 * change
+    )
+    coefficient = variance = 0.0
     if spread > 0.0:
-        # A change that is partly the noise of sampling tells the less.
-        regressor = change * spread / (spread + mean_noise)
         coefficient, variance = _regress(regressor, constant, constant_noise)
-    else:
-        coefficient = variance = 0.0
     return LabelShift(
         coefficient=coefficient,
         variance=variance,
         centre=centre,
         spread=spread,
-        largest_change=2.0 * float(np.abs(change).max()),
+        largest_change=2.0 * float(np.abs(regressor).max()),
     )
 
 

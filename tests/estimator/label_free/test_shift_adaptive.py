@@ -175,18 +175,17 @@ def test_a_chunk_far_outside_is_noted_with_what_drives_it(fitted):
     (note,) = set(estimates(performance, column="note"))
     assert "far outside the reference: at least 90% of the rows" in note
     assert note.endswith("by age")
-    # There trees count as far as the reference's second half has borne them out ...
+    # What the reference cannot tell is left to the score.
     reference = fitted["auto"].reference_
-    assert reference.adapter.weight_beyond > 0.5
+    assert reference.adapter.weight_beyond < 0.1
     plain = estimates(fitted["cbpe"].estimate(far))
-    assert (np.abs(estimates(performance) - plain) > 0.005).all()
-    # ... and what it cannot tell is left to the score.
-    unproven = copy(fitted["auto"])
-    unproven.reference_ = replace(
-        reference,
-        adapter=replace(reference.adapter, weight_beyond=0.0, label_shift=None),
+    assert_allclose(estimates(performance), plain, atol=0.01)
+    # Had trees been borne out in rows of unseen kinds, they would count there.
+    proven = copy(fitted["auto"])
+    proven.reference_ = replace(
+        reference, adapter=replace(reference.adapter, weight_beyond=1.0)
     )
-    assert_allclose(estimates(unproven.estimate(far)), plain, atol=3e-3)
+    assert (np.abs(estimates(proven.estimate(far)) - plain) > 0.01).all()
     assert set(estimates(fitted["auto"].estimate(SHIFTED), column="note")) == {""}
 
 
@@ -202,7 +201,7 @@ def test_an_adapter_saved_before_label_shift_was_learned_is_read(fitted):
     }
     read = adapter_from_arrays(older, arrays)
     assert read.label_shift is None
-    assert read.weight_beyond == 0.5
+    assert read.weight_beyond == 0.0
     broken = header | {"label_shift": header["label_shift"] | {"centre": "much"}}
     with pytest.raises(TypeError, match="'centre' of the adapter is 'much'"):
         adapter_from_arrays(broken, arrays)
