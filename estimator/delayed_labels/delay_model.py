@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import xlog1py
 
 from estimator.delayed_labels.arrivals import Arrivals
 from estimator.delayed_labels.strata import N_AGES, STEPS_PER_DOUBLING
@@ -172,8 +173,8 @@ def estimate_never(came: Floats, waiting: Floats, n_labels: float) -> NeverLabel
         share = float((rows_there * share / (share + (1.0 - share) * late)).sum()) / n
     with np.errstate(divide="ignore"):  # later than any label of the reference
         gain = np.log(share + (1.0 - share) * late) - np.log(late)
-        gain = float((rows_there * gain).sum()) + n_labels * np.log1p(-share)
-    if not gain >= _NEVER_GAIN:  # NaN where nothing waits and nothing has come
+        gain = float((rows_there * gain).sum() + xlog1py(n_labels, -share))
+    if not gain >= _NEVER_GAIN:
         return NeverLabelled(share=0.0, comes=np.ones((2, 1, *rows.shape)))
     comes = (1.0 - share) * slow / (share + (1.0 - share) * slow)
     return NeverLabelled(share=share, comes=comes[:, None])

@@ -302,7 +302,7 @@ def _learn_together(
     before: RoundOfCounts | None = None
     if counts is not None:  # so that soft labels know how long rows have waited
         waiting = count_waiting_rows(rows, soft, counts)
-        never = _never_labelled(counts, waiting, learned)
+        never = _never_labelled(rows, counts, waiting, learned)
         still = waiting * never.comes
         delays = fit_delays(column, learned.bands, counts, still, never.share)
         soften_rows(rows, delays, said.mode, soft)
@@ -332,13 +332,16 @@ def _learn_together(
 
 
 def _never_labelled(
-    counts: Arrivals, waiting: Floats, learned: ReferenceDelays
+    rows: LateRows, counts: Arrivals, waiting: Floats, learned: ReferenceDelays
 ) -> NeverLabelled:
     """Return which labels never come; none where the reference does not say delays."""
     if None not in learned.arrivals or not learned.arrivals[None].count.any():
         return NeverLabelled(share=0.0, comes=np.ones((2, 1, *waiting.shape[2:])))
     came = learned.arrivals[None].count[:, 0]
-    n_labels = max(float(counts.count.sum() - came.sum()), 0.0)
+    # Labels without a time of arrival are not among the counts.
+    labelled = ~np.isnan(rows.label)
+    n_here = labelled.sum() if rows.weight is None else rows.weight[labelled].sum()
+    n_labels = max(float(counts.count.sum() - came.sum()), float(n_here))
     return estimate_never(came, waiting.sum(axis=1), n_labels)
 
 

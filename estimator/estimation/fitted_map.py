@@ -135,10 +135,12 @@ def fit_map(
     cells = cells_in_time = map_error
     by_segment = segment_rows(columns.segments, in_time)
     if halves is not None:
-        ahead[in_time] = cross_fit_segments(halves, score, label, by_segment)
+        ahead[in_time] = halves.probabilities
     segments = learn_segment_calibration(fitted, score, label, by_segment)
     if segments is not None:
         out_of_fold[in_time] = cross_fit_segments(crossed, score, label, by_segment)
+        if halves is not None:
+            ahead[in_time] = cross_fit_segments(halves, score, label, by_segment)
         shifts = shift_rows(segments, columns.segments)
         soft = shifted_soft_label(fitted, segments, shifts.slots)
         cells = with_segment_errors(map_error, segments, shifts)

@@ -204,6 +204,8 @@ def _calibrator(header: Mapping[str, Any], arrays: Arrays) -> SavableCalibrator:
     slope = (header["adapter"] or {}).get("outer_slope")
     if slope is None or not isinstance(calibrator, SplineCalibrator):
         return calibrator
+    if header["shifted"] is not None:  # then the slope is one by the shifted map
+        return calibrator
     return calibrator.with_lines_beyond(arrays["cells/score_range"], float(slope))
 
 

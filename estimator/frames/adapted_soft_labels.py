@@ -21,8 +21,9 @@ class AdaptedSoftLabels:
         Factor by which the standard error of the row's map exceeds that of the map of
         the score, from 1 on.
     unknown_shift : ndarray of float64 of shape (n_rows,)
-        How far the calibration of the row's chunk may have shifted unseen: 1 where the
-        whole chunk is of a kind hardly found in the reference, 0 where all is known.
+        How far the calibration of the row's chunk may have shifted unseen, in units of
+        ``AdaptingSettings.unknown_shift``: at least the share of the chunk that is of a
+        kind hardly found in the reference, and more where a label shift is uncertain.
     """
 
     calibrated: Floats

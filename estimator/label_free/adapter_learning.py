@@ -117,8 +117,9 @@ class LearnedAdapter:
     rows : AdaptedRows
         Soft labels of the reference, cross-fitted; one remark per block.
     ahead : ndarray of shape (n_rows,)
-        Soft labels of the second half of the reference by what its first half taught;
-        NaN in the first half, and where nothing was foretold.
+        Soft labels of the second half of the reference by trees and the map of the
+        score of its first half, with weight and label shift of the whole; NaN in the
+        first half, and where nothing was foretold.
     """
 
     adapter: ShiftAdapter

@@ -20,8 +20,9 @@ class AdaptingSettings:
     n_blocks : int
         Blocks of time of the reference, each in turn the chunk that is adapted to.
     min_chunk : int
-        Rows of a chunk from which its density ratio is estimated; below, `auto` goes
-        by trees alone, and `pape` by the score.
+        Rows of a chunk from which its density ratio is estimated and its labels are
+        shifted; below, `auto` goes by the map of the score and trees, and `pape` by
+        the map of the score.
     min_effective : float
         Effective rows of the reference from which a map is fitted with the ratio as
         weight; below, as with ``min_chunk``.

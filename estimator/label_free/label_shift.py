@@ -61,7 +61,8 @@ class LabelShift:
         soft : ndarray of shape (n_rows,)
             Soft labels of the chunk.
         """
-        if not soft.size or not self.spread > 0.0:
+        # A few rows, as streams deliver them, tell nothing of the chunk they are of.
+        if soft.size < SETTINGS.min_chunk or not self.spread > 0.0:
             return 0.0, 0.0
         change, noise = _mean_log_odds(soft)
         change = (change - self.centre) * self.spread / (self.spread + noise)

@@ -198,8 +198,8 @@ def assemble_performance(
 def chunk_ages(chunks: Chunks, reference: Performance | None) -> Floats:
     """Return the time from the reference to each chunk, in lengths of the reference.
 
-    From the reference's last row to the middle of the chunk, up to
-    ``SETTINGS.oldest_age``; ``SETTINGS.typical_age`` where rows have no time.
+    From the reference's nearer end to the middle of the chunk, 0 within the reference,
+    up to ``SETTINGS.oldest_age``; ``SETTINGS.typical_age`` where rows have no time.
 
     Parameters
     ----------
@@ -218,7 +218,7 @@ def chunk_ages(chunks: Chunks, reference: Performance | None) -> Floats:
     full = ~np.isnat(chunks.start)
     if end > begin:
         middle = chunks.start[full] + (chunks.end[full] - chunks.start[full]) / 2
-        gone = (middle - end) / (end - begin)
+        gone = np.maximum(middle - end, begin - middle) / (end - begin)
         ages[full] = np.clip(gone, 0.0, SETTINGS.oldest_age)
     return ages
 

@@ -108,6 +108,16 @@ def test_labels_that_never_come_are_counted_whatever_their_class(share):
     assert_allclose(never.comes[:, 0, 0, age_step(days * DAY)], expected, atol=0.05)
 
 
+@pytest.mark.parametrize("n_labels", [0.0, 1.0])
+def test_where_all_rows_waited_longer_than_any_label_took_all_are_lost(n_labels):
+    came = np.zeros((2, N_BANDS, N_AGES))
+    came[:, :, age_step(DAY)] = 10.0
+    waiting = np.zeros_like(came)
+    waiting[:, 0, age_step(300 * DAY)] = 30.0
+    assert estimate_never(came, waiting, n_labels).share > 0.9
+    assert estimate_never(came, np.zeros_like(came), n_labels).share == 0.0
+
+
 def test_a_label_that_never_comes_says_nothing_of_its_class():
     label, took, *_ = simulate(horizon=300.0)
     counted = Arrivals(values=("",), count=np.zeros((2, 1, N_BANDS, N_AGES)))

@@ -159,6 +159,11 @@ def test_intervals_grow_with_the_time_since_the_reference():
     assert widths[4] == pytest.approx(widths[5])  # of such ages nothing is known
     squares = np.array(widths) ** 2 / 1.959964**2
     assert squares[2] - squares[0] == pytest.approx(drift.rate[0], rel=0.02)
+    # As far before the reference as after it.
+    begin = reference["time"].min() - 0.5 * length
+    moved = chunk.assign(time=chunk["time"] - chunk["time"].max() + begin)
+    (row,) = estimator.estimate(moved).filter(period="analysis").to_frame().itertuples()
+    assert (row.upper - row.lower) / 2.0 == pytest.approx(widths[1], rel=0.02)
     plain = PerformanceEstimator(["accuracy"], chunk=1_000).fit(reference)
     typical = plain.estimate(chunk).filter(period="analysis").to_frame()
     half = (typical["upper"] - typical["lower"])[0] / 2.0
