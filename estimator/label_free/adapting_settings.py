@@ -33,8 +33,8 @@ class AdaptingSettings:
         Variance of the drift that features do not explain in the reference, in units of
         the noise of labels and map, at which the weight of what is adapted is one half
         before its own evidence; it is 1 where there is no such drift. Larger: `auto`
-        adapts more where the world changes much. Chosen on seven data sets of
-        `benchmarks.covariate_shift`, one set left out at a time.
+        adapts more where the world changes much. Chosen on the runs of
+        `benchmarks.label_free`, none left out.
     prior_deviation : float
         Standard deviation of that weight, against which the evidence of the reference's
         chunks counts. Larger: the evidence counts for more.
