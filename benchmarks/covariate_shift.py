@@ -140,12 +140,9 @@ def evaluate(
     for name, rival in (RIVALS if rivals else {}).items():
         estimated[name] = rival(task, chunk)
     if nannyml_python:
-        columns = ["y_pred_proba", "y_pred", "y_true"]
         with NannyML(nannyml_python) as nannyml:
-            nannyml.load(task.reference[columns], task.production[columns[:2]])
-            nannyml.run(METRICS, chunk)
-            estimated["NannyML CBPE"] = np.stack(
-                [nannyml.estimates(metric)["value"] for metric in METRICS], axis=1
+            estimated["NannyML CBPE"] = nannyml.values(
+                task.reference, task.production, METRICS, chunk
             )
     seconds = time.perf_counter() - begin
     progress = (

@@ -152,16 +152,9 @@ def measure_run(task: Task, chunk: int, nannyml_python: str | None) -> Run:
             measured = measure_chunks(METRICS, score, soft, chunk)
             noise = np.sqrt(measured.label_variance)
     if nannyml_python:
-        columns = ["y_pred_proba", "y_pred", "y_true"]
         with NannyML(nannyml_python) as nannyml:
-            nannyml.load(task.reference[columns], task.production[columns[:2]])
-            nannyml.run(METRICS, chunk)
-            estimated["NannyML"] = np.stack(
-                [
-                    np.asarray(nannyml.estimates(metric)["value"], dtype=np.float64)
-                    for metric in METRICS
-                ],
-                axis=1,
+            estimated["NannyML"] = nannyml.values(
+                task.reference, task.production, METRICS, chunk
             )
     assert len(realized) == len(chunks_of(task, chunk)) == len(noise)
     return Run(

@@ -13,7 +13,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 CHILD = Path(__file__).with_name("nannyml_child.py")
 
@@ -65,6 +67,20 @@ class NannyML:
     def estimates(self, metric: str) -> pd.DataFrame:
         """Return value and sampling error of each analysis chunk of the last run."""
         return pd.DataFrame(self._ask(do="estimates", metric=metric))
+
+    def values(
+        self,
+        reference: pd.DataFrame,
+        production: pd.DataFrame,
+        metrics: Sequence[str],
+        chunk_size: int,
+    ) -> NDArray[np.float64]:
+        """Return the estimates of production's chunks; (n_chunks, n_metrics)."""
+        columns = ["y_pred_proba", "y_pred", "y_true"]
+        self.load(reference[columns], production[columns[:2]])
+        self.run(metrics, chunk_size)
+        by_metric = [self.estimates(metric)["value"] for metric in metrics]
+        return np.stack(by_metric, axis=1).astype(np.float64)
 
     def _ask(self, **request: object) -> Any:
         if request:

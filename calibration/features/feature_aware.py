@@ -21,7 +21,11 @@ from calibration.features.trees import (
     read_trees,
 )
 from calibration.maps.logistic import clipped_logit, fit_logistic
-from calibration.maps.spline import SLOPE_SHARE, SplineCalibrator
+from calibration.maps.spline import (
+    REFERENCE_SCORE_QUANTILES,
+    SLOPE_SHARE,
+    SplineCalibrator,
+)
 from calibration.maps.spline_basis import smooth_columns
 
 if TYPE_CHECKING:
@@ -34,8 +38,6 @@ BLOCK = 50_000  # rows read at a time by one thread
 # Monotone trees can only add to the slope of the log odds in the score. Starting from
 # half of the spline's, they can make it flatter as well as steeper.
 MONOTONE_SHARE = 0.5
-# Beyond these quantiles of the reference a score is read as the nearest it vouches for.
-REFERENCE_SCORE_QUANTILES = 0.001, 0.999
 
 
 class FeatureAwareCalibrator(BaseEstimator):

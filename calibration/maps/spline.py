@@ -34,8 +34,9 @@ _BASIS_BLOCK = 4_096
 # Of the penalty on the bends: the slope is practically free, yet finite if the classes
 # are separable.
 SLOPE_SHARE = 0.01
-# Quantiles of the score between which the reference vouches for the map's bends.
-REFERENCE_QUANTILES = 0.001, 0.999
+# Quantiles of the score in the reference: between them it vouches for the map's bends,
+# beyond them methods that read features take a score for the nearest of the two.
+REFERENCE_SCORE_QUANTILES = 0.001, 0.999
 
 
 class SplineCalibrator(LogisticCalibrator):
@@ -115,7 +116,9 @@ class SplineCalibrator(LogisticCalibrator):
     def _learn(self, score: Floats, y: Floats, weight: Floats) -> LogisticFit:
         x = clipped_logit(score, self.clip)
         inner = place_knots(x, weight, self.n_knots)
-        lowest, highest = weighted_quantiles(x, weight, np.array(REFERENCE_QUANTILES))
+        lowest, highest = weighted_quantiles(
+            x, weight, np.array(REFERENCE_SCORE_QUANTILES)
+        )
         ends = min(lowest, inner[0]), max(highest, inner[-1])
         self.knots_ = np.array([ends[0], *inner, ends[1]])
         self.segments_ = with_tails(inner, cardinal_segments(inner), ends)

@@ -71,6 +71,12 @@ class Groups:
             sums.append(so_far[offsets[1:]] - so_far[offsets[:-1]])
         return np.concatenate(sums)
 
+    def mean(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the weighted mean within each group; 0 in one without rows."""
+        weighted = values if self.weight is None else values * self.weight
+        mean: NDArray[np.float64] = self.total(weighted) / np.maximum(self.n_rows, 1)
+        return mean
+
     def by_segment(self) -> list[tuple[str, slice]]:
         """Return each segment with the slice of its groups: one per chunk."""
         n = int(self.chunk.max()) + 1

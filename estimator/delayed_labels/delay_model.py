@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from scipy.special import xlog1py
 
 from estimator.delayed_labels.arrivals import Arrivals
-from estimator.delayed_labels.strata import N_AGES, STEPS_PER_DOUBLING
+from estimator.delayed_labels.strata import N_AGES, N_BANDS, STEPS_PER_DOUBLING
 
 Floats = NDArray[np.float64]
 
@@ -175,9 +175,14 @@ def estimate_never(came: Floats, waiting: Floats, n_labels: float) -> NeverLabel
         gain = np.log(share + (1.0 - share) * late) - np.log(late)
         gain = float((rows_there * gain).sum() + xlog1py(n_labels, -share))
     if not gain >= _NEVER_GAIN:
-        return NeverLabelled(share=0.0, comes=np.ones((2, 1, *rows.shape)))
+        return none_lost()
     comes = (1.0 - share) * slow / (share + (1.0 - share) * slow)
     return NeverLabelled(share=share, comes=comes[:, None])
+
+
+def none_lost() -> NeverLabelled:
+    """Return what stands where all labels come sooner or later."""
+    return NeverLabelled(share=0.0, comes=np.ones((2, 1, N_BANDS, N_AGES)))
 
 
 def _draw(came: Floats, at_risk: Floats, parent: Floats) -> Floats:

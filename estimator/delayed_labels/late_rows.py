@@ -137,11 +137,13 @@ def no_information(n: int) -> ChunkInformation:
     )
 
 
-def inform(rows: LateRows, delays: DelayModel, said: ChunkInformation) -> None:
-    """Write into ``said`` what each chunk's labels say of its shift, given the delays.
+def learn_information(
+    rows: LateRows, delays: DelayModel, chunk_information: ChunkInformation
+) -> None:
+    """Fill in what each chunk's labels say of its shift, given the delays.
 
-    Newton's method begins at the mode that ``said`` has: a later round, with nearly the
-    same delays, begins where the last ended.
+    Newton's method begins at the mode that ``chunk_information`` has: a later round,
+    with nearly the same delays, begins where the last ended.
     """
     waiting_ratio = np.exp(-np.maximum(delays.log_ratio, -_LARGEST_LOG))
 
@@ -157,33 +159,38 @@ def inform(rows: LateRows, delays: DelayModel, said: ChunkInformation) -> None:
             rows.offsets[block.start : block.stop + 1],
             SETTINGS.n_newton_steps,
             SETTINGS.precision,
-            said.mode[block],
-            said.information[block],
-            said.vector[block],
-            said.awaited[block],
-            said.is_final[block],
+            chunk_information.mode[block],
+            chunk_information.information[block],
+            chunk_information.vector[block],
+            chunk_information.awaited[block],
+            chunk_information.is_final[block],
         )
 
     share_out(rows.offsets, work)
 
 
-def believe(said: ChunkInformation, spread: Floats) -> tuple[Floats, Floats]:
+def discount_information(
+    chunk_information: ChunkInformation, spread: Floats
+) -> tuple[Floats, Floats]:
     """Return information and vector with what chunks may differ in who waits.
 
     Method.md, equation 46.
 
     Parameters
     ----------
-    said : ChunkInformation
+    chunk_information : ChunkInformation
         What the labels would say if the delay model were exact.
     spread : ndarray of shape (n_chunks, 2, 2)
         Covariance of how the shift of the rows that wait differs from their chunk's.
     """
-    information, vector = said.information.copy(), said.vector.copy()
-    waits = ~said.is_final  # of the others all is believed, exactly
-    whole, awaited = information[waits], said.awaited[waits]
+    information, vector = (
+        chunk_information.information.copy(),
+        chunk_information.vector.copy(),
+    )
+    waits = ~chunk_information.is_final  # of the others all is believed, exactly
+    whole, awaited = information[waits], chunk_information.awaited[waits]
     doubted = whole + awaited @ spread[waits] @ awaited
-    # Both may be 0 in a direction: then nothing is said of it, at any ridge.
+    # Both may be 0 in a direction: then nothing is known of it, at any ridge.
     size = np.trace(doubted, axis1=1, axis2=2)[:, None, None]
     ridge = _RIDGE * np.where(size > 0.0, size, 1.0) * np.eye(2)
     share = np.linalg.solve(doubted + ridge, whole).transpose(0, 2, 1)

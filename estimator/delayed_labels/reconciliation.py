@@ -31,14 +31,15 @@ from estimator.delayed_labels.delay_model import (
     estimate_never,
     fit_delays,
     no_delays,
+    none_lost,
 )
 from estimator.delayed_labels.evidence import Evidence, no_evidence
 from estimator.delayed_labels.late_rows import (
     ChunkInformation,
     LateRows,
-    believe,
     count_waiting_rows,
-    inform,
+    discount_information,
+    learn_information,
     mean_waiting_spread,
     no_information,
     soften_rows,
@@ -150,14 +151,14 @@ class _Learned:
         Delays of the labels.
     path : ShiftPath
         Shift of the chunks that are read.
-    said : ChunkInformation
+    chunk_information : ChunkInformation
         What each chunk's labels say of its own shift.
     """
 
     soft: Floats
     delays: DelayModel
     path: ShiftPath
-    said: ChunkInformation
+    chunk_information: ChunkInformation
 
 
 class _History:
@@ -182,15 +183,15 @@ class _History:
         self._others, self._prior = others, rows.frame.prior
         self._position, self._has_rows = position, np.diff(rows.offsets) > 0
 
-    def track(self, said: ChunkInformation, spread: Floats) -> ShiftPath:
+    def track(self, chunk_information: ChunkInformation, spread: Floats) -> ShiftPath:
         """Return the shift of the rows that wait in the chunks that are read.
 
-        ``spread`` is as in `believe`.
+        ``spread`` is as in `discount_information`.
         """
         read, has_rows = self._position, self._has_rows
         information = self._others.information.copy()
         vector = self._others.vector.copy()
-        own_information, own_vector = believe(said, spread)
+        own_information, own_vector = discount_information(chunk_information, spread)
         information[read[has_rows]] = own_information[has_rows]
         vector[read[has_rows]] = own_vector[has_rows]
         path = track_shift(
@@ -265,8 +266,8 @@ def reconcile(
         shift=learned_now.path,
         slope=1.0 + learned_now.path.mean[:, 1] / frame.scale,
         delays=learned_now.delays,
-        information=learned_now.said.information,
-        vector=learned_now.said.vector,
+        information=learned_now.chunk_information.information,
+        vector=learned_now.chunk_information.vector,
         filtered=history.filtered,
         frame=frame,
     )
@@ -295,17 +296,17 @@ def _learn_together(
         What the reference says of delays.
     """
     soft = _expit(rows.log_odds)
-    said = no_information(rows.offsets.size - 1)
+    chunk_information = no_information(rows.offsets.size - 1)
     delays = no_delays()
-    spread = np.zeros_like(said.information)
+    spread = np.zeros_like(chunk_information.information)
     begin: Floats | None = None
     before: RoundOfCounts | None = None
     if counts is not None:  # so that soft labels know how long rows have waited
         waiting = count_waiting_rows(rows, soft, counts)
         never = _never_labelled(rows, counts, waiting, learned)
-        still = waiting * never.comes
-        delays = fit_delays(column, learned.bands, counts, still, never.share)
-        soften_rows(rows, delays, said.mode, soft)
+        coming = waiting * never.comes
+        delays = fit_delays(column, learned.bands, counts, coming, never.share)
+        soften_rows(rows, delays, chunk_information.mode, soft)
         spread = mean_waiting_spread(rows, learned.spread + _least_spread(delays))
     for _ in range(SETTINGS.max_rounds):
         if counts is not None:
@@ -313,10 +314,10 @@ def _learn_together(
             if begin is not None:
                 last = RoundOfCounts(begin=begin, after=waiting)
                 waiting, before = secant_step(last, before), last
-            begin, still = waiting, waiting * never.comes
-            delays = fit_delays(column, learned.bands, counts, still, never.share)
-        inform(rows, delays, said)
-        path = history.track(said, spread)
+            begin, coming = waiting, waiting * never.comes
+            delays = fit_delays(column, learned.bands, counts, coming, never.share)
+        learn_information(rows, delays, chunk_information)
+        path = history.track(chunk_information, spread)
         moved = soften_rows(rows, delays, path.mean, soft)
         if counts is None or moved <= SETTINGS.settled:
             break
@@ -328,7 +329,9 @@ def _learn_together(
             "noise. Check the times at which labels came."
         )
         warnings.warn(msg, RuntimeWarning, stacklevel=2)
-    return _Learned(soft=soft, delays=delays, path=path, said=said)
+    return _Learned(
+        soft=soft, delays=delays, path=path, chunk_information=chunk_information
+    )
 
 
 def _never_labelled(
@@ -336,7 +339,7 @@ def _never_labelled(
 ) -> NeverLabelled:
     """Return which labels never come; none where the reference does not say delays."""
     if None not in learned.arrivals or not learned.arrivals[None].count.any():
-        return NeverLabelled(share=0.0, comes=np.ones((2, 1, *waiting.shape[2:])))
+        return none_lost()
     came = learned.arrivals[None].count[:, 0]
     # Labels without a time of arrival are not among the counts.
     labelled = ~np.isnan(rows.label)

@@ -70,9 +70,6 @@ class FittedMap:
         What gives the rows of the frame their soft labels.
     out_of_fold : ndarray of shape (n_frame,)
         Soft labels by maps that have not seen the row; NaN without a label.
-    ahead : ndarray of shape (n_frame,)
-        Soft labels of the second half of the labelled rows in time order, by a map of
-        the first half; NaN elsewhere, and where the first half is too small for one.
     """
 
     calibrator: Calibrator
@@ -83,7 +80,6 @@ class FittedMap:
     error_cells_in_time: ErrorCells
     soft: SoftLabel | ShiftedSoftLabel
     out_of_fold: Floats
-    ahead: Floats
 
 
 def labelled_rows(columns: Columns) -> LabelledRows:
@@ -128,19 +124,13 @@ def fit_map(
     crossed = cross_fit(fitted, score, label, n_splits=N_FOLDS)
     out_of_fold[in_time] = crossed.probabilities
     advance(N_FOLDS)
-    ahead = np.full(columns.n_rows, np.nan)
-    halves = fit_first_half(fitted, score, label)
     map_error = measure_error_cells(fitted, score, fitted.predict(score))
     soft: SoftLabel | ShiftedSoftLabel = fitted.predict
     cells = cells_in_time = map_error
     by_segment = segment_rows(columns.segments, in_time)
-    if halves is not None:
-        ahead[in_time] = halves.probabilities
     segments = learn_segment_calibration(fitted, score, label, by_segment)
     if segments is not None:
         out_of_fold[in_time] = cross_fit_segments(crossed, score, label, by_segment)
-        if halves is not None:
-            ahead[in_time] = cross_fit_segments(halves, score, label, by_segment)
         shifts = shift_rows(segments, columns.segments)
         soft = shifted_soft_label(fitted, segments, shifts.slots)
         cells = with_segment_errors(map_error, segments, shifts)
@@ -155,32 +145,49 @@ def fit_map(
         error_cells_in_time=cells_in_time,
         soft=soft,
         out_of_fold=out_of_fold,
-        ahead=ahead,
     )
 
 
-def fit_first_half(
-    calibrator: Calibrator, score: Floats, label: Floats
-) -> CrossFit | None:
-    """Fit a map to the first half of the rows, and apply it to the second.
+def predict_second_half(
+    columns: Columns, labelled: LabelledRows, fitted: FittedMap
+) -> Floats:
+    """Return soft labels of the second half of the rows by a map of the first half.
+
+    Parameters
+    ----------
+    columns : Columns
+        Rows of the frame.
+    labelled : LabelledRows
+        Those to learn from.
+    fitted : FittedMap
+        What was fitted to all of them.
 
     Returns
     -------
-    CrossFit or None
-        One fold, the second half; probabilities of the first are NaN. None if the first
-        half is too small for a map.
+    ndarray of shape (n_frame,)
+        NaN but in the second half of the labelled rows in time order, and everywhere if
+        the first half is too small for a map.
     """
+    score, label, in_time = labelled.score, labelled.label, labelled.in_time
+    ahead = np.full(columns.n_rows, np.nan)
     half = label.size // 2
     positives = int(label[:half].sum())
     if half < MIN_ROWS or min(positives, half - positives) < MIN_ROWS_PER_CLASS:
-        return None
-    first = make_calibrator(calibrator)
+        return ahead
+    first = make_calibrator(fitted.calibrator)
     first.fit(score[:half], label[:half])
     probabilities = np.full(label.size, np.nan)
     probabilities[half:] = first.predict(score[half:])
-    return CrossFit(
-        probabilities=probabilities, folds=((half, label.size),), calibrators=(first,)
-    )
+    if fitted.segments is not None:
+        one_fold = CrossFit(
+            probabilities=probabilities,
+            folds=((half, label.size),),
+            calibrators=(first,),
+        )
+        by_segment = segment_rows(columns.segments, in_time)
+        probabilities = cross_fit_segments(one_fold, score, label, by_segment)
+    ahead[in_time] = probabilities
+    return ahead
 
 
 def _choose_calibrator(

@@ -21,6 +21,7 @@ from estimator.estimation.fitted_map import (
     LabelledRows,
     fit_map,
     labelled_rows,
+    predict_second_half,
 )
 from estimator.estimation.reference import Reference
 from estimator.frames.columns import Columns, not_none
@@ -137,7 +138,9 @@ def learn_reference(
             metrics, columns, chunks, options.counted_by, groups, frame.decisions
         )
     advance(1)
-    drift = _learn_drift(frame, labelled, estimates, groups, realized, metrics)
+    drift = _learn_drift(
+        frame, labelled, estimates, groups, estimated, realized, metrics
+    )
     rules = _fit_rules(options, groups, realized)
     advance(1)
     return Reference(
@@ -212,9 +215,11 @@ def _learn_estimate(
     """
     in_time, cells = labelled.in_time, fitted.error_cells
     rows = rows_of_columns(frame.columns, fitted.out_of_fold, frame.decisions)
-    adapter, ahead = None, fitted.ahead
-    cross_fitted = partial(measure, metrics, rows=rows, error_cells=cells)
-    if frame.features is not None:
+    adapter = None
+    if frame.features is None:
+        ahead = predict_second_half(frame.columns, labelled, fitted)
+        cross_fitted = partial(measure, metrics, rows=rows, error_cells=cells)
+    else:
         out_of_fold = fitted.out_of_fold[in_time]
         learned = learn_adapter(
             frame.features.take(in_time),
@@ -230,7 +235,7 @@ def _learn_estimate(
             advance=advance,
         )
         adapter = learned.adapter
-        ahead = np.full(ahead.size, np.nan)
+        ahead = np.full(frame.columns.n_rows, np.nan)
         ahead[in_time] = learned.ahead
         cross_fitted = partial(
             measure_adapted,
@@ -273,6 +278,7 @@ def _learn_drift(
     labelled: LabelledRows,
     estimates: _Estimates,
     groups: Groups,
+    estimated: Measurement,
     realized: Measurement,
     metrics: tuple[Metric, ...],
 ) -> dict[str, Drift]:
@@ -284,6 +290,7 @@ def _learn_drift(
         size = n // DRIFT_CHUNKS
         finer = make_chunks(columns.n_rows, size, columns.timestamp, columns.timezone)
         groups = group_rows(columns, finer).keep(labelled.usable)
+        estimated = estimates.cross_fitted(groups)
         realized = measure(metrics, groups, rows)
     position = np.zeros(columns.n_rows)
     position[labelled.in_time] = (np.arange(n) + 0.5) / n
@@ -292,10 +299,10 @@ def _learn_drift(
         _gather_evidence(
             metrics,
             groups,
-            estimates.cross_fitted(groups),
+            estimated,
             realized,
             fewer_rows=N_FOLDS / (N_FOLDS - 1),
-            distance=distance_between(_mean_by_group(position, groups), N_FOLDS),
+            distance=distance_between(groups.mean(position), N_FOLDS),
         ),
         _gather_evidence(
             metrics,
@@ -303,7 +310,7 @@ def _learn_drift(
             estimates.ahead(later),
             measure(metrics, later, rows),
             fewer_rows=2.0,
-            distance=distance_ahead(_mean_by_group(position, later), 0.5),
+            distance=distance_ahead(later.mean(position), 0.5),
         ),
     ]
     return {
@@ -351,8 +358,3 @@ def _gather_evidence(
         n_rows=groups.n_rows,
         distance=distance,
     )
-
-
-def _mean_by_group(values: Floats, groups: Groups) -> Floats:
-    mean: Floats = groups.total(values) / np.maximum(groups.n_rows, 1)
-    return mean

@@ -57,8 +57,8 @@ def measure_adapted(
     measured = measure(metrics, groups, adapted_rows, advance=advance)
     start = measure(metrics, groups, rows, error_cells=error_cells, advance=advance)
     adjustment = np.nan_to_num(measured.value - start.value)
-    phi = _mean_by_group(adapted.inflation, groups)
-    unknown = _mean_by_group(adapted.unknown_shift, groups)
+    phi = groups.mean(adapted.inflation)
+    unknown = groups.mean(adapted.unknown_shift)
     # The map's error where the map is: a map that is certain has none, and elsewhere
     # nothing could be told of it.
     variance = np.nan_to_num(start.calibration_variance) * phi[:, None] ** 2
@@ -78,9 +78,3 @@ def measure_adapted(
         variance += np.nan_to_num(shifted.shift_variance)
     variance[np.isnan(measured.value)] = np.nan
     return replace(measured, calibration_variance=variance, outside=start.outside)
-
-
-def _mean_by_group(values: Floats, groups: Groups) -> Floats:
-    weighted = values if groups.weight is None else values * groups.weight
-    mean: Floats = groups.total(weighted) / np.maximum(groups.n_rows, 1)
-    return mean

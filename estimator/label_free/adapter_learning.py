@@ -7,10 +7,8 @@ from numpy.typing import NDArray
 
 from calibration.cross_fitting import blocked_folds
 from calibration.features.density_ratio import evenly_spaced
-from calibration.features.feature_aware import (
-    REFERENCE_SCORE_QUANTILES,
-    FeatureAwareCalibrator,
-)
+from calibration.features.feature_aware import FeatureAwareCalibrator
+from calibration.maps.spline import REFERENCE_SCORE_QUANTILES
 from estimator.chunking.segments import Groups
 from estimator.frames.adapted_soft_labels import AdaptedSoftLabels
 from estimator.frames.features import FeatureTable
@@ -24,7 +22,7 @@ from estimator.label_free.chunk_map import (
 )
 from estimator.label_free.forward_evidence import (
     ForwardHalf,
-    foretell_half,
+    predict_half_by_trees,
     weight_beyond_reference,
 )
 from estimator.label_free.label_shift import (
@@ -162,19 +160,16 @@ def learn_adapter(
         Error of the map of the score.
     advance : callable
         Called with 1 after each of `learning_steps`.
-
     """
     method, base = features.method, np.asarray(rows.soft)
+    matrix, categorical = features.matrix, features.table.categorical
+    seed = features.random_state
     score_range = np.quantile(score, REFERENCE_SCORE_QUANTILES)
     clipped = np.clip(score, *score_range)
     trees, aware = None, base
     if method != "pape":
-        trees = FeatureAwareCalibrator(random_state=features.random_state).fit(
-            score,
-            label,
-            features.matrix,
-            categorical=features.table.categorical,
-            advance=advance,
+        trees = FeatureAwareCalibrator(random_state=seed).fit(
+            score, label, matrix, categorical=categorical, advance=advance
         )
         aware = trees.out_of_fold_
     sample = None
@@ -188,7 +183,7 @@ def learn_adapter(
     )
     beyond, forward = 0.0, None
     if method == "auto":
-        forward = _foretell(features, score, label)
+        forward = predict_half_by_trees(score, label, matrix, categorical, seed)
         if forward is not None:
             beyond = weight_beyond_reference(forward, label[forward.start :])
         advance(1)
@@ -203,9 +198,11 @@ def learn_adapter(
     error = np.hypot(weight - best, deviation)
     weights = BlendWeights(adapted=weight, beyond=beyond)
     adapted = cross_fitted.at_weights(method, weights)
-    label_shift = None
+    label_shift, ahead = None, np.full(label.size, np.nan)
     if method == "auto":
         label_shift = _learn_label_shift(adapted.soft_labels, label)
+        if forward is not None:
+            ahead[forward.start :] = _adapt_ahead(forward, weight, label_shift)
     adapter = ShiftAdapter(
         method=method,
         table=features.table,
@@ -216,12 +213,9 @@ def learn_adapter(
         weight=weight,
         weight_beyond=beyond,
         relative_error=float(error / weight) if weight > 0.0 else 0.0,
-        random_state=features.random_state,
+        random_state=seed,
         label_shift=label_shift,
     )
-    ahead = np.full(label.size, np.nan)
-    if forward is not None:
-        ahead[forward.start :] = _adapt_ahead(forward, weight, label_shift)
     return LearnedAdapter(adapter=adapter, rows=adapted, ahead=ahead)
 
 
@@ -232,29 +226,14 @@ def learning_steps(method: str) -> int:
     return n_trees + (SETTINGS.n_blocks if method != "feature_aware" else 0)
 
 
-def _foretell(features: Features, score: Floats, label: Floats) -> ForwardHalf | None:
-    """Apply what the first half of the reference teaches to the second.
-
-    Parameters
-    ----------
-    features : Features
-        Features of the reference.
-    score, label : ndarray of shape (n_rows,)
-        Score and label of each of its rows.
-    """
-    categorical, seed = features.table.categorical, features.random_state
-    return foretell_half(score, label, features.matrix, categorical, seed)
-
-
 def _adapt_ahead(
-    forward: ForwardHalf, weight: float, label_shift: LabelShift | None
+    forward: ForwardHalf, weight: float, label_shift: LabelShift
 ) -> Floats:
     """Return the soft labels of the second half, as `auto` would have them."""
     soft = forward.base + weight * (forward.aware - forward.base)
-    if label_shift is not None:
-        unused = np.zeros(soft.size)
-        for start, stop in _evidence_blocks(soft.size, SETTINGS.shift_rows):
-            shift_block(label_shift, soft, unused, slice(start, stop))
+    unused = np.zeros(soft.size)
+    for start, stop in _evidence_blocks(soft.size, SETTINGS.shift_rows):
+        shift_block(label_shift, soft, unused, slice(start, stop))
     return soft
 
 

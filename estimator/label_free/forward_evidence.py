@@ -44,7 +44,7 @@ class ForwardHalf:
     outside: float
 
 
-def foretell_half(
+def predict_half_by_trees(
     score: Floats,
     label: Floats,
     features: Floats,
@@ -71,16 +71,14 @@ def foretell_half(
     """
     start = label.size // 2
     first = label[:start]
-    n_splits = FeatureAwareCalibrator().n_splits
-    for a, b in blocked_folds(start, n_splits) if start >= n_splits else ():
+    trees = FeatureAwareCalibrator(random_state=random_state)
+    if start < trees.n_splits:
+        return None
+    for a, b in blocked_folds(start, trees.n_splits):
         others = np.delete(first, np.s_[a:b])
         if others.min() == others.max():
             return None
-    if start < n_splits:
-        return None
-    trees = FeatureAwareCalibrator(random_state=random_state).fit(
-        score[:start], first, features[:start], categorical=categorical
-    )
+    trees.fit(score[:start], first, features[:start], categorical=categorical)
     later = np.clip(score[start:], *trees.score_range_)
     some = evenly_spaced(label.size - start, SETTINGS.forward_chunk)
     ratio = estimate_density_ratio(
@@ -130,5 +128,7 @@ def weight_beyond_reference(forward: ForwardHalf, label: Floats) -> float:
         ]
     )
     posterior = np.exp(log_likelihood - log_likelihood.max())
-    heard = forward.outside / (forward.outside + SETTINGS.outside_at_half_weight)
-    return float(heard * (posterior @ weights) / posterior.sum())
+    evidence_share = forward.outside / (
+        forward.outside + SETTINGS.outside_at_half_weight
+    )
+    return float(evidence_share * (posterior @ weights) / posterior.sum())

@@ -197,10 +197,11 @@ def _missing_constant(soft: Floats, label: Floats) -> tuple[float, float]:
     """
     log_odds, share = clipped_logit(soft, CLIP), float(soft.mean())
     positives = label.sum() + share
+    share_log_odds = clipped_logit(np.array([share]), CLIP)[0]
     constant = 0.0
     for _ in range(_NEWTON_STEPS):
         p = expit(log_odds + constant)
-        prior = expit(clipped_logit(np.array([share]), CLIP)[0] + constant)
+        prior = expit(share_log_odds + constant)
         information = float((p * (1.0 - p)).sum() + prior * (1.0 - prior))
         step = float(positives - p.sum() - prior) / information
         constant += float(np.clip(step, -_LONGEST_STEP, _LONGEST_STEP))

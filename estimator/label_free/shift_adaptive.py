@@ -132,9 +132,9 @@ def adapt_rows(
     calibrated, inflation = aware.copy(), np.ones(score.size)
     unknown, remarks = np.zeros(score.size), [""] * len(chunks)
     weights = BlendWeights(adapted=adapter.weight, beyond=adapter.weight_beyond)
-    for c, chunk in enumerate(chunks if adapter.sample is not None else ()):
-        rows = np.arange(score.size)[chunk]
-        rows = rows[usable[rows]]
+    every = np.arange(score.size)
+    usable_rows = [every[chunk][usable[chunk]] for chunk in chunks]
+    for c, rows in enumerate(usable_rows if adapter.sample is not None else ()):
         chunk_map = fit_chunk_map(
             not_none(adapter.sample),
             features[rows],
@@ -156,9 +156,8 @@ def adapt_rows(
             advance(rows.size)
     _extrapolate_tails(calibrated, score, clipped, calibrator)
     if adapter.label_shift is not None:
-        for chunk in chunks:
-            rows = np.arange(score.size)[chunk]
-            shift_block(adapter.label_shift, calibrated, unknown, rows[usable[rows]])
+        for rows in usable_rows:
+            shift_block(adapter.label_shift, calibrated, unknown, rows)
     return AdaptedRows(
         soft_labels=AdaptedSoftLabels(
             calibrated=calibrated, inflation=inflation, unknown_shift=unknown

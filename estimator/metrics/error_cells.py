@@ -9,6 +9,7 @@ from scipy.special import expit
 
 from calibration.base import Calibrator, UncertainCalibrator
 from calibration.maps.logistic import clipped_logit
+from calibration.maps.spline import REFERENCE_SCORE_QUANTILES
 from calibration.shifts.segment_shifts import CERTAIN
 
 Floats = NDArray[np.float64]
@@ -128,7 +129,7 @@ def measure_error_cells(
         map that tells its error has up to six more on either side of the reference.
     """
     n_cells = int(np.clip(score.size // rows_per_cell, 1, max_cells))
-    score_range = np.quantile(score, [0.001, 0.999])
+    score_range = np.quantile(score, REFERENCE_SCORE_QUANTILES)
     has_factor = isinstance(calibrator, UncertainCalibrator)
     below, above = _tails(*score_range.tolist()) if has_factor else (_NO_TAIL, _NO_TAIL)
     lowest = below.edges[-1] if below.edges.size else -np.inf

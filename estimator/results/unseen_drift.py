@@ -81,9 +81,9 @@ class Drift:
             Time from the end of the reference to the chunk, in lengths of the
             reference.
         """
-        gone = np.asarray(age)[..., None] + _HEAD_START
-        variance: Floats = self.steady + self.rate * gone
-        return variance if np.ndim(age) else variance.reshape(self.steady.shape)
+        distance = np.asarray(age)[..., None] + _HEAD_START
+        variance: Floats = self.steady + self.rate * distance
+        return variance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -145,13 +145,13 @@ def _posterior_mean(
         return float(square.mean()), 0.0
     median = np.median(evidence.n_rows[defined]) / SETTINGS.prior_rows
     median *= SETTINGS.prior_median
-    tried = np.concatenate([[0.0], np.geomspace(*SETTINGS.grid)])
-    middles = np.log(np.sqrt(tried[1:-1] * tried[2:]) / median)
-    lowest = np.log(tried[1] / median)
+    grid = np.concatenate([[0.0], np.geomspace(*SETTINGS.grid)])
+    middles = np.log(np.sqrt(grid[1:-1] * grid[2:]) / median)
+    lowest = np.log(grid[1] / median)
     below = ndtr(np.r_[lowest, middles] / SETTINGS.prior_deviation)
     prior = np.log(np.diff(below, prepend=0.0, append=1.0))
     total = noise + unit * (
-        tried[:, None, None] + tried[None, :, None] * evidence.distance[defined]
+        grid[:, None, None] + grid[None, :, None] * evidence.distance[defined]
     )
     # What is certain of a chunk would decide alone.
     np.maximum(total, 1e-6 * unit, out=total)
@@ -159,7 +159,7 @@ def _posterior_mean(
     log_posterior += prior[:, None] + prior
     weight = np.exp(log_posterior - log_posterior.max())
     weight /= weight.sum()
-    steady, rate = weight.sum(axis=1) @ tried, weight.sum(axis=0) @ tried
+    steady, rate = weight.sum(axis=1) @ grid, weight.sum(axis=0) @ grid
     return float(unit * steady), float(unit * rate)
 
 

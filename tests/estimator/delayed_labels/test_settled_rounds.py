@@ -10,7 +10,7 @@ from scipy.special import expit
 
 from estimator import Monitor, PerformanceEstimator
 from estimator.delayed_labels import reconciliation, secant
-from estimator.delayed_labels.late_rows import believe, no_information
+from estimator.delayed_labels.late_rows import discount_information, no_information
 from estimator.delayed_labels.secant import RoundOfCounts, secant_step
 
 START = np.datetime64("2026-01-05T00:00", "us")
@@ -105,21 +105,25 @@ def test_labels_of_some_rows_at_random_do_no_harm(every):
 def test_what_is_believed_allows_for_rows_that_wait_to_differ():
     """As if the estimate had the covariance that a shift of theirs adds."""
     rng = np.random.default_rng(6)
-    said = no_information(4)
+    chunk_information = no_information(4)
     roots = rng.normal(size=(3, 4, 2, 6))
     J, W, spread = roots @ roots.transpose(0, 1, 3, 2)
-    said.information[:], said.awaited[:], said.vector[:] = J, W, rng.normal(size=(4, 2))
-    said.is_final[3], said.information[2] = True, 0.0
-    information, vector = believe(said, spread)
+    (
+        chunk_information.information[:],
+        chunk_information.awaited[:],
+        chunk_information.vector[:],
+    ) = J, W, rng.normal(size=(4, 2))
+    chunk_information.is_final[3], chunk_information.information[2] = True, 0.0
+    information, vector = discount_information(chunk_information, spread)
     for c in (0, 1):
-        estimate = np.linalg.solve(J[c], said.vector[c])
+        estimate = np.linalg.solve(J[c], chunk_information.vector[c])
         lever = np.linalg.solve(J[c], W[c])
         covariance = np.linalg.inv(J[c]) + lever @ spread[c] @ lever.T
         assert_allclose(information[c], np.linalg.inv(covariance), rtol=1e-8)
         assert_allclose(vector[c], np.linalg.solve(covariance, estimate), rtol=1e-8)
     assert (information[2] == 0.0).all()  # no label has come
     assert (information[3] == J[3]).all()  # all have
-    assert (vector[3] == said.vector[3]).all()
+    assert (vector[3] == chunk_information.vector[3]).all()
 
 
 def test_a_secant_step_ends_a_geometric_series():

@@ -5,7 +5,7 @@ import pytest
 from scipy.special import expit, logit
 
 from estimator.label_free.forward_evidence import (
-    foretell_half,
+    predict_half_by_trees,
     weight_beyond_reference,
 )
 
@@ -28,7 +28,7 @@ def world(*, lasts, moves=True):
 @pytest.mark.parametrize(("lasts", "low", "high"), [(True, 0.8, 1.0), (False, 0, 0.1)])
 def test_the_weight_says_whether_what_features_tell_lasts(lasts, low, high):
     score, label, feature = world(lasts=lasts)
-    forward = foretell_half(score, label, feature, (), 0)
+    forward = predict_half_by_trees(score, label, feature, (), 0)
     assert forward.start == 6_000
     assert forward.outside > 0.95
     assert low <= weight_beyond_reference(forward, label[forward.start :]) <= high
@@ -36,9 +36,9 @@ def test_the_weight_says_whether_what_features_tell_lasts(lasts, low, high):
 
 def test_the_second_half_has_no_part_in_what_is_foretold():
     score, label, feature = world(lasts=True)
-    forward = foretell_half(score, label, feature, (), 0)
+    forward = predict_half_by_trees(score, label, feature, (), 0)
     label[forward.start :] = 1.0 - label[forward.start :]
-    again = foretell_half(score, label, feature, (), 0)
+    again = predict_half_by_trees(score, label, feature, (), 0)
     assert np.array_equal(forward.aware, again.aware)
     assert np.array_equal(forward.base, again.base)
 
@@ -47,11 +47,11 @@ def test_a_first_half_without_both_classes_in_every_fold_foretells_nothing():
     score, label, feature = world(lasts=True)
     label[:6_000] = 0.0
     label[:3] = 1.0  # all positives in the first fold
-    assert foretell_half(score, label, feature, (), 0) is None
-    assert foretell_half(score[:6], label[:6], feature[:6], (), 0) is None
+    assert predict_half_by_trees(score, label, feature, (), 0) is None
+    assert predict_half_by_trees(score[:6], label[:6], feature[:6], (), 0) is None
 
 
 def test_without_rows_of_unseen_kinds_nothing_is_known_of_them():
     score, label, feature = world(lasts=True, moves=False)
-    forward = foretell_half(score, label, feature, (), 0)
+    forward = predict_half_by_trees(score, label, feature, (), 0)
     assert weight_beyond_reference(forward, label[forward.start :]) < 0.01
