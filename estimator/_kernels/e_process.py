@@ -5,73 +5,108 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration._kernels.jit import kernel
+from calibration._kernels.jit import kernel, kernel_part
 
 Floats = NDArray[np.float64]
 
-_SQRT_HALF = math.sqrt(0.5)
+_NORMAL = 1.0 / math.sqrt(2.0 * math.pi)
+_LEAST = 1e-300  # what has underflowed counts as this: its logarithm is finite
 
 
 @kernel
 def step_e_process(
     y: Floats,
-    weight: Floats,
+    errors: Floats,
     n_reference: int,
-    shared: float,
-    scales: Floats,
-    out: Floats,
-) -> None:
-    """Fill ``out`` (n - n_reference) with evidence for a step, after each chunk.
+    levels: Floats,
+    transition: Floats,
+    laws: Floats,
+    sizes: Floats,
+    position_prior: Floats,
+) -> tuple[Floats, Floats]:
+    """Return the logarithms of the evidence for no step and for a step, by law.
 
-    The mixture over all past and coming places of a step down, each with the evidence
-    of its one-sided normal amplitude for a known variance; weights over places are
-    fixed beforehand, 1 / ((j + 1) (j + 2)) for the ``j``-th analysis chunk. So the
-    entries are a martingale that begins at 1 as long as nothing changes (method.md,
-    equation 64).
+    The numerator and the denominators of method.md, equation 64; the sum over
+    positions is a recursion, so time is linear in the number of chunks.
+
+    Parameters
+    ----------
+    y, errors : ndarray of shape (n,)
+        Values and their standard errors.
+    n_reference : int
+        Number of chunks that are reference.
+    levels : ndarray of shape (n_levels,)
+        Evenly spaced levels, over which evidence is summed.
+    transition : ndarray of shape (n_levels, n_levels)
+        Probability of each level of the analysis (column), by that of the reference.
+    laws : ndarray of shape (n_laws, 3)
+        Laws of the noise: share of outliers, their width, and scale, the latter two in
+        standard errors.
+    sizes : ndarray of shape (n_sizes, 3)
+        Sizes of a step down: mean, spread between chunks, and prior.
+    position_prior : ndarray of shape (n - n_reference,)
+        Prior of a step at each analysis chunk.
+
+    Returns
+    -------
+    log_flat, log_step : ndarray of shape (n - n_reference, n_laws)
+        After each analysis chunk, of no step, and of a step so far or to come.
     """
-    n = y.size
-    # sums over the reference, then over all chunks so far
-    total_w = total_y = 0.0
-    for i in range(n_reference):
-        total_w += weight[i]
-        total_y += weight[i] * y[i]
-    after_w = after_y = 0.0
-    since_w, since_y = np.zeros(n), np.zeros(n)
-    for i in range(n_reference, n):
-        total_w += weight[i]
-        total_y += weight[i] * y[i]
-        after_w += weight[i]
-        after_y += weight[i] * y[i]
-        for k in range(n_reference, i + 1):
-            since_w[k] += weight[i]
-            since_y[k] += weight[i] * y[i]
-        # precision of level (flat) and of the shared error (unit variance)
-        oh, hh = shared * after_w, shared * shared * after_w + 1.0
-        determinant = total_w * hh - oh * oh
-        value = 1.0 / (i - n_reference + 2.0)  # of the places still to come
-        for k in range(n_reference, i + 1):
-            gz, go, gh = since_y[k], since_w[k], shared * since_w[k]
-            oz, hz = total_y, shared * after_y
-            A = (
-                since_w[k]
-                - (go * (hh * go - oh * gh) + gh * (total_w * gh - oh * go))
-                / determinant
-            )
-            b = (
-                gz
-                - (go * (hh * oz - oh * hz) + gh * (total_w * hz - oh * oz))
-                / determinant
-            )
-            A = max(A, 0.0)
-            evidence = 0.0
-            for s in range(scales.size):
-                precision = A + 1.0 / (scales[s] * scales[s])
-                root = math.sqrt(precision)
-                evidence += (
-                    math.exp(min(0.5 * b * b / precision, 700.0))
-                    / (scales[s] * root)
-                    * math.erfc(b / root * _SQRT_HALF)
-                )
-            j = k - n_reference
-            value += evidence / scales.size / ((j + 1.0) * (j + 2.0))
-        out[i - n_reference] = value
+    n_levels, n_sizes = levels.size, sizes.shape[0]
+    log_flat = np.empty((y.size - n_reference, laws.shape[0]))
+    log_step = np.empty((y.size - n_reference, laws.shape[0]))
+    for law in range(laws.shape[0]):
+        share, width, scale = laws[law, 0], laws[law, 1], laws[law, 2]
+        flat = np.ones(n_levels)  # likelihood of each level, without a step
+        step = np.zeros((n_sizes, n_levels))  # times the prior, over all positions
+        log_scale, prior, to_come = 0.0, 0.0, 1.0
+        for i in range(y.size):
+            largest = 0.0
+            if i == n_reference:
+                flat = _move(flat, transition)
+            if i >= n_reference:
+                prior = position_prior[i - n_reference]
+                to_come -= prior
+                for d in range(n_sizes):
+                    shift, spread = scale * sizes[d, 0], scale * sizes[d, 1]
+                    s = math.sqrt((scale * errors[i]) ** 2 + spread**2)
+                    for j in range(n_levels):
+                        evidence = step[d, j] + prior * sizes[d, 2] * flat[j]
+                        z = (y[i] - levels[j] + shift) / s
+                        step[d, j] = evidence * _density(z, share, width) / s
+                        largest = max(largest, step[d, j])
+            s = scale * errors[i]
+            for j in range(n_levels):
+                flat[j] *= _density((y[i] - levels[j]) / s, share, width) / s
+                largest = max(largest, flat[j])
+            largest = max(largest, _LEAST)
+            log_scale += math.log(largest)
+            flat_sum = step_sum = 0.0
+            for j in range(n_levels):
+                flat[j] /= largest
+                flat_sum += flat[j]
+                for d in range(n_sizes):
+                    step[d, j] /= largest
+                    step_sum += step[d, j]
+            if i >= n_reference:
+                step_sum += to_come * flat_sum
+                k = i - n_reference
+                log_flat[k, law] = log_scale + math.log(max(flat_sum, _LEAST))
+                log_step[k, law] = log_scale + math.log(max(step_sum, _LEAST))
+    return log_flat, log_step
+
+
+@kernel_part
+def _density(z: float, share: float, width: float) -> float:
+    """Return that of normal noise with a share of Cauchy's, ``width`` times as wide."""
+    wide = width * (1.0 + (z / width) ** 2) * math.pi
+    return (1.0 - share) * _NORMAL * math.exp(-0.5 * z * z) + share / wide
+
+
+@kernel_part
+def _move(likelihood: Floats, transition: Floats) -> Floats:
+    moved = np.zeros(likelihood.size)
+    for a in range(likelihood.size):
+        for b in range(likelihood.size):
+            moved[b] += likelihood[a] * transition[a, b]
+    return moved
