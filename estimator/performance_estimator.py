@@ -374,7 +374,7 @@ class PerformanceEstimator(BaseEstimator):
                 level=float(self.level),
                 thresholds=fitted.thresholds,
                 drift=fitted.drift,
-                reference=fitted.performance,
+                period=fitted.period,
             ),
             compose_remarks(columns, chunks, delivered, groups, adapted),
         )

@@ -1,6 +1,6 @@
 """Learning from the labelled reference period, cross-fitted throughout."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -8,13 +8,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration import Calibrator
-from estimator.chunking.chunks import Chunks, make_chunks
+from estimator.chunking.chunks import Chunks
 from estimator.chunking.edges import Edges
 from estimator.chunking.periods import Period
 from estimator.chunking.segments import Groups, group_rows
 from estimator.delayed_labels.counts.weighted_rows import measure_counted
 from estimator.delayed_labels.reference_delays import learn_delays
 from estimator.estimation.common_mistakes import RowPrint
+from estimator.estimation.drift_evidence import (
+    HeldOutEstimates,
+    JudgedGroups,
+    learn_reference_drift,
+)
 from estimator.estimation.fitted_map import (
     N_FOLDS,
     FittedMap,
@@ -38,23 +43,10 @@ from estimator.results.assembly import (
     ResultRules,
     assemble_performance,
     compose_remarks,
-    row_scale,
 )
 from estimator.results.thresholds import Thresholds, ThresholdSpec, fit_thresholds
-from estimator.results.unseen_drift import (
-    Drift,
-    DriftEvidence,
-    distance_ahead,
-    distance_between,
-    learn_drift,
-)
 
 Floats = NDArray[np.float64]
-
-# tau² needs several chunks; a reference of fewer is cut into this many for it, if
-# their own noise leaves anything to see.
-DRIFT_CHUNKS = 10
-MIN_DRIFT_ROWS = 1_000
 
 # Steps of the work that `learn_reference` reports to its progress bar, besides those
 # of learning to adapt.
@@ -128,19 +120,24 @@ def learn_reference(
     delivered = group_rows(columns, chunks)
     groups = delivered.keep(labelled.usable)
     fitted = fit_map(columns, labelled, options.calibrator, advance)
-    estimates = _learn_estimate(frame, labelled, fitted, metrics, advance)
-    rows = rows_of_columns(columns, not_none(columns.label), frame.decisions)
+    adapter, estimates = _learn_estimate(frame, labelled, fitted, metrics, advance)
     estimated = estimates.cross_fitted(groups)
-    if options.counted_by is None:
-        realized = measure(metrics, groups, rows)
-    else:
+    rows = rows_of_columns(columns, not_none(columns.label), frame.decisions)
+    realized = measure(metrics, groups, rows)
+    advance(1)
+    period, drift = learn_reference_drift(
+        columns,
+        chunks,
+        labelled,
+        JudgedGroups(groups=groups, estimated=estimated, realized=realized),
+        estimates,
+        rows,
+        metrics,
+    )
+    if options.counted_by is not None:
         realized = measure_counted(
             metrics, columns, chunks, options.counted_by, groups, frame.decisions
         )
-    advance(1)
-    drift = _learn_drift(
-        frame, labelled, estimates, groups, estimated, realized, metrics
-    )
     rules = _fit_rules(options, groups, realized)
     advance(1)
     return Reference(
@@ -151,13 +148,18 @@ def learn_reference(
         segments=fitted.segments,
         thresholds=rules,
         drift=drift,
+        period=period,
         performance=assemble_performance(
             "reference",
             chunks,
             groups,
             Measured(estimated=estimated, realized=realized, n_labels=groups.n_rows),
             ResultRules(
-                metrics=metrics, level=options.level, thresholds=rules, drift=drift
+                metrics=metrics,
+                level=options.level,
+                thresholds=rules,
+                drift=drift,
+                period=period,
             ),
             compose_remarks(columns, chunks, delivered, groups),
         ),
@@ -165,30 +167,8 @@ def learn_reference(
             columns, chunks, fitted.soft, shift_frame(fitted.error_cells)
         ),
         rows=frame.row_print,
-        adapter=estimates.adapter,
+        adapter=adapter,
     )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Estimates:
-    """How the reference is estimated by maps that have not seen its labels.
-
-    Attributes
-    ----------
-    adapter : ShiftAdapter or None
-        None if no features are read.
-    cross_fitted : callable
-        Takes groups of the frame's rows, returns their metrics by maps of other folds.
-    ahead : callable
-        The same by maps of the first half of the reference.
-    has_ahead : ndarray of bool of shape (n_frame,)
-        Rows that these maps have not seen.
-    """
-
-    adapter: ShiftAdapter | None
-    cross_fitted: Callable[[Groups], Measurement]
-    ahead: Callable[[Groups], Measurement]
-    has_ahead: NDArray[np.bool_]
 
 
 def _learn_estimate(
@@ -197,7 +177,7 @@ def _learn_estimate(
     fitted: FittedMap,
     metrics: tuple[Metric, ...],
     advance: Advance,
-) -> _Estimates:
+) -> tuple[ShiftAdapter | None, HeldOutEstimates]:
     """Learn to adapt, if features are read.
 
     Parameters
@@ -212,6 +192,13 @@ def _learn_estimate(
         Metrics to estimate.
     advance : callable
         Called with 1 after each of `learning_steps`.
+
+    Returns
+    -------
+    adapter : ShiftAdapter or None
+        None if no features are read.
+    estimates : HeldOutEstimates
+        How the reference is estimated by maps that have not seen its labels.
     """
     in_time, cells = labelled.in_time, fitted.error_cells
     rows = rows_of_columns(frame.columns, fitted.out_of_fold, frame.decisions)
@@ -246,8 +233,7 @@ def _learn_estimate(
             error_cells=cells,
             frame=shift_frame(cells),
         )
-    return _Estimates(
-        adapter=adapter,
+    return adapter, HeldOutEstimates(
         cross_fitted=cross_fitted,
         ahead=partial(
             measure, metrics, rows=replace(rows, soft=ahead), error_cells=cells
@@ -271,90 +257,3 @@ def _fit_rules(
         )
         for segment, part in groups.by_segment()
     }
-
-
-def _learn_drift(
-    frame: ReferenceFrame,
-    labelled: LabelledRows,
-    estimates: _Estimates,
-    groups: Groups,
-    estimated: Measurement,
-    realized: Measurement,
-    metrics: tuple[Metric, ...],
-) -> dict[str, Drift]:
-    """Learn tau² of each segment and metric from chunks no map has seen."""
-    columns, chunks = frame.columns, frame.chunks
-    rows = rows_of_columns(columns, not_none(columns.label), frame.decisions)
-    n = labelled.label.size
-    if len(chunks) < N_FOLDS and n >= DRIFT_CHUNKS * MIN_DRIFT_ROWS:
-        size = n // DRIFT_CHUNKS
-        finer = make_chunks(columns.n_rows, size, columns.timestamp, columns.timezone)
-        groups = group_rows(columns, finer).keep(labelled.usable)
-        estimated = estimates.cross_fitted(groups)
-        realized = measure(metrics, groups, rows)
-    position = np.zeros(columns.n_rows)
-    position[labelled.in_time] = (np.arange(n) + 0.5) / n
-    later = groups.keep(estimates.has_ahead)
-    both = [
-        _gather_evidence(
-            metrics,
-            groups,
-            estimated,
-            realized,
-            fewer_rows=N_FOLDS / (N_FOLDS - 1),
-            distance=distance_between(groups.mean(position), N_FOLDS),
-        ),
-        _gather_evidence(
-            metrics,
-            later,
-            estimates.ahead(later),
-            measure(metrics, later, rows),
-            fewer_rows=2.0,
-            distance=distance_ahead(later.mean(position), 0.5),
-        ),
-    ]
-    return {
-        segment: learn_drift(
-            DriftEvidence(
-                residual=np.concatenate([one.residual[part] for one in both]),
-                variance=np.concatenate([one.variance[part] for one in both]),
-                n_rows=np.concatenate([one.n_rows[part] for one in both]),
-                distance=np.concatenate([one.distance[part] for one in both]),
-            )
-        )
-        for segment, part in groups.by_segment()
-    }
-
-
-def _gather_evidence(
-    metrics: tuple[Metric, ...],
-    groups: Groups,
-    estimated: Measurement,
-    realized: Measurement,
-    *,
-    fewer_rows: float,
-    distance: Floats,
-) -> DriftEvidence:
-    """Return what groups say of drift.
-
-    Parameters
-    ----------
-    metrics : tuple of Metric
-        Metrics that were measured.
-    groups : Groups
-        Which rows belong to which chunk of which segment.
-    estimated, realized : Measurement
-        Their metrics.
-    fewer_rows : float
-        Rows of the whole map over those of the maps behind the estimates.
-    distance : ndarray of shape (n_groups,)
-        As of `DriftEvidence`.
-    """
-    scale = row_scale(metrics, groups.n_rows)
-    variance = estimated.label_variance + fewer_rows * estimated.calibration_variance
-    return DriftEvidence(
-        residual=(estimated.value - realized.value) / scale,
-        variance=variance / scale**2,
-        n_rows=groups.n_rows,
-        distance=distance,
-    )

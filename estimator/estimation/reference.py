@@ -13,7 +13,7 @@ from estimator.metrics.error_cells import ErrorCells
 from estimator.metrics.registry import Metric
 from estimator.results.performance import Performance
 from estimator.results.thresholds import Thresholds
-from estimator.results.unseen_drift import Drift
+from estimator.results.unseen_drift import Drift, ReferencePeriod
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -33,6 +33,8 @@ class Reference:
         How far the calibration of each segment is from it; None: not at all.
     thresholds, drift : dict by segment
         Rules; tau² of each metric, and how it grows.
+    period : ReferencePeriod
+        When its rows were.
     performance : Performance
         The reference chunks.
     delays : ReferenceDelays
@@ -50,6 +52,7 @@ class Reference:
     segments: SegmentCalibration | None
     thresholds: dict[str, Thresholds]
     drift: dict[str, Drift]
+    period: ReferencePeriod
     performance: Performance
     delays: ReferenceDelays
     rows: RowPrint

@@ -16,6 +16,7 @@ from estimator.label_free.shift_adaptive import ShiftAdapter
 from estimator.metrics.error_cells import ErrorCells
 from estimator.results.performance import Performance
 from estimator.results.tables import METRIC_COLUMNS
+from estimator.results.unseen_drift import ReferencePeriod
 
 # The letters of NumPy's types, of what is no float.
 _KIND_OF = {
@@ -52,6 +53,7 @@ def check_reference(reference: Reference, parameters: Parameters) -> None:
         msg = f"the segments {segments[:10]} are not of the columns {columns}"
         raise ValueError(msg)
     _check_performance(performance, has_timestamp=parameters["timestamp"] is not None)
+    _check_period(reference.period)
     k = len(reference.metrics)
     for segment, rules in reference.thresholds.items():
         for name in ("low", "high", "margin"):
@@ -76,6 +78,15 @@ def check_reference(reference: Reference, parameters: Parameters) -> None:
         raise ValueError(msg)
     if reference.adapter is not None:
         _check_adapter(reference.adapter)
+
+
+def _check_period(period: ReferencePeriod) -> None:
+    if period.ends is not None and not period.ends[1] > period.ends[0]:
+        msg = f"the reference's period is from {period.ends[0]} to {period.ends[1]}"
+        raise ValueError(msg)
+    if not 0.0 <= period.head_start <= 1.0:
+        msg = f"the head start must be in [0, 1], got {period.head_start!r}"
+        raise ValueError(msg)
 
 
 def _check_performance(performance: Performance, *, has_timestamp: bool) -> None:

@@ -25,7 +25,7 @@ from estimator.metrics.error_cells import ErrorCells
 from estimator.metrics.metric_names import resolve_metrics
 from estimator.results.performance import Performance
 from estimator.results.thresholds import Thresholds
-from estimator.results.unseen_drift import Drift
+from estimator.results.unseen_drift import Drift, ReferencePeriod
 
 # What is kept of the map's error; that of segments is put together with each frame.
 _CELLS = (
@@ -62,6 +62,7 @@ def reference_to_arrays(fitted: Reference) -> tuple[dict[str, object], Arrays]:
         )
         raise TypeError(msg)
     performance, delays = fitted.performance, fitted.delays
+    ends = fitted.period.ends
     header: dict[str, object] = {
         "calibrator": fitted.calibrator_name,
         "has_factor": fitted.error_cells.has_factor,
@@ -75,6 +76,10 @@ def reference_to_arrays(fitted: Reference) -> tuple[dict[str, object], Arrays]:
             "pause": delays.pause,
             "span": delays.span,
             "dispersion": delays.dispersion,
+        },
+        "period": {
+            "ends": None if ends is None else [str(end) for end in ends],
+            "head_start": fitted.period.head_start,
         },
         "rows": asdict(fitted.rows),
         "adapter": None,
@@ -156,6 +161,12 @@ def reference_from_arrays(
     metrics = resolve_metrics(parameters["metrics"], parameters["business_costs"])
     # Files written before drift grew with time have no rate.
     drift_rate = arrays.get("drift_rate", np.zeros_like(arrays["drift"]))
+    reference_chunks = Performance(
+        metrics=tuple(metric.name for metric in metrics),
+        level=parameters["level"],
+        timezone=header["timezone"],
+        **performance,
+    )
     reference = Reference(
         metrics=metrics,
         calibrator=_calibrator(header, arrays),
@@ -178,12 +189,8 @@ def reference_from_arrays(
                 segments, arrays["drift"], drift_rate, strict=True
             )
         },
-        performance=Performance(
-            metrics=tuple(metric.name for metric in metrics),
-            level=parameters["level"],
-            timezone=header["timezone"],
-            **performance,
-        ),
+        period=_period_from_json(header.get("period"), reference_chunks),
+        performance=reference_chunks,
         delays=ReferenceDelays(
             bands=arrays["delays/bands"],
             spread=arrays["delays/spread"],
@@ -207,6 +214,22 @@ def _calibrator(header: Mapping[str, Any], arrays: Arrays) -> SavableCalibrator:
     if header["shifted"] is not None:  # then the slope is one by the shifted map
         return calibrator
     return calibrator.with_lines_beyond(arrays["cells/score_range"], float(slope))
+
+
+def _period_from_json(
+    saved: Mapping[str, Any] | None, chunks: Performance
+) -> ReferencePeriod:
+    """Return when the reference was; files from before have its chunks only."""
+    if saved is not None:
+        ends = None
+        if saved["ends"] is not None:
+            begin, end = (np.datetime64(text) for text in saved["ends"])
+            ends = (begin, end)
+        return ReferencePeriod(ends=ends, head_start=saved["head_start"])
+    if chunks.start.dtype.kind != "M" or np.isnat(chunks.start).all():
+        return ReferencePeriod()
+    begin, end = np.nanmin(chunks.start), np.nanmax(chunks.end)
+    return ReferencePeriod(ends=(begin, end)) if end > begin else ReferencePeriod()
 
 
 def _row_print(saved: Mapping[str, Any]) -> RowPrint:

@@ -182,7 +182,7 @@ def learn_adapter(
         rows.score, *np.quantile(rows.score, REFERENCE_SCORE_QUANTILES)
     )
     beyond, forward = 0.0, None
-    if method == "auto":
+    if method != "pape":
         forward = predict_half_by_trees(score, label, matrix, categorical, seed)
         if forward is not None:
             beyond = weight_beyond_reference(forward, label[forward.start :])
@@ -201,8 +201,8 @@ def learn_adapter(
     label_shift, ahead = None, np.full(label.size, np.nan)
     if method == "auto":
         label_shift = _learn_label_shift(adapted.soft_labels, label)
-        if forward is not None:
-            ahead[forward.start :] = _adapt_ahead(forward, weight, label_shift)
+    if forward is not None:
+        ahead[forward.start :] = _adapt_ahead(forward, weight, label_shift)
     adapter = ShiftAdapter(
         method=method,
         table=features.table,
@@ -221,19 +221,19 @@ def learn_adapter(
 
 def learning_steps(method: str) -> int:
     """Return how often `learn_adapter` reports a step."""
-    n_trees = FeatureAwareCalibrator().n_splits if method != "pape" else 0
-    n_trees += method == "auto"
+    n_trees = FeatureAwareCalibrator().n_splits + 1 if method != "pape" else 0
     return n_trees + (SETTINGS.n_blocks if method != "feature_aware" else 0)
 
 
 def _adapt_ahead(
-    forward: ForwardHalf, weight: float, label_shift: LabelShift
+    forward: ForwardHalf, weight: float, label_shift: LabelShift | None
 ) -> Floats:
-    """Return the soft labels of the second half, as `auto` would have them."""
+    """Return the soft labels of the second half, as the method would have them."""
     soft = forward.base + weight * (forward.aware - forward.base)
-    unused = np.zeros(soft.size)
-    for start, stop in _evidence_blocks(soft.size, SETTINGS.shift_rows):
-        shift_block(label_shift, soft, unused, slice(start, stop))
+    if label_shift is not None:
+        unused = np.zeros(soft.size)
+        for start, stop in _evidence_blocks(soft.size, SETTINGS.shift_rows):
+            shift_block(label_shift, soft, unused, slice(start, stop))
     return soft
 
 

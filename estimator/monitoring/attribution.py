@@ -11,7 +11,7 @@ from estimator.metrics.measurement import measure
 from estimator.metrics.rows import rows_of_columns
 from estimator.monitoring.evaluation import ChunkEvaluation
 from estimator.performance_estimator import PerformanceEstimator
-from estimator.results.assembly import chunk_ages, row_scale
+from estimator.results.assembly import row_scale
 
 Floats = NDArray[np.float64]
 
@@ -45,14 +45,15 @@ def attribution_of(
         expected[0] = over_labeled.value
         expected[1] = over_labeled.label_variance + over_labeled.calibration_variance
     scale = row_scale(fitted.metrics, groups.n_rows)
-    age = chunk_ages(evaluation.chunks, fitted.performance)[groups.chunk]
+    chunks = evaluation.chunks
+    distance = fitted.period.distances(chunks.start, chunks.end)[groups.chunk]
     of_labels = row_scale(fitted.metrics, evaluation.n_labels)
     reference = np.empty(shape)
     tau2 = np.empty(shape)
     for segment, rows in groups.by_segment():
         reference[rows] = _reference_value(fitted, segment) * scale[rows]
         drift = fitted.drift.get(segment, fitted.drift[""])
-        tau2[rows] = drift.variance(age[rows]) * of_labels[rows] ** 2
+        tau2[rows] = drift.variance(distance[rows]) * of_labels[rows] ** 2
     value = (
         evaluation.estimated.value
         if evaluation.reconciled is None

@@ -183,7 +183,7 @@ def performance_of(
             level=float(estimator.level),
             thresholds=fitted.thresholds,
             drift=fitted.drift,
-            reference=fitted.performance,
+            period=fitted.period,
         ),
         remarks,
     )

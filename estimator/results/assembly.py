@@ -16,7 +16,7 @@ from estimator.metrics.measurement import Measurement
 from estimator.metrics.registry import Metric
 from estimator.results.performance import Performance
 from estimator.results.thresholds import Thresholds, breach_probability
-from estimator.results.unseen_drift import SETTINGS, Drift
+from estimator.results.unseen_drift import Drift, ReferencePeriod
 
 Floats = NDArray[np.float64]
 Remarks = defaultdict[int, list[str]]  # by group; most have none
@@ -103,16 +103,15 @@ class ResultRules:
         Thresholds by segment.
     drift : mapping of str to Drift
         tau² by segment.
-    reference : Performance or None
-        The reference period, from whose end chunks have their age; None where it is
-        what is put together.
+    period : ReferencePeriod
+        When the reference was: chunks have their age from its end.
     """
 
     metrics: tuple[Metric, ...]
     level: float
     thresholds: Mapping[str, Thresholds]
     drift: Mapping[str, Drift]
-    reference: Performance | None = None
+    period: ReferencePeriod
 
 
 def assemble_performance(
@@ -147,8 +146,8 @@ def assemble_performance(
     """
     metrics, level, n_rows = rules.metrics, rules.level, groups.n_rows
     estimated, realized = measured.estimated, measured.realized
-    age = chunk_ages(chunks, rules.reference)[groups.chunk]
-    tau2, low, high = _limits(rules, groups, age, remarks)
+    distance = rules.period.distances(chunks.start, chunks.end)[groups.chunk]
+    tau2, low, high = _limits(rules, groups, distance, remarks)
     value, is_realized = estimated, False
     if period == "reference" and realized is not None:
         value, is_realized = realized, True
@@ -195,36 +194,8 @@ def assemble_performance(
     )
 
 
-def chunk_ages(chunks: Chunks, reference: Performance | None) -> Floats:
-    """Return the time from the reference to each chunk, in lengths of the reference.
-
-    From the reference's nearer end to the middle of the chunk, 0 within the reference,
-    up to ``SETTINGS.oldest_age``; ``SETTINGS.typical_age`` where rows have no time.
-
-    Parameters
-    ----------
-    chunks : Chunks
-        Chunks of the period.
-    reference : Performance or None
-        The reference period.
-    """
-    ages = np.full(len(chunks), SETTINGS.typical_age)
-    if reference is None or not np.issubdtype(chunks.start.dtype, np.datetime64):
-        return ages
-    has_rows = ~np.isnat(reference.start)
-    if not has_rows.any():
-        return ages
-    begin, end = reference.start[has_rows].min(), reference.end[has_rows].max()
-    full = ~np.isnat(chunks.start)
-    if end > begin:
-        middle = chunks.start[full] + (chunks.end[full] - chunks.start[full]) / 2
-        gone = np.maximum(middle - end, begin - middle) / (end - begin)
-        ages[full] = np.clip(gone, 0.0, SETTINGS.oldest_age)
-    return ages
-
-
 def _limits(
-    rules: ResultRules, groups: Groups, age: Floats, remarks: Remarks
+    rules: ResultRules, groups: Groups, distance: Floats, remarks: Remarks
 ) -> tuple[Floats, Floats, Floats]:
     """Return tau² and both thresholds of each group; remark on segments without.
 
@@ -234,8 +205,8 @@ def _limits(
         Thresholds and drift.
     groups : Groups
         Which rows belong to which chunk of which segment.
-    age : ndarray of shape (n_groups,)
-        Time from the reference to each group, in lengths of the reference.
+    distance : ndarray of shape (n_groups,)
+        As of `Drift.variance`.
     remarks : dict of list of str by number of the group
         Remarks on each group; more are added.
 
@@ -249,7 +220,7 @@ def _limits(
     tau2, low, high = (np.empty(scale.shape) for _ in range(3))
     for segment, part in groups.by_segment():
         drift = rules.drift.get(segment, rules.drift[""])
-        tau2[part] = drift.variance(age[part]) * scale[part] ** 2
+        tau2[part] = drift.variance(distance[part]) * scale[part] ** 2
         thresholds = rules.thresholds.get(segment)
         if thresholds is None:
             for g in range(part.start, part.stop):

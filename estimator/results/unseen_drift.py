@@ -37,6 +37,9 @@ class DriftSettings:
         drift is 0.
     typical_age : float
         Age of chunks without a time, in lengths of the reference.
+    outermost : float
+        Share of the reference's rows at either end that may have a wrong date; the
+        reference lasts as long as the others.
     oldest_age : float
         Age from which intervals grow no further: of such distances the reference shows
         nothing.
@@ -48,13 +51,58 @@ class DriftSettings:
     grid: tuple[float, float, int] = (0.02, 60.0, 12)
     min_chunks: int = 5
     typical_age: float = 0.5
+    outermost: float = 0.005
     oldest_age: float = 2.0
 
 
 SETTINGS: Final = DriftSettings()
-# A walk that began somewhere in the reference has gone a third of its length when the
-# reference ends, seen from the map fitted to all of it.
-_HEAD_START = 1.0 / 3.0
+# Of rows that are even in time: a walk has gone a third of its length when they end,
+# seen from the mean of all of them.
+EVEN_HEAD_START: Final = 1.0 / 3.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ReferencePeriod:
+    """When the labelled rows of the reference were.
+
+    Attributes
+    ----------
+    ends : (datetime64, datetime64) or None
+        Begin and end, between which lie all rows but the outermost, which may have a
+        wrong date; None where rows have no time.
+    head_start : float
+        How far a random walk of unit rate has gone at the end, from its mean over the
+        rows: as a variance, in lengths of the reference.
+    """
+
+    ends: tuple[np.datetime64, np.datetime64] | None = None
+    head_start: float = EVEN_HEAD_START
+
+    def distances(self, start: np.ndarray, end: np.ndarray) -> Floats:
+        """Return how far a walk has gone at each chunk, from its mean over the rows.
+
+        Its age is the time from the reference's nearer end to the middle of the chunk,
+        0 within the reference, up to ``SETTINGS.oldest_age``; it is
+        ``SETTINGS.typical_age`` where rows have no time.
+
+        Parameters
+        ----------
+        start, end : ndarray of shape (n_chunks,)
+            First and last time, or row, of each chunk.
+
+        Returns
+        -------
+        ndarray of shape (n_chunks,)
+            Age and head start, in lengths of the reference.
+        """
+        ages = np.full(start.size, SETTINGS.typical_age)
+        if self.ends is not None and start.dtype.kind == "M":
+            first, last = self.ends
+            full = ~np.isnat(start)
+            middle = start[full] + (end[full] - start[full]) / 2
+            gone = np.maximum(middle - last, first - middle) / (last - first)
+            ages[full] = np.clip(gone, 0.0, SETTINGS.oldest_age)
+        return ages + self.head_start
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -66,23 +114,21 @@ class Drift:
     steady : ndarray of shape (n_metrics,)
         Variance that every chunk has.
     rate : ndarray of shape (n_metrics,)
-        Variance that comes with each length of the reference that a chunk is away.
+        Variance that comes with each length of the reference that a walk goes.
     """
 
     steady: Floats
     rate: Floats
 
-    def variance(self, age: float | Floats = SETTINGS.typical_age) -> Floats:
+    def variance(self, distance: float | Floats) -> Floats:
         """Return tau² of chunks; of shape (n_chunks, n_metrics), or (n_metrics,).
 
         Parameters
         ----------
-        age : float or ndarray of shape (n_chunks,)
-            Time from the end of the reference to the chunk, in lengths of the
-            reference.
+        distance : float or ndarray of shape (n_chunks,)
+            As `ReferencePeriod.distances` says.
         """
-        distance = np.asarray(age)[..., None] + _HEAD_START
-        variance: Floats = self.steady + self.rate * distance
+        variance: Floats = self.steady + self.rate * np.asarray(distance)[..., None]
         return variance
 
 
@@ -101,12 +147,15 @@ class DriftEvidence:
     distance : ndarray of shape (n_chunks,)
         How far a random walk of unit rate has gone from the map's rows to the chunk's,
         as a variance, in lengths of the reference.
+    weight : ndarray of shape (n_chunks,)
+        How much each counts; 1 for rows that are judged once.
     """
 
     residual: Floats
     variance: Floats
     n_rows: NDArray[np.int64]
     distance: Floats
+    weight: Floats
 
 
 def learn_drift(evidence: DriftEvidence) -> Drift:
@@ -155,7 +204,7 @@ def _posterior_mean(
     )
     # What is certain of a chunk would decide alone.
     np.maximum(total, 1e-6 * unit, out=total)
-    log_posterior = -0.5 * (np.log(total) + square / total).sum(axis=2)
+    log_posterior = -0.5 * (np.log(total) + square / total) @ evidence.weight[defined]
     log_posterior += prior[:, None] + prior
     weight = np.exp(log_posterior - log_posterior.max())
     weight /= weight.sum()
@@ -163,36 +212,55 @@ def _posterior_mean(
     return float(unit * steady), float(unit * rate)
 
 
-def distance_ahead(position: Floats, length: float) -> Floats:
-    """Return how far a walk has gone from the rows before to a chunk ahead of them.
-
-    Its variance is that of a random walk's value less its mean over the rows before.
-
-    Parameters
-    ----------
-    position : ndarray of shape (n_chunks,)
-        Position of each chunk, in lengths of the reference, from its begin.
-    length : float
-        Where the rows of the map end, in the same unit.
-    """
-    distance: Floats = position - length + length * _HEAD_START
-    return distance
-
-
-def distance_between(position: Floats, n_folds: int) -> Floats:
-    """Return how far a walk has gone from the other folds to a chunk of one fold.
+def period_of(
+    timestamp: NDArray[np.datetime64] | None, n_rows: int
+) -> tuple[ReferencePeriod, Floats]:
+    """Return when the rows of the reference were, and where in it each is.
 
     Parameters
     ----------
-    position : ndarray of shape (n_chunks,)
-        Position of each chunk, in lengths of the reference, within [0, 1].
-    n_folds : int
-        Number of folds of equal length.
+    timestamp : ndarray of datetime64 of shape (n_rows,), or None
+        Time of each row, in order.
+    n_rows : int
+        Number of rows.
+
+    Returns
+    -------
+    period : ReferencePeriod
+        Begin, end and head start.
+    position : ndarray of shape (n_rows,)
+        0 at the begin, 1 at the end; evenly spaced where rows have no time.
     """
-    begin = np.minimum(np.floor(position * n_folds), n_folds - 1) / n_folds
-    end = begin + 1.0 / n_folds
-    before = begin / (begin + 1.0 - end)
-    after = 1.0 - before
-    distance: Floats = before**2 * (position - begin + begin * _HEAD_START)
-    distance += after**2 * (end - position + (1.0 - end) * _HEAD_START)
+    position = (np.arange(n_rows) + 0.5) / n_rows
+    if timestamp is None:
+        return ReferencePeriod(), position
+    few = int(SETTINGS.outermost * n_rows)
+    begin, end = timestamp[few], timestamp[n_rows - 1 - few]
+    if not end > begin:
+        return ReferencePeriod(), position
+    position = np.clip((timestamp - begin) / (end - begin), 0.0, 1.0)
+    head_start = float(walk_distance(np.ones(1), position)[0])
+    return ReferencePeriod(ends=(begin, end), head_start=head_start), position
+
+
+def walk_distance(position: Floats, rows: Floats) -> Floats:
+    r"""Return how far a random walk is, somewhere, from its mean over some rows.
+
+    Its variance :math:`\operatorname{mean}_r |t - t_r| - \tfrac{1}{2}
+    \operatorname{mean}_{r, s} |t_r - t_s|`, for the walk has the variogram
+    :math:`|t - s|`.
+
+    Parameters
+    ----------
+    position : ndarray of shape (n,)
+        Where the walk is looked at.
+    rows : ndarray of shape (n_rows,)
+        Positions of the rows of a map, in order.
+    """
+    n = rows.size
+    total = np.concatenate([[0.0], np.cumsum(rows)])
+    before = np.searchsorted(rows, position)
+    apart = position * (2 * before - n) + total[-1] - 2.0 * total[before]
+    among = 2.0 * float((2.0 * np.arange(n) - (n - 1.0)) @ rows) / n**2
+    distance: Floats = apart / n - 0.5 * among
     return distance

@@ -13,24 +13,27 @@ from estimator.estimation.reference_arrays import (
     reference_to_arrays,
 )
 from estimator.results.unseen_drift import (
+    EVEN_HEAD_START,
     SETTINGS,
     Drift,
     DriftEvidence,
-    distance_ahead,
-    distance_between,
+    ReferencePeriod,
     learn_drift,
+    period_of,
+    walk_distance,
 )
 
 rng = np.random.default_rng(0)
 
 
-def learn(residual, variance, distance):
+def learn(residual, variance, distance, weight=None):
     return learn_drift(
         DriftEvidence(
             residual=residual[:, None],
             variance=variance[:, None],
             n_rows=np.full(distance.size, SETTINGS.prior_rows),
             distance=distance,
+            weight=np.ones(distance.size) if weight is None else weight,
         )
     )
 
@@ -41,19 +44,59 @@ def walks(n_walks=4_000, n_steps=400):
     return np.cumsum(steps, axis=1), (np.arange(n_steps) + 0.5) / n_steps
 
 
-def test_distances_are_variances_of_random_walks():
+@pytest.mark.parametrize("even", [True, False])
+def test_distances_are_variances_of_random_walks(even):
     walk, time = walks()
-    first = time < 0.5
-    gone = walk - walk[:, first].mean(axis=1, keepdims=True)
-    later = np.array([210, 300, 399])
-    assert_allclose(
-        gone[:, later].var(axis=0), distance_ahead(time[later], 0.5), rtol=0.1
-    )
-    for chunk in (3, 100, 215, 330, 398):
-        others = np.floor(time * 5) != np.floor(time[chunk] * 5)
-        gone = walk[:, chunk] - walk[:, others].mean(axis=1)
-        (expected,) = distance_between(time[[chunk]], 5)
-        assert gone.var() == pytest.approx(expected, rel=0.1)
+    row = np.arange(400) if even else np.sort(rng.choice(400, 90, p=time / time.sum()))
+    for rows in (row[time[row] < 0.5], row[(time[row] < 0.2) | (time[row] > 0.6)]):
+        gone = walk - walk[:, rows].mean(axis=1, keepdims=True)
+        chunks = np.array([90, 130, 215, 330, 399])
+        expected = walk_distance(time[chunks], time[rows])
+        assert_allclose(gone[:, chunks].var(axis=0), expected, rtol=0.12)
+
+
+def test_distances_by_hand():
+    rows = np.array([0.0, 0.2, 0.9, 1.0])
+    among = np.abs(rows[:, None] - rows).mean()
+    for t in (-0.5, 0.0, 0.3, 0.9, 2.0):
+        expected = np.abs(t - rows).mean() - among / 2.0
+        assert walk_distance(np.array([t]), rows)[0] == pytest.approx(expected)
+
+
+def test_when_the_reference_was():
+    day = np.timedelta64(1, "D")
+    start = np.datetime64("2024-01-01", "us")
+    time = start + np.sort(rng.integers(0, 100, 20_000)) * day
+    period, position = period_of(time, time.size)
+    assert period.ends[0] - start <= day
+    assert start + 99 * day - period.ends[1] <= day
+    assert period.head_start == pytest.approx(EVEN_HEAD_START, abs=0.01)
+    assert position[[0, -1]].tolist() == [0.0, 1.0]
+    # A few wrong dates change nothing; many rows at the end leave less to go.
+    wrong = time.copy()
+    wrong[:5], wrong[-5:] = np.datetime64("1970-01-01"), np.datetime64("2100-01-01")
+    assert period_of(wrong, wrong.size)[0].ends == period.ends
+    crowded = np.sort(np.r_[time, np.repeat(time[-1] - day, 80_000)])
+    assert period_of(crowded, crowded.size)[0].head_start < 0.1
+    # Without times, or all at one time, rows count as even.
+    for none in (None, np.repeat(start, 1_000)):
+        period, position = period_of(none, 1_000)
+        assert (period.ends, period.head_start) == (None, EVEN_HEAD_START)
+        assert_allclose(position, (np.arange(1_000) + 0.5) / 1_000)
+
+
+def test_distances_of_chunks():
+    start = np.datetime64("2024-01-01", "us")
+    day = np.timedelta64(1, "D")
+    period = ReferencePeriod(ends=(start, start + 100 * day), head_start=0.25)
+    first = start + np.array([-60, 10, 100, 140, 900]) * day
+    distance = period.distances(first, first + 20 * day)
+    assert_allclose(distance - 0.25, [0.5, 0.0, 0.1, 0.5, SETTINGS.oldest_age])
+    empty = np.array(["NaT"], dtype="M8[us]")
+    typical = SETTINGS.typical_age + 0.25
+    assert period.distances(empty, empty).tolist() == [typical]
+    rows = np.array([0, 500])
+    assert period.distances(rows, rows + 499).tolist() == [typical, typical]
 
 
 def test_the_posterior_mean_by_quadrature():
@@ -87,7 +130,7 @@ def test_the_posterior_mean_by_quadrature():
 
 
 def test_both_parts_are_told_apart():
-    n = 3_000
+    n = 12_000
     variance = np.full(n, 0.01**2)
     distance = rng.uniform(0.1, 1.0, n)
     noise = rng.normal(0.0, 0.01, n)
@@ -96,7 +139,7 @@ def test_both_parts_are_told_apart():
         noise + rng.normal(0.0, 0.02 * np.sqrt(distance)), variance, distance
     )
     none = learn(noise, variance, distance)
-    half_way = 0.5 - 1.0 / 3.0  # a distance of one half
+    half_way = 0.5
     assert_allclose(steady.variance(half_way), 0.02**2, rtol=0.15)
     assert steady.rate[0] < 0.3 * steady.steady[0]
     assert_allclose(growing.variance(half_way), 0.5 * 0.02**2, rtol=0.15)
@@ -114,14 +157,26 @@ def test_too_few_chunks_and_certain_ones():
     one_certain = learn(
         np.r_[0.0, rng.normal(0, 1, 40)], np.r_[0.0, np.ones(40)], np.ones(41)
     )
-    assert np.isfinite(one_certain.variance()).all()
+    assert np.isfinite(one_certain.variance(1.0)).all()
+
+
+def test_rows_that_count_half_twice_count_once():
+    n = 40
+    variance = rng.uniform(0.5, 2.0, n) * 1e-4
+    distance = rng.uniform(0.1, 0.7, n)
+    residual = rng.normal(0.0, np.sqrt(variance + 2e-4))
+    once = learn(residual, variance, distance)
+    twice = learn(
+        *(np.tile(x, 2) for x in (residual, variance, distance, np.full(n, 0.5)))
+    )
+    assert_allclose(twice.steady, once.steady)
+    assert_allclose(twice.rate, once.rate)
 
 
 def test_shapes_of_the_variance():
     drift = Drift(steady=np.array([1.0, 2.0]), rate=np.array([0.0, 3.0]))
-    assert_allclose(drift.variance(1.0), [1.0, 6.0])
-    assert_allclose(drift.variance(np.array([0.0, 1.0])), [[1.0, 3.0], [1.0, 6.0]])
-    assert_allclose(drift.variance(), [1.0, 2.0 + 3.0 * 5.0 / 6.0])
+    assert_allclose(drift.variance(1.0), [1.0, 5.0])
+    assert_allclose(drift.variance(np.array([0.0, 1.0])), [[1.0, 2.0], [1.0, 5.0]])
 
 
 def drifting(n, begin, wander):
@@ -175,8 +230,9 @@ def test_files_written_before_have_drift_that_does_not_grow():
     estimator = PerformanceEstimator(["accuracy"], chunk=1_000).fit(reference)
     header, arrays = reference_to_arrays(estimator.reference_)
     before = {name: x for name, x in arrays.items() if name != "drift_rate"}
-    (drift,) = reference_from_arrays(
-        header, before, estimator.fitted_parameters_
-    ).drift.values()
+    header = {name: x for name, x in header.items() if name != "period"}
+    loaded = reference_from_arrays(header, before, estimator.fitted_parameters_)
+    assert loaded.period == ReferencePeriod()
+    (drift,) = loaded.drift.values()
     assert_allclose(drift.steady, estimator.reference_.drift[""].steady)
     assert drift.rate[0] == 0.0
