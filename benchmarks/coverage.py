@@ -153,7 +153,7 @@ def _replicate(
     label_variance = measure_chunks(
         METRICS, analysis["y_pred_proba"].to_numpy(), fitted.calibrator.predict, n
     ).label_variance
-    tau2 = fitted.drift[""].variance()
+    tau2 = fitted.drift[""].variance(fitted.period.typical_distance)
     hidden = performance.calibration_error[is_analysis] ** 2 + tau2
     truth = np.full(len(METRICS), np.nan) if population is None else population
     return {

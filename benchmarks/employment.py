@@ -49,10 +49,12 @@ def main() -> int:
         ).fit(reference)
         performance = estimator.estimate(analysis)
         is_analysis = performance.period == "analysis"
-        tau = np.sqrt(estimator.reference_.drift[""].variance())
+        fitted = estimator.reference_
+        drift, distance = fitted.drift[""], fitted.period.typical_distance
+        tau = np.sqrt(drift.variance(distance))
         if calibrator == "spline":
             score = analysis["y_pred_proba"].to_numpy()
-            soft = estimator.reference_.calibrator.predict
+            soft = fitted.calibrator.predict
             noise = measure_chunks(METRICS, score, soft, options.chunk).label_variance
             noise, realized = np.sqrt(noise), performance.realized[is_analysis]
             first = performance.period == "reference"

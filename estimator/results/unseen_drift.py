@@ -48,7 +48,7 @@ class DriftSettings:
     prior_median: float = 0.05
     prior_rows: int = 2_000
     prior_deviation: float = 1.75
-    grid: tuple[float, float, int] = (0.02, 60.0, 12)
+    grid: tuple[float, float, int] = (0.02, 60.0, 24)
     min_chunks: int = 5
     typical_age: float = 0.5
     outermost: float = 0.005
@@ -77,6 +77,11 @@ class ReferencePeriod:
 
     ends: tuple[np.datetime64, np.datetime64] | None = None
     head_start: float = EVEN_HEAD_START
+
+    @property
+    def typical_distance(self) -> float:
+        """How far a walk has gone at a chunk without a time."""
+        return SETTINGS.typical_age + self.head_start
 
     def distances(self, start: np.ndarray, end: np.ndarray) -> Floats:
         """Return how far a walk has gone at each chunk, from its mean over the rows.

@@ -130,7 +130,7 @@ def test_the_posterior_mean_by_quadrature():
 
 
 def test_both_parts_are_told_apart():
-    n = 12_000
+    n = 3_000
     variance = np.full(n, 0.01**2)
     distance = rng.uniform(0.1, 1.0, n)
     noise = rng.normal(0.0, 0.01, n)
@@ -232,7 +232,7 @@ def test_files_written_before_have_drift_that_does_not_grow():
     before = {name: x for name, x in arrays.items() if name != "drift_rate"}
     header = {name: x for name, x in header.items() if name != "period"}
     loaded = reference_from_arrays(header, before, estimator.fitted_parameters_)
-    assert loaded.period == ReferencePeriod()
+    assert (loaded.period.ends, loaded.period.head_start) == (None, EVEN_HEAD_START)
     (drift,) = loaded.drift.values()
     assert_allclose(drift.steady, estimator.reference_.drift[""].steady)
     assert drift.rate[0] == 0.0
