@@ -50,8 +50,7 @@ def main() -> int:
         performance = estimator.estimate(analysis)
         is_analysis = performance.period == "analysis"
         fitted = estimator.reference_
-        drift, distance = fitted.drift[""], fitted.period.typical_distance
-        tau = np.sqrt(drift.variance(distance))
+        tau = np.sqrt(fitted.drift[""].variance(fitted.period.typical_distance))
         if calibrator == "spline":
             score = analysis["y_pred_proba"].to_numpy()
             soft = fitted.calibrator.predict
