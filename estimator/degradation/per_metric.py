@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,8 @@ from estimator.metric_series import MetricSeries
 from estimator.metrics.registry import BUSINESS_VALUE, METRICS
 
 Floats = NDArray[np.float64]
+# Least time between the two parts of a chunk that reference and analysis share.
+_SHORTEST: Final = np.timedelta64(1, "us")
 
 
 def judge_series(
@@ -95,7 +98,8 @@ def _judge(
 def _times(series: MetricSeries) -> pd.DatetimeIndex | None:
     """Return when the chunks are: their labels, else their middles, None if unknown.
 
-    None, too, where chunks overlap in time: then their order is all there is.
+    None, too, where chunks of one period overlap in time: then their order is all there
+    is.
     """
     if series.start.dtype.kind != "M":
         return None
@@ -107,16 +111,38 @@ def _times(series: MetricSeries) -> pd.DatetimeIndex | None:
         repeated = np.flatnonzero(label[1:] == label[:-1]) + 1
         if repeated.size:
             # The reference ends and production begins within one period: its second
-            # part is as late as its first row, on the clock of the label.
+            # part is as late as its first row, on the clock of the label. Rows that
+            # have dates alone may come at the very start of the period.
             has_offset = "+" in label[0] or "-" in label[0][10:]
             zone = None if has_offset else series.timezone
             values = times.to_numpy().astype("M8[us]")
-            values[repeated] = wall_clock(start[repeated], zone)
+            first_row = wall_clock(start[repeated], zone).astype("M8[us]")
+            values[repeated] = np.maximum(first_row, values[repeated] + _SHORTEST)
             times = pd.DatetimeIndex(values)
     else:
         times = pd.DatetimeIndex(start + (series.end - start) / 2)
-    is_ordered = times.notna().all() and times.is_monotonic_increasing
-    return times if is_ordered and times.is_unique else None
+    if times.isna().any():
+        return None
+    times = _reference_first(times, series.n_reference)
+    return times if times.is_monotonic_increasing and times.is_unique else None
+
+
+def _reference_first(times: pd.DatetimeIndex, n_reference: int) -> pd.DatetimeIndex:
+    """Return times of which the reference's are before the analysis.
+
+    A reference that reaches into the analysis is moved back until its last chunk is a
+    usual spacing before the first of the analysis: how its chunks follow one another
+    is all that is asked of it, and the analysis keeps its dates.
+    """
+    reference, analysis = times[:n_reference], times[n_reference:]
+    if not len(reference) or not len(analysis) or reference[-1] < analysis[0]:
+        return times
+    longer = analysis if len(analysis) > 1 else reference
+    spacing = longer.to_series().diff().median()
+    if pd.isna(spacing):
+        return times
+    earlier = reference - (reference[-1] - analysis[0] + spacing)
+    return pd.DatetimeIndex(earlier.append(analysis))
 
 
 def _per_row(attribution: pd.DataFrame) -> pd.DataFrame:

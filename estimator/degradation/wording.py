@@ -13,6 +13,7 @@ _MONTH = pd.Timedelta(days=365.2425 / 12)
 # shorter one is per chunk.
 _RATE_PER_MONTH_AFTER = pd.Timedelta(days=45)
 _RATE_PER_DAY_AFTER = pd.Timedelta(days=2)
+_HOURS_BELOW = pd.Timedelta(days=2)  # periods shorter than this are in hours
 
 
 def chunk_text(label: object) -> str:
@@ -83,9 +84,11 @@ def change_rate(magnitude: float, onset: int, chunks: np.ndarray) -> str:
 
 
 def duration_text(period: pd.Timedelta | float) -> str:
-    """Return a period in days, or as a number if it is no duration."""
+    """Return a period in days or hours, or as a number if it is no duration."""
     if isinstance(period, pd.Timedelta):
         days = period / _ONE_DAY
+        if period < _HOURS_BELOW:
+            return f"{24.0 * days:.1f} hours"
         return f"{days:.0f} days" if days >= 10 else f"{days:.1f} days"
     return f"{period:.1f}"
 

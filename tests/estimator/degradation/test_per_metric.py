@@ -1,3 +1,5 @@
+import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -6,6 +8,7 @@ import pytest
 
 from estimator import PerformanceEstimator
 from estimator.degradation.per_metric import judge_series
+from estimator.degradation.verdict_json import from_json, to_json
 from estimator.metrics.registry import METRIC_NAMES
 
 START = pd.Timestamp("2026-01-05")
@@ -117,6 +120,28 @@ def test_since_leaves_earlier_chunks_out(fallen):
     assert late.kind == "training_serving_skew"
     assert late.onset == "2026-01-23"
     assert late.chunks.size == 15 + 12
+
+
+def wave(day):
+    return 0.3 - 0.3 * np.cos(2.0 * np.pi * (day + 0.5) / 6.0)
+
+
+@pytest.mark.parametrize("first", [0, -1, -4])
+def test_a_period_is_a_duration_however_reference_and_production_meet(first):
+    production = rows(40, 7, blur=wave, first=first)
+    # Dates without a time of day: production's first day begins as the reference's
+    # last, or before it.
+    production["time"] = production["time"].dt.floor("D")
+    reference = REFERENCE.assign(time=REFERENCE["time"].dt.floor("D"))
+    estimator = PerformanceEstimator("roc_auc", chunk="D", timestamp="time")
+    performance = estimator.fit(reference).estimate(production.drop(columns="y_true"))
+    verdict = performance.degradation()["roc_auc"]
+    assert verdict.kind == "cyclical"
+    assert verdict.period / pd.Timedelta(days=1) == pytest.approx(6.0, abs=0.3)
+    assert re.search(r"a period of [56]\.\d days \(", str(verdict))
+    read = from_json(json.loads(json.dumps(to_json(verdict))))
+    assert read.period == verdict.period
+    assert str(read) == str(verdict)
 
 
 def test_the_calibration_error_is_shared(fallen):

@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -71,6 +73,13 @@ def test_dates_by_their_spacing(freq, name, rate):
     times = pd.date_range("2026-01-01", periods=N, freq=freq)
     assert name in sentence("sudden", times)
     assert rate in sentence("gradual", times)
+
+
+def test_periods_are_in_days_and_short_ones_in_hours():
+    weeks = pd.date_range("2026-01-01", periods=N, freq="7D")
+    assert re.search(r"a period of 5[67] days \(", sentence("cyclical", weeks))
+    hours = pd.date_range("2026-01-01", periods=N, freq="h")
+    assert re.search(r"a period of [78]\.\d hours \(", sentence("cyclical", hours))
 
 
 def test_rate_is_change_over_time():
