@@ -306,8 +306,13 @@ class Monitor:
         DataFrame
             ``segment, chunk, metric, n_rows, n_labels, reference, estimated, value,
             covariate_shift, concept_drift, residual, residual_standard_error,
-            residual_z``. The last is about standard normal as long as the concept has
-            not drifted, whichever labels came first; NaN without labels.
+            residual_z, residual_sensitivity, residual_shared_error``. ``residual_z`` is
+            about standard normal as long as the concept has not drifted, whichever
+            labels came first; NaN without labels, and where the metric is undefined
+            over them. ``residual_sensitivity`` is the share of a drift that these
+            labels show: 1, and less where they are of the class whose labels come
+            first. ``residual_shared_error`` is the part of the standard error that all
+            chunks share, the calibration's.
         """
         with self._lock:
             return join_attribution(self._evaluate(self._as_of(as_of)))

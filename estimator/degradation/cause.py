@@ -37,9 +37,7 @@ class CauseSettings:
 SETTINGS: Final = CauseSettings()
 
 
-def with_cause(
-    verdict: Degradation, attribution: pd.DataFrame, shared_error: float
-) -> Degradation:
+def with_cause(verdict: Degradation, attribution: pd.DataFrame) -> Degradation:
     """Return the verdict with the cause that labels show, ``unknown`` if they do not.
 
     The change from the reference to the estimate is covariate shift, seen without
@@ -55,40 +53,45 @@ def with_cause(
     attribution : DataFrame
         Attribution of one metric of one segment, a row per chunk, as
         `Monitor.attribution` gives it.
-    shared_error : float
-        Standard deviation of the estimates' common error, in units of the metric.
 
     Returns
     -------
     Degradation
         The same verdict, with a cause.
     """
-    cause = _cause(verdict, attribution, shared_error)
-    return replace(verdict, cause=cause)
+    return replace(verdict, cause=_cause(verdict, attribution))
 
 
-def _cause(verdict: Degradation, attribution: pd.DataFrame, shared: float) -> Cause:
+def _cause(verdict: Degradation, attribution: pd.DataFrame) -> Cause:
     analysis = slice(verdict.n_reference, None)
     affected = set(verdict.chunks[analysis][verdict.affected[analysis]].tolist())
     rows = attribution[attribution["chunk"].isin(affected)]
     sign = -1.0 if verdict.higher_is_better else 1.0  # the worse the larger
-    error = rows["residual_standard_error"].to_numpy(np.float64)
-    labeled = np.isfinite(error) & (error > 0.0)
+    sensitivity = rows["residual_sensitivity"].to_numpy(np.float64)
+    # What labels that can hardly be otherwise show of a drift is little, with as little
+    # noise (method.md, equation 63).
+    with np.errstate(divide="ignore", invalid="ignore"):
+        drift = sign * rows["residual"].to_numpy(np.float64) / sensitivity
+        error = rows["residual_standard_error"].to_numpy(np.float64) / sensitivity
+        shared = rows["residual_shared_error"].to_numpy(np.float64) / sensitivity
+    labeled = np.isfinite(drift) & np.isfinite(error) & (error > 0.0)
     if verdict.kind == "stable" or not labeled.any():
         return "unknown"
-    weight = error[labeled] ** -2.0
+    drift, error, shared = drift[labeled], error[labeled], shared[labeled]
+    weight = error**-2.0
     weight /= weight.sum()
-    concept = sign * float(weight @ rows["residual"].to_numpy(np.float64)[labeled])
-    # The calibration's error is in every chunk's: it does not average out (method.md,
-    # equation 63).
-    noise = float(np.sqrt(np.sum((weight * error[labeled]) ** 2) + shared**2))
+    concept = float(weight @ drift)
+    # The calibration's error is in every chunk's: it does not average out.
+    common = float(weight @ shared)
+    chance = float(weight**2 @ np.maximum(error**2 - shared**2, 0.0))
+    noise = float(np.sqrt(chance + common**2))
     estimated = sign * rows["covariate_shift"].to_numpy(np.float64)
     covariate = float(weight @ estimated[labeled])
     scatter = _standard_error(estimated[labeled], weight)
     total = max(concept, 0.0) + max(covariate, 0.0)
     part, certain = SETTINGS.smallest_part * total, SETTINGS.certain
     is_concept = concept > max(part, certain * noise)
-    is_covariate = covariate > max(part, certain * np.hypot(scatter, shared))
+    is_covariate = covariate > max(part, certain * np.hypot(scatter, common))
     if is_concept:
         return "both" if is_covariate else "concept_drift"
     if is_covariate and concept + certain * noise < SETTINGS.hidden_part * total:

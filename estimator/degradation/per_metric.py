@@ -92,7 +92,7 @@ def _judge(
     attributed = attribution[is_series]
     if is_total:
         attributed = _per_row(attributed)
-    return with_cause(verdict, attributed, shared_error)
+    return with_cause(verdict, attributed)
 
 
 def _times(series: MetricSeries) -> pd.DatetimeIndex | None:
@@ -148,10 +148,10 @@ def _reference_first(times: pd.DatetimeIndex, n_reference: int) -> pd.DatetimeIn
 def _per_row(attribution: pd.DataFrame) -> pd.DataFrame:
     """Return the attribution of a total as one of means over rows."""
     labeled = attribution["n_labels"].where(attribution["n_labels"] > 0)
+    of_labels = ("residual", "residual_standard_error", "residual_shared_error")
     return attribution.assign(
         covariate_shift=attribution["covariate_shift"] / attribution["n_rows"],
-        residual=attribution["residual"] / labeled,
-        residual_standard_error=attribution["residual_standard_error"] / labeled,
+        **{name: attribution[name] / labeled for name in of_labels},
     )
 
 

@@ -27,6 +27,8 @@ Floats = NDArray[np.float64]
 _PARENT_ROWS = 10.0
 # Survival below e^-7 is not believed: some labels come later than all before.
 _MAX_HAZARD = 7.0
+# Nor is a class e^7 times as likely as the other to have come: some come sooner.
+_MAX_LOG_RATIO = 7.0
 # Labels that may still come at 1.4 times the reference's delays are not given up: what
 # waits beyond that is no slower feed, but has been lost.
 _STEPS_SLOWER = STEPS_PER_DOUBLING // 2
@@ -75,11 +77,16 @@ class DelayModel:
 
     @property
     def arrived_log_ratio(self) -> Floats:
-        """Log ratio of P(arrived | 1) to P(arrived | 0), 0 where neither can be."""
-        arrived = -np.expm1(-self.hazard)
-        both = np.where((arrived > 0.0).all(axis=0), arrived, 1.0)
-        ratio: Floats = np.log(both[1] / both[0]).ravel()
-        return ratio
+        """Log ratio of P(arrived | 1) to P(arrived | 0), 0 where neither can be.
+
+        A label that came when the other class never does is almost surely of its class.
+        """
+        with np.errstate(divide="ignore"):
+            log_arrived = np.log(-np.expm1(-self.hazard))
+        can_be = np.isfinite(log_arrived).any(axis=0)
+        negative, positive = np.where(can_be, log_arrived, 0.0)
+        ratio: Floats = np.clip(positive - negative, -_MAX_LOG_RATIO, _MAX_LOG_RATIO)
+        return ratio.ravel()
 
     @property
     def arrived(self) -> Floats:

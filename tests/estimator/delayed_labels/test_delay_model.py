@@ -145,7 +145,19 @@ def test_log_ratios_are_those_of_survival_and_arrival():
     both = (came > 0).all(axis=0).ravel()
     expected = np.log(came[1].ravel()[both] / came[0].ravel()[both])
     assert_allclose(model.arrived_log_ratio[both], expected)
-    assert (model.arrived_log_ratio[~both] == 0).all()
+    neither = (came == 0).all(axis=0).ravel()
+    assert (model.arrived_log_ratio[neither] == 0).all()
+
+
+def test_what_came_when_one_class_never_does_is_of_the_other():
+    label, took, age, _ = simulate()
+    took = took + np.where(label == 0, 40.0 * DAY, 0.0)
+    model = fit(label, took, age, soft=label)
+    came = model.arrived
+    only_positive = (came[1] > 0.0) & (came[0] == 0.0)
+    assert only_positive.any()
+    assert (model.arrived_log_ratio[only_positive] == 7.0).all()
+    assert np.abs(model.arrived_log_ratio).max() == 7.0
 
 
 def test_age_steps_hold_days_apart():
