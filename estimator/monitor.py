@@ -21,7 +21,7 @@ from estimator.ledger.adding_labels import AddedLabels, add_labels
 from estimator.ledger.adding_rows import add_rows
 from estimator.ledger.label_frame import LabelColumns, ids_of, read_labels
 from estimator.ledger.ledger import Ledger
-from estimator.monitoring.arriving_rows import soft_labels_on_arrival
+from estimator.monitoring.arriving_rows import features_on_arrival, forget_strata
 from estimator.monitoring.deployments import (
     Deployment,
     check_rebase,
@@ -74,9 +74,10 @@ class Monitor:
     time arrive at ``now``, else at the latest time seen, and there the later call
     counts. Time is what the data tell, never the wall clock.
 
-    If the estimator reads features, rows get their soft labels when they come, and keep
-    them: features are not stored. ``pape`` and ``auto`` then adapt to those rows of a
-    chunk that came in the same call; a chunk delivered whole is what ``estimate`` says.
+    If the estimator reads features, rows get their soft labels, and the strata of their
+    delays, when they come, and keep them: features are not stored. ``pape`` and
+    ``auto`` then adapt to those rows of a chunk that came in the same call; a chunk
+    delivered whole is what ``estimate`` says.
 
     Every method may be called from any number of threads. The calls on one monitor run
     one after the other: each sees all earlier ones as a whole, and no row and no label
@@ -213,9 +214,9 @@ class Monitor:
         with self._lock:
             columns = self.estimator.read_production(frame)
             keys, show = ids_of(frame, self.row_id)
-            adapt = soft_labels_on_arrival(self._deployments, frame, columns)
+            read = features_on_arrival(self._deployments, frame, columns)
             ledger, added = add_rows(
-                self._ledger, columns, keys, chunk_spec_of(self.estimator), show, adapt
+                self._ledger, columns, keys, chunk_spec_of(self.estimator), show, read
             )
             touched = set(added.touched)
             if columns.label is not None and not np.isnan(columns.label).all():
@@ -458,6 +459,7 @@ class Monitor:
             check_rebase(self._deployments[-1], estimator, from_chunk)
             later = Deployment(estimator=estimator, from_chunk=from_chunk)
             self._deployments = (*self._deployments, later)
+            self._ledger = forget_strata(self._ledger, self._deployments)
             self._completed = {}  # chunks may have gone to another estimator
 
     def save(self, path: str | Path) -> None:

@@ -15,6 +15,7 @@ from estimator.chunking.chunks import Chunks, check_chunk, make_chunks
 from estimator.chunking.edges import Edges
 from estimator.chunking.periods import Period
 from estimator.chunking.row_order import order_by_time, take_chunks
+from estimator.delayed_labels.strata.learned import FeatureRows
 from estimator.estimation.common_mistakes import (
     is_reference_again,
     mistakes_in_reference,
@@ -125,9 +126,11 @@ class PerformanceEstimator(BaseEstimator):
         Score from which the decision is positive, where ``y_pred`` is None.
     features : str, sequence of str or None
         Columns by which methods but ``cbpe`` adapt to covariate shift: what the model
-        reads, and what else may shift. Numbers and booleans count as numbers, texts and
-        categories as categories. Leave out what tells the time (a year, a running
-        number): all that comes would lie outside the reference.
+        reads, and what else may shift. With ``timestamp`` and ``labeled_at`` every
+        method learns from them, for ``Monitor``, which rows' labels take long. Numbers
+        and booleans count as numbers, texts and categories as categories. Leave out
+        what tells the time (a year, a running number): all that comes would lie outside
+        the reference.
     segments : str or sequence of str, default=()
         Columns whose every value gets rows of its own beside the overall ones, and a
         shift of the calibration map, shrunk by its own evidence.
@@ -256,22 +259,26 @@ class PerformanceEstimator(BaseEstimator):
         chunks = self._chunks(columns, self.chunk)
         counted_by = self._periods() if counted else None
         table, matrix = None, None
-        if self.is_adaptive:
+        is_timed = columns.labeled_at is not None and columns.timestamp is not None
+        if self.is_adaptive or (is_timed and self._feature_columns()):
             table, matrix = learn_features(reference, self._feature_columns())
         if self.timestamp is not None:
             order = order_by_time(columns, matrix)
             if order is not None:
                 columns, chunks = columns.take(order), take_chunks(chunks, order)
                 matrix = None if matrix is None else matrix[order]
-        features, n_steps = None, N_STEPS
+        features, delay_features, n_steps = None, None, N_STEPS
         if table is not None and matrix is not None:
-            features = Features(
-                method=self.method,
-                table=table,
-                matrix=matrix,
-                random_state=int(self.random_state),
-            )
-            n_steps += learning_steps(self.method)
+            seed = int(self.random_state)
+            if is_timed:
+                delay_features = FeatureRows(
+                    table=table, matrix=matrix, random_state=seed
+                )
+            if self.is_adaptive:
+                features = Features(
+                    method=self.method, table=table, matrix=matrix, random_state=seed
+                )
+                n_steps += learning_steps(self.method)
         with self._progress(n_steps) as progress, progress.stage("fitting"):
             frame = ReferenceFrame(
                 columns=columns,
@@ -279,6 +286,7 @@ class PerformanceEstimator(BaseEstimator):
                 decisions=self.decisions(columns),
                 row_print=row_print,
                 features=features,
+                delay_features=delay_features,
             )
             options = ReferenceOptions(
                 metrics=metrics,

@@ -20,7 +20,7 @@ from calibration.maps.logistic import LEARNED_PENALTIES, fit_logistic
 from estimator import PerformanceEstimator
 from estimator.delayed_labels.arrivals import Arrivals
 from estimator.delayed_labels.delay_model import fit_delays
-from estimator.delayed_labels.strata import N_AGES, N_BANDS
+from estimator.delayed_labels.strata.delay_cells import N_AGES, N_BANDS
 from estimator.label_free.adapter_learning import _learn_weight
 from estimator.label_free.chunk_map import (
     BlendWeights,
@@ -55,6 +55,8 @@ DERIVED = (
     "soften",
     "shift_information",
     "fit_delays",
+    "dependence_evidence",
+    "learn_strata",
     "shift_frame",
     "evidence",
     "order_sums",

@@ -65,7 +65,9 @@ def make_files(folder: Path) -> dict[str, tuple[Path, Use]]:
             "x": rng.normal(size=n),
         }
     )
-    reference["labeled_at"] = reference["time"] + pd.Timedelta(days=3)
+    # Delays depend on a feature: files hold strata of them, and trees.
+    days = 3.0 + 4.0 * (reference["x"] > 0) + rng.random(n)
+    reference["labeled_at"] = reference["time"] + pd.to_timedelta(days, unit="D")
     later = pd.Timedelta(days=70)
     production = reference.assign(
         id=reference["id"] + n, time=reference["time"] + later
@@ -73,7 +75,10 @@ def make_files(folder: Path) -> dict[str, tuple[Path, Use]]:
     options: dict[str, Any] = {"timestamp": "time", "segments": ["group"]}
     plain = PerformanceEstimator(**options).fit(reference)
     adaptive = PerformanceEstimator(features=["x", "group"], **options).fit(reference)
-    timed = PerformanceEstimator(labeled_at="labeled_at", **options).fit(reference)
+    timed = PerformanceEstimator(
+        method="cbpe", labeled_at="labeled_at", features="x", **options
+    ).fit(reference)
+    assert timed.reference_.delays.strata is not None
     monitor = Monitor(timed, row_id="id")
     monitor.add_predictions(production)
     labels = reference[["id", "y_true", "labeled_at"]][:500]

@@ -35,7 +35,7 @@ def filter_models(
     both coordinates alike, ``noise`` (2 k, n_models) is added to the variances, and
     ``weights`` (k,) adds the components up to what is seen. ``log_likelihood`` grows by
     that of the steps; a constant that all models share is left out (method.md, equation
-    49).
+    50).
     """
     d, n_models = mean.shape
     k = d // 2
@@ -130,7 +130,7 @@ def evidence(products: Floats, root: Floats, deviation: Floats, out: Floats) -> 
     With coefficients ``R z``, z standard normal, ``R`` made of ``root`` (2, 2) for the
     first pair and of ``deviation`` (n_models, 2) for the others, G the information on z
     and g the vector, it is ``(|L⁻¹ g|² - ln det(I + G)) / 2`` with ``L Lᵀ = I + G``
-    (method.md, equation 50), less what all models share. ``products``
+    (method.md, equation 51), less what all models share. ``products``
     (n_models, k, k, 6) holds information (2, 2) and vector (2,) by pairs of columns.
     """
     n_models, k = products.shape[:2]

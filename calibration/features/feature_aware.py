@@ -19,6 +19,7 @@ from calibration.features.trees import (
     grow_trees,
     predict_raw,
     read_trees,
+    trees_to_arrays,
 )
 from calibration.maps.logistic import clipped_logit, fit_logistic
 from calibration.maps.spline import (
@@ -264,10 +265,7 @@ class FeatureAwareCalibrator(BaseEstimator):
         }
         for name, values in self.spline_.to_arrays().items():
             arrays[f"spline/{name}"] = values
-        for k, booster in enumerate(self.trees_):
-            text = "" if booster is None else booster.model_to_string()
-            arrays[f"trees/{k}"] = np.frombuffer(text.encode(), dtype=np.uint8)
-        return arrays
+        return arrays | trees_to_arrays(self.trees_)
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Self:

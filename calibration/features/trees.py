@@ -1,6 +1,7 @@
 """Gradient-boosted trees that correct given log odds, grown, applied and read."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,9 +30,26 @@ LIGHTGBM_PARAMETERS = {
     "monotone_constraints_method": "intermediate",
     "num_threads": 1,  # each fold has a thread of its own
 }
-MAX_TREES = 500
-PATIENCE = 30  # trees without a gain on the rows left out
 _TRAILER = "\nend of parameters\n"  # of LightGBM's text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Growth:
+    """When trees stop to grow.
+
+    Attributes
+    ----------
+    max_trees : int
+        Most trees.
+    patience : int
+        Trees without a gain on the rows left out after which no more are grown.
+    """
+
+    max_trees: int
+    patience: int
+
+
+GROWTH = Growth(max_trees=500, patience=30)
 
 
 def predict_raw(booster: "lgb.Booster", X: Floats) -> Floats:
@@ -73,29 +91,8 @@ def grow_trees(
     lightgbm.Booster or None
         Trees up to the best number of them.
     """
-    import lightgbm as lgb  # calibration stays light without it
-
-    learn = ~left_out
-    data = lgb.Dataset(
-        X[learn],
-        labels[learn],
-        init_score=start_at[learn],
-        params={"verbosity": -1, "num_threads": 1},
-        **options,
-    )
-    validation = lgb.Dataset(
-        X[left_out],
-        labels[left_out],
-        init_score=start_at[left_out],
-        reference=data,
-        params={"verbosity": -1, "num_threads": 1},
-    )
-    booster = lgb.train(
-        parameters,
-        data,
-        MAX_TREES,
-        valid_sets=[validation],
-        callbacks=[lgb.early_stopping(PATIENCE, verbose=False)],
+    booster = _train(
+        X, labels, left_out, parameters, options, GROWTH, start_at=start_at
     )
     reached = booster.best_score["valid_0"]["binary_logloss"]
     p = expit(spline[left_out])
@@ -103,10 +100,104 @@ def grow_trees(
     before = -np.mean(y * np.log(p) + (1.0 - y) * np.log1p(-p))
     if not reached < before:
         return None
-    # Only what was best is kept: saved trees would otherwise bring back the others.
+    return _best_trees(booster)
+
+
+def grow_mean_trees(
+    X: Floats,
+    target: Floats,
+    left_out: NDArray[np.bool_],
+    parameters: dict[str, object],
+    options: DatasetOptions,
+    growth: Growth,
+) -> "lgb.Booster | None":
+    """Return trees of the mean of a target, None if they gain nothing on rows left out.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_rows, n_columns)
+        Columns that trees split on, NaN where missing.
+    target : ndarray of shape (n_rows,)
+        Numbers around 0: without trees the prediction is 0.
+    left_out : ndarray of bool of shape (n_rows,)
+        Rows that say when to stop; trees grow on the others.
+    parameters : dict of str to object
+        Parameters of LightGBM's training.
+    options : DatasetOptions
+        Options of LightGBM's data sets.
+    growth : Growth
+        When trees stop.
+
+    Returns
+    -------
+    lightgbm.Booster or None
+        Trees up to the best number of them.
+    """
+    if not left_out.any() or left_out.all():
+        return None
+    parameters = {
+        **parameters,
+        "objective": "regression",
+        "boost_from_average": False,
+    }
+    booster = _train(X, target, left_out, parameters, options, growth)
+    reached = booster.best_score["valid_0"]["l2"]
+    if not reached < np.mean(target[left_out] ** 2):
+        return None
+    return _best_trees(booster)
+
+
+def _train(
+    X: Floats,
+    target: Floats,
+    left_out: NDArray[np.bool_],
+    parameters: dict[str, object],
+    options: DatasetOptions,
+    growth: Growth,
+    *,
+    start_at: Floats | None = None,
+) -> "lgb.Booster":
+    """Grow trees until the rows left out gain no more."""
+    import lightgbm as lgb  # calibration stays light without it
+
+    def dataset(rows: NDArray[np.bool_], grown: "lgb.Dataset | None") -> "lgb.Dataset":
+        return lgb.Dataset(
+            X[rows],
+            target[rows],
+            init_score=None if start_at is None else start_at[rows],
+            reference=grown,
+            params={"verbosity": -1, "num_threads": 1},
+            **options,
+        )
+
+    data = dataset(~left_out, None)
+    return lgb.train(
+        parameters,
+        data,
+        growth.max_trees,
+        valid_sets=[dataset(left_out, data)],
+        callbacks=[lgb.early_stopping(growth.patience, verbose=False)],
+    )
+
+
+def _best_trees(booster: "lgb.Booster") -> "lgb.Booster":
+    """Keep what was best: saved trees would otherwise bring back the others."""
+    import lightgbm as lgb  # calibration stays light without it
+
     return lgb.Booster(
         model_str=booster.model_to_string(num_iteration=booster.best_iteration)
     )
+
+
+def trees_to_arrays(
+    trees: "Sequence[lgb.Booster | None]",
+) -> dict[str, np.ndarray]:
+    """Return the bytes of LightGBM's text of each fold's trees; none for None."""
+    texts = ["" if booster is None else booster.model_to_string() for booster in trees]
+    return {
+        f"trees/{k}": np.frombuffer(text.encode(), dtype=np.uint8)
+        for k, text in enumerate(texts)
+    }
 
 
 def read_trees(

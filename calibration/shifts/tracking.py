@@ -6,7 +6,7 @@ labels tell of its own shift, and through the motion of all others: labels of ol
 chunks correct the newest, which has none. Nobody knows how the shift moves; so a small
 set of motions is averaged, each weighted by how well it would have predicted what was
 seen: where nothing moves, "still" wins, and the estimate stays where it was. Method.md,
-equations 48 to 51.
+equations 49 to 52.
 
 References: Harvey (1989), "Forecasting, Structural Time Series Models and the Kalman
 Filter" (random walk, damped trend, stochastic cycle); Hoeting et al. (1999), "Bayesian
@@ -227,7 +227,7 @@ def _walks(
 def _average(
     groups: Sequence[_Group], weight: Floats, n_chunks: int
 ) -> tuple[Floats, Floats]:
-    """Return mean and covariance over the heaviest models: method.md, equation 51."""
+    """Return mean and covariance over the heaviest models: method.md, equation 52."""
     best = np.argsort(-weight, kind="stable")[: SETTINGS.max_smoothed]
     best = best[weight[best] > SETTINGS.negligible * weight[best[0]]]
     begins = np.cumsum([0, *(group.family.size for group in groups)])

@@ -34,7 +34,7 @@ def order_sums(
 
     ROC AUC. A pair of the cell is concordant, tied or neither: it counts one half,
     which is off by one half at most, S N / 2 for the cell's pairs (method.md, equation
-    65; average precision: equations 66 and 67). Pairs of two labels
+    66; average precision: equations 67 and 68). Pairs of two labels
     that have not come are left out of the bound: of equal soft labels, their order
     makes no difference to what is expected.
 

@@ -2,7 +2,7 @@
 
 Columns are cosine, sine, cosine and sine of twice the frequency, and a level. They are
 whitened as the series is: row ``i`` of a column ``v`` is ``e[i] v[i] - d[i] v[i-1]``
-(method.md, equation 54).
+(method.md, equation 55).
 """
 
 import math
@@ -46,7 +46,7 @@ def harmonics(
     with a level of their own. ``coefficients`` (n_frequencies, 4, 5) are those of
     cosine, sine, cosine and sine of twice the frequency, level. Harmonics have half,
     and second ones a quarter, of ``scales`` as prior standard deviations. Method.md,
-    equation 61; the letters of the other arguments are those of `step_fits`.
+    equation 62; the letters of the other arguments are those of `step_fits`.
     """
     # Products of the columns with one another, with o, the deployment and z:
     # since chunk n_reference + 1, and before that for both kinds of cycle.
@@ -166,7 +166,7 @@ def _project_out_level(
     shared: float,
     projected: Floats,
 ) -> None:
-    """Fill ``projected`` (5, 6): A of the columns, then b (method.md, equation 56).
+    """Fill ``projected`` (5, 6): A of the columns, then b (method.md, equation 57).
 
     These are their products, level and shared error projected out. ``until`` and
     ``after`` are the sums over rows up to and after the deployment.
@@ -202,7 +202,7 @@ def _log_evidence(
     """Return the log evidence of some columns, averaged over prior scales.
 
     Fills ``coefficients`` (5,) with those at the scale of the greatest evidence.
-    Method.md, equation 61.
+    Method.md, equation 62.
     """
     top, total = -np.inf, 0.0
     for s in range(scales.size):
@@ -225,7 +225,7 @@ def _log_evidence(
             explained += solved[j] * solved[j]
             roots *= factor[j, j] * deviation
         left = rest - explained
-        # the three factors of method.md, equation 61, one by one
+        # the three factors of method.md, equation 62, one by one
         log_evidence = -math.log(roots) - 0.5 * dof * math.log(left)
         if has_level:  # it lies below the reference's
             x = solved[m - 1] / math.sqrt(left / dof)

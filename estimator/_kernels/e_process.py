@@ -26,7 +26,7 @@ def step_e_process(
 ) -> tuple[Floats, Floats]:
     """Return the logarithms of the evidence for no step and for a step, by law.
 
-    The numerator and the denominators of method.md, equation 64; the sum over
+    The numerator and the denominators of method.md, equation 65; the sum over
     positions is a recursion, so time is linear in the number of chunks.
 
     Parameters

@@ -82,7 +82,7 @@ def waiting_spread(
     """Fill ``out`` (n, 2, 2) with each chunk's mean ``spread`` (n_ages, 2, 2) by age.
 
     The average is over the rows with a score that wait; 0 where none does. Method.md,
-    equation 47.
+    equation 48.
     """
     for c in range(offsets.size - 1):
         rows = aa = ab = bb = 0.0
@@ -114,7 +114,7 @@ def soften(
 ) -> None:
     """Fill ``out`` with the rows' soft labels, given each chunk's ``shift`` (n, 2).
 
-    Method.md, equation 43. ``moved`` (n,) is by how much the expected positives among
+    Method.md, equation 44. ``moved`` (n,) is by how much the expected positives among
     the rows that wait differ from those of the soft labels that ``out`` held before, in
     standard deviations of their label noise.
     """
@@ -162,7 +162,7 @@ def shift_information(
     ``n_steps`` of Newton's method from ``mode`` (n, 2), which holds it afterwards.
     ``awaited`` (n, 2, 2) is what the missing labels would still tell, ``waiting_ratio``
     (n_delay_cells) is P(waiting | 0) over P(waiting | 1). Chunks that are final (n,),
-    since no row of theirs waits, are left alone. Method.md, equation 45.
+    since no row of theirs waits, are left alone. Method.md, equation 46.
     """
     for c in range(offsets.size - 1):
         if is_final[c]:

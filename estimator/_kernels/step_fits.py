@@ -8,7 +8,7 @@ sums of two whitened columns: the constant and the time. Their products come fro
 suffix sums, each shape in constant time.
 
 Arrays of all kernels here and in `cycle_fits`, in the letters of method.md, equations
-53 to 56: ``z``, ``o``, ``q`` (n,) are the whitened series, constant and time; ``e``,
+54 to 57: ``z``, ``o``, ``q`` (n,) are the whitened series, constant and time; ``e``,
 ``d`` (n,) the factors that whiten; ``t`` (n,) the times in typical spacings; ``sums``
 what `suffix_sums` fills. ``K`` (2, 2) is the covariance, over phi, of the level and of
 the analysis chunks' shared error, ``xz`` (2,) their products with the series, ``rest``
@@ -36,7 +36,7 @@ def whiten(errors: Floats, gaps: Floats, rho: float, e: Floats, d: Floats) -> fl
     """Fill ``e`` and ``d``; return the log determinant of the whitening.
 
     ``gaps[i]`` is the time since chunk ``i - 1``, in typical spacings. Method.md,
-    equation 54.
+    equation 55.
     """
     e[0], d[0] = 1.0 / errors[0], 0.0
     log_determinant = math.log(e[0])
@@ -161,7 +161,7 @@ def one_amplitude(
     squares that is left plus the prior's, ``dof`` its degrees of freedom. The amplitude
     is normal with standard deviation ``scales`` times the errors' (averaged over
     these), on one side of zero; integrated over the errors' scale the evidence is a
-    Student t's (method.md, equation 58).
+    Student t's (method.md, equation 59).
     """
     n_scales = scales.size
     log_common = np.empty(n_scales)
@@ -169,7 +169,7 @@ def one_amplitude(
     means, variances = np.empty(n_scales), np.empty(n_scales)
     for p in range(products.shape[0]):
         xo, xh = products[p, 2], shared * products[p, 3]
-        # method.md, equation 56
+        # method.md, equation 57
         A = products[p, 0] - (
             K[0, 0] * xo * xo + 2.0 * K[0, 1] * xo * xh + K[1, 1] * xh * xh
         )
@@ -188,7 +188,7 @@ def one_amplitude(
             log_common[s] = 0.5 * (math.log(prior / precision) - dof * math.log(left))
             top = max(top, log_common[s])
             # second moments, about zero, of N(x, 1) beyond and before it: the last
-            # factor of method.md, equation 58
+            # factor of method.md, equation 59
             tail = 0.5 * math.erfc(x * _SQRT_HALF)
             ridge = x * math.exp(-0.5 * x * x) * _DENSITY
             shrunk = 2.0 * prior / precision
@@ -237,7 +237,7 @@ def two_steps(
     Each has an amplitude of its own, both on the same side of zero, with the product of
     two moment priors; sides are weighed as if the two were independent. Both steps come
     after the deployment. ``share`` is that of the first step in the whole amplitude.
-    Method.md, equations 59 and 60.
+    Method.md, equations 60 and 61.
     """
     for p in range(first.size):
         a, b = first[p], last[p]
@@ -266,11 +266,11 @@ def two_steps(
             left = rest - (az * ma + bz * mb)
             phi = left / dof
             va, vb, c = pb / determinant, pa / determinant, -ab / determinant
-            # second moments, over phi, of the product of both amplitudes: equation 60
+            # second moments, over phi, of the product of both amplitudes: equation 61
             xa, xb = ma * ma / phi, mb * mb / phi
             xab = ma * mb / phi
             moment = xa * xb + xa * vb + xb * va + 4.0 * xab * c + va * vb + 2.0 * c * c
-            common = (  # equation 59 without its sides
+            common = (  # equation 60 without its sides
                 0.5 * math.log(prior * prior / determinant)
                 - 0.5 * dof * math.log(left)
                 + math.log(max(moment, 1e-300) * prior * prior)

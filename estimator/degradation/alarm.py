@@ -209,7 +209,7 @@ def anytime_alarm(
 def _log_e_process(
     y: Floats, errors: Floats, n_reference: int, shared: float
 ) -> Floats:
-    """Return the logarithm of the e-process: method.md, equation 64."""
+    """Return the logarithm of the e-process: method.md, equation 65."""
     unit = _restlessness(y[:n_reference], errors[:n_reference])
     y = (y - np.median(y[: max(n_reference, SETTINGS.n_center)])) / unit
     y = np.clip(y, -SETTINGS.farthest, SETTINGS.farthest)

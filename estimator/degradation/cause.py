@@ -69,7 +69,7 @@ def _cause(verdict: Degradation, attribution: pd.DataFrame) -> Cause:
     sign = -1.0 if verdict.higher_is_better else 1.0  # the worse the larger
     sensitivity = rows["residual_sensitivity"].to_numpy(np.float64)
     # What labels that can hardly be otherwise show of a drift is little, with as little
-    # noise (method.md, equation 63).
+    # noise (method.md, equation 64).
     with np.errstate(divide="ignore", invalid="ignore"):
         drift = sign * rows["residual"].to_numpy(np.float64) / sensitivity
         error = rows["residual_standard_error"].to_numpy(np.float64) / sensitivity

@@ -186,7 +186,7 @@ def classify_degradation(
 def _weigh_kinds(series: Series) -> _Evidence:
     """Return the evidence of all shapes, averaged over the kinds of noise.
 
-    Method.md, equation 62.
+    Method.md, equation 63.
     """
     log_weights: dict[str, list[float]] = {kind: [] for kind in KINDS}
     log_rises, shapes, series_by_rho = [], [], []

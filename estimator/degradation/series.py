@@ -41,7 +41,7 @@ class SeriesSettings:
         white noise. Larger ones than this are usual in a series that moves fast.
     smallest_gap : float
         Least time between chunks, in typical spacings. Two chunks at one time would
-        have an autocorrelation of 1, and method.md, equation 54, would divide by 0.
+        have an autocorrelation of 1, and method.md, equation 55, would divide by 0.
     finest : float
         Least standard error over the range of the values. Below it the sums of squares
         would lose to rounding what tells shapes apart.
@@ -69,7 +69,7 @@ SETTINGS: Final = SeriesSettings()
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Series:
-    """The usable chunks of a series, down being worse: method.md, equations 52 and 53.
+    """The usable chunks of a series, down being worse: method.md, equations 53 and 54.
 
     Attributes
     ----------
@@ -192,7 +192,7 @@ def soften_outliers(y: Floats, errors: Floats) -> Floats:
     A value is compared with the medians of three before and of three after it; only one
     that is far from both stands alone, so a step is none. How far is far grows with
     what is usual in the series, so the peaks of a fast cycle are none either
-    (method.md, equation 52).
+    (method.md, equation 53).
     """
     k = SETTINGS.n_neighbours
     if y.size < 2 * k + 1:

@@ -1,4 +1,4 @@
-"""How long labels took, counted: by class, score band, segment value and age.
+"""How long labels took, counted: by class, score band, segment or stratum, and age.
 
 Counts add up over chunks and machines.
 """
@@ -10,12 +10,20 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from estimator.delayed_labels.strata import MAX_VALUES, N_AGES, N_BANDS, age_step
+from estimator.delayed_labels.strata.delay_cells import (
+    MAX_VALUES,
+    N_AGES,
+    N_BANDS,
+    age_step,
+    delay_columns,
+)
+from estimator.delayed_labels.strata.partition import (
+    delay_groups,
+    dependence_evidence,
+)
 from estimator.frames.columns import Columns, not_none
 
 Floats = NDArray[np.float64]
-
-_GROUPS = 10  # of delays, to see whether they differ by segment
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -25,9 +33,9 @@ class Arrivals:
     Attributes
     ----------
     values : tuple of str
-        The segment column's values; one empty string without a column.
+        The column's values; one empty string without a column.
     count : ndarray of shape (2, n_values, N_BANDS, N_AGES)
-        By label, segment value, score band and age at arrival.
+        By label, the column's value, score band and age at arrival.
     """
 
     values: tuple[str, ...]
@@ -67,9 +75,10 @@ def merge_arrivals(first: Arrivals, second: Arrivals | None) -> Arrivals:
 
 
 def choose_column(arrivals: Mapping[Hashable | None, Arrivals]) -> Hashable | None:
-    """Return the segment column whose values differ most in their delays, or None.
+    """Return the column whose values differ most in their delays, or None.
 
-    A likelihood-ratio test of independence of value and (grouped) delay, by class and
+    Candidates are segment columns and the learned strata. Evidence is a
+    likelihood-ratio test of independence of value and (grouped) delay, by class and
     score band, less Akaike's price of its parameters.
     """
     best: tuple[float, Hashable | None] = (0.0, None)
@@ -79,19 +88,11 @@ def choose_column(arrivals: Mapping[Hashable | None, Arrivals]) -> Hashable | No
         total = counts.count.sum(axis=(0, 1, 2))
         if not total.any():
             continue
-        quantile = (np.cumsum(total) - 0.5 * total) / total.sum()
-        group = np.minimum((_GROUPS * quantile).astype(np.int64), _GROUPS - 1)
+        group = delay_groups(total)
         starts = np.searchsorted(group, np.unique(group))
         table = np.add.reduceat(counts.count, starts, axis=3)
-        by_value, by_delay = table.sum(axis=3), table.sum(axis=1)
-        rows = by_value.sum(axis=1)
-        price = ((by_value > 0).sum(axis=1) - 1).clip(0)
-        price = price * ((by_delay > 0).sum(axis=2) - 1).clip(0)
-        expected = by_value[..., None] * by_delay[:, None]
-        expected /= np.maximum(rows, 1.0)[:, None, :, None]
-        seen = table > 0
-        gain = float((table[seen] * np.log(table[seen] / expected[seen])).sum())
-        best = max(best, (gain - float(price.sum()), column), key=lambda pair: pair[0])
+        evidence = float(dependence_evidence(np.swapaxes(table, 1, 2)).sum())
+        best = max(best, (evidence, column), key=lambda pair: pair[0])
     return best[1]
 
 
@@ -100,7 +101,7 @@ def arrivals_by_column(
     bands: NDArray[np.floating],
     usable: NDArray[np.bool_],
 ) -> dict[Hashable | None, Arrivals]:
-    """Count how long labels took, over all rows and by each segment column.
+    """Count how long labels took, over all rows, by segment and by learned stratum.
 
     Columns of more than MAX_VALUES values are left out: they tell too little of each.
     """
@@ -114,7 +115,7 @@ def arrivals_by_column(
     )
     none = np.zeros(came.size, dtype=np.int64)
     by_column: dict[Hashable | None, Arrivals] = {None: count(("",), code=none)}
-    for column, segment in columns.segments.items():
+    for column, segment in delay_columns(columns).items():
         if len(segment.values) > MAX_VALUES:
             continue
         by_column[column] = count(

@@ -19,7 +19,11 @@ from numpy.typing import NDArray
 from scipy.special import xlog1py
 
 from estimator.delayed_labels.arrivals import Arrivals
-from estimator.delayed_labels.strata import N_AGES, N_BANDS, STEPS_PER_DOUBLING
+from estimator.delayed_labels.strata.delay_cells import (
+    N_AGES,
+    N_BANDS,
+    STEPS_PER_DOUBLING,
+)
 
 Floats = NDArray[np.float64]
 
@@ -45,7 +49,7 @@ class DelayModel:
     Attributes
     ----------
     column : Hashable or None
-        Segment column by which they differ.
+        Segment column by which they differ, or ``LEARNED``.
     values : tuple of str
         Its values.
     bands : ndarray of shape (N_BANDS - 1,)
@@ -70,7 +74,7 @@ class DelayModel:
     def log_ratio(self) -> Floats:
         """Log ratio of P(waiting | 1) to P(waiting | 0), flat over (stratum, age).
 
-        Method.md, equation 38.
+        Method.md, equation 39.
         """
         ratio: Floats = (self.hazard[0] - self.hazard[1]).ravel()
         return ratio
@@ -156,7 +160,7 @@ def fit_delays(
 def estimate_never(came: Floats, waiting: Floats, n_labels: float) -> NeverLabelled:
     """Estimate the share of production's labels that never come, whatever the class.
 
-    Method.md, equation 38 and what follows it.
+    Method.md, equation 39 and what follows it.
 
     Parameters
     ----------

@@ -15,7 +15,7 @@ from estimator._kernels.late_labels import (
 )
 from estimator.delayed_labels.arrivals import Arrivals
 from estimator.delayed_labels.delay_model import DelayModel
-from estimator.delayed_labels.strata import N_AGES, N_BANDS
+from estimator.delayed_labels.strata.delay_cells import N_AGES, N_BANDS
 from estimator.metrics.calibration_shift import ShiftFrame
 
 Floats = NDArray[np.float64]
@@ -174,7 +174,7 @@ def discount_information(
 ) -> tuple[Floats, Floats]:
     """Return information and vector with what chunks may differ in who waits.
 
-    Method.md, equation 46.
+    Method.md, equation 47.
 
     Parameters
     ----------

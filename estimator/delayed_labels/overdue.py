@@ -18,7 +18,7 @@ from scipy.stats import nbinom
 
 from estimator.delayed_labels.delay_model import DelayModel
 from estimator.delayed_labels.reference_delays import ReferenceDelays, longest_pause
-from estimator.delayed_labels.strata import delay_cells_of
+from estimator.delayed_labels.strata.delay_cells import delay_cells_of
 from estimator.frames.columns import Columns, not_none
 from estimator.ledger.label_hours import LabelHours
 

@@ -46,7 +46,7 @@ from estimator.delayed_labels.late_rows import (
 )
 from estimator.delayed_labels.reference_delays import ReferenceDelays
 from estimator.delayed_labels.secant import RoundOfCounts, secant_step
-from estimator.delayed_labels.strata import MAX_VALUES, delay_cells_of
+from estimator.delayed_labels.strata.delay_cells import MAX_VALUES, delay_cells_of
 from estimator.frames.columns import Columns
 from estimator.metrics.calibration_shift import ShiftFrame, log_odds_of
 from estimator.metrics.soft_labels import ShiftedSoftLabel, SoftLabel
@@ -127,7 +127,7 @@ class Reconciliation:
     def expected_labels(self) -> Floats:
         """P(y = 1 | score, label has come by now), had the calibration not shifted.
 
-        Method.md, equation 39.
+        Method.md, equation 40.
         """
         return _expit(self.log_odds + self.delays.arrived_log_ratio[self.delay_cell])
 
@@ -289,7 +289,7 @@ def _learn_together(
     history : _History
         What the other chunks say of the shift.
     column : Hashable or None
-        Segment column by which the delays differ.
+        Segment column by which the delays differ, or ``LEARNED``.
     counts : Arrivals or None
         How long labels took; None where nobody knows: then waiting tells nothing.
     learned : ReferenceDelays

@@ -8,7 +8,7 @@ unfinished chunk's interval must allow for.
 """
 
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -23,13 +23,19 @@ from estimator.delayed_labels.arrivals import (
     seconds_waited,
 )
 from estimator.delayed_labels.delay_model import DelayModel, fit_delays
-from estimator.delayed_labels.strata import (
+from estimator.delayed_labels.strata.delay_cells import (
     N_AGES,
     N_BANDS,
     STEPS_PER_DOUBLING,
     age_step,
     strata_of,
 )
+from estimator.delayed_labels.strata.learned import (
+    DelayStrata,
+    FeatureRows,
+    learn_strata,
+)
+from estimator.frames.categories import stratum_codes
 from estimator.frames.columns import Columns, not_none
 from estimator.metrics.calibration_shift import ShiftFrame, log_odds_of
 from estimator.metrics.soft_labels import ShiftedSoftLabel, SoftLabel
@@ -84,7 +90,8 @@ class ReferenceDelays:
     bands : ndarray of shape (N_BANDS - 1,)
         Scores between the bands by which delays may differ.
     arrivals : dict of Arrivals
-        By segment column, and by None; empty if it is not known when labels came.
+        By segment column, by None, and by ``LEARNED`` if there are learned strata;
+        empty if it is not known when labels came.
     spread : ndarray of shape (N_AGES, 2, 2)
         By age: covariance, over chunks, of how the shift of the rows waiting then
         differs from their chunk's; 0 if it is not known.
@@ -95,6 +102,8 @@ class ReferenceDelays:
     dispersion : float
         By how much chunks differ in the share of labels that have come at the median
         delay, beyond chance: standard deviation over mean.
+    strata : DelayStrata or None
+        How rows get a stratum from their features; None where none were learned.
     """
 
     bands: Floats
@@ -103,6 +112,7 @@ class ReferenceDelays:
     pause: float = 0.0
     span: float = 0.0
     dispersion: float = 0.0
+    strata: DelayStrata | None = None
 
 
 def learn_delays(
@@ -110,6 +120,7 @@ def learn_delays(
     chunks: Chunks,
     soft: SoftLabel | ShiftedSoftLabel,
     frame: ShiftFrame,
+    features: FeatureRows | None = None,
 ) -> ReferenceDelays:
     """Learn from the reference how long labels take, if it says when they came.
 
@@ -121,6 +132,8 @@ def learn_delays(
         Gives rows their soft labels as if no label had come.
     frame : ShiftFrame
         In which a shift of the calibration is measured.
+    features : FeatureRows, optional
+        Features of the reference's rows, by which delays may differ.
     """
     label = not_none(columns.label)
     usable: NDArray[np.bool_] = ~np.isnan(label) & ~np.isnan(columns.score)
@@ -129,7 +142,10 @@ def learn_delays(
     arrivals: dict[Hashable | None, Arrivals] = {}
     spread = np.zeros((N_AGES, 2, 2))
     pause = span = dispersion = 0.0
+    strata: DelayStrata | None = None
     if columns.labeled_at is not None and columns.timestamp is not None:
+        if features is not None:
+            columns, strata = _with_strata(columns, bands, usable, features)
         arrivals = arrivals_by_column(columns, bands, usable)
         by = choose_column(arrivals)
         counts = arrivals[by]
@@ -138,7 +154,7 @@ def learn_delays(
         chunk = np.empty(columns.n_rows, dtype=np.int64)
         rows = slice(None) if chunks.rows is None else chunks.rows
         chunk[rows] = np.repeat(np.arange(len(chunks)), np.diff(chunks.offsets))
-        came = np.flatnonzero(usable & ~np.isnat(columns.labeled_at))
+        came = _came(columns, usable)
         x = log_odds_of(soft, np.asarray(columns.score, dtype=np.float64), came)
         spread = measure_spread(
             x,
@@ -149,7 +165,7 @@ def learn_delays(
             log_ratio.reshape(-1, N_AGES),
             strata_of(columns, bands, by, counts.values)[came],
         )
-        arrived_at = columns.labeled_at[came].astype("M8[us]").view(np.int64)
+        arrived_at = not_none(columns.labeled_at)[came].astype("M8[us]").view(np.int64)
         if arrived_at.size:
             pause, span = longest_pause(arrived_at), float(np.ptp(arrived_at)) * 1e-6
             seconds = seconds_waited(columns, came)
@@ -161,7 +177,35 @@ def learn_delays(
         pause=pause,
         span=span,
         dispersion=dispersion,
+        strata=strata,
     )
+
+
+def _came(columns: Columns, usable: NDArray[np.bool_]) -> Integers:
+    """Return the rows of which it is known when their label came."""
+    return np.flatnonzero(usable & ~np.isnat(not_none(columns.labeled_at)))
+
+
+def _with_strata(
+    columns: Columns,
+    bands: Floats,
+    usable: NDArray[np.bool_],
+    features: FeatureRows,
+) -> tuple[Columns, DelayStrata | None]:
+    """Learn strata of the delay; give rows those of trees that have not seen them."""
+    came = _came(columns, usable)
+    came = came[np.argsort(not_none(columns.timestamp)[came], kind="stable")]
+    learned = learn_strata(
+        replace(features, matrix=features.matrix[came]),
+        not_none(columns.label)[came],
+        np.searchsorted(bands, columns.score[came]),
+        age_step(seconds_waited(columns, came)),
+    )
+    if learned is None:
+        return columns, None
+    stratum = np.full(columns.n_rows, -1, dtype=np.int8)
+    stratum[came] = learned.stratum
+    return replace(columns, delay_stratum=stratum_codes(stratum)), learned.strata
 
 
 def model_of_reference(learned: ReferenceDelays) -> DelayModel | None:
@@ -247,7 +291,7 @@ def measure_spread(
 ) -> Floats:
     """Estimate how much chunks differ in who is waiting, by age; (N_AGES, 2, 2).
 
-    Method.md, equation 47.
+    Method.md, equation 48.
 
     Parameters
     ----------

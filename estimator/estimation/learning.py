@@ -14,6 +14,7 @@ from estimator.chunking.periods import Period
 from estimator.chunking.segments import Groups, group_rows
 from estimator.delayed_labels.counts.weighted_rows import measure_counted
 from estimator.delayed_labels.reference_delays import learn_delays
+from estimator.delayed_labels.strata.learned import FeatureRows
 from estimator.estimation.common_mistakes import RowPrint
 from estimator.estimation.drift_evidence import (
     HeldOutEstimates,
@@ -70,6 +71,9 @@ class ReferenceFrame:
     features : Features or None
         Features of each row, and the method that adapts by them; None where none are
         read.
+    delay_features : FeatureRows or None
+        Features of each row by which delays may differ; None where none are read, or
+        nobody knows when labels came.
     """
 
     columns: Columns
@@ -77,6 +81,7 @@ class ReferenceFrame:
     decisions: Decisions
     row_print: RowPrint
     features: Features | None = None
+    delay_features: FeatureRows | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -164,7 +169,11 @@ def learn_reference(
             compose_remarks(columns, chunks, delivered, groups),
         ),
         delays=learn_delays(
-            columns, chunks, fitted.soft, shift_frame(fitted.error_cells)
+            columns,
+            chunks,
+            fitted.soft,
+            shift_frame(fitted.error_cells),
+            frame.delay_features,
         ),
         rows=frame.row_print,
         adapter=adapter,

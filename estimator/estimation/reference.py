@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from calibration import Calibrator
 from estimator.delayed_labels.reference_delays import ReferenceDelays
 from estimator.estimation.common_mistakes import RowPrint
+from estimator.frames.features import FeatureTable
 from estimator.label_free.segment_calibration import (
     SegmentCalibration,
 )
@@ -57,3 +58,13 @@ class Reference:
     delays: ReferenceDelays
     rows: RowPrint
     adapter: ShiftAdapter | None = None
+
+    @property
+    def features_on_arrival(self) -> FeatureTable | None:
+        """Features to read when rows come; None where none are.
+
+        They give rows their soft labels, and the strata of their delays.
+        """
+        if self.adapter is not None:
+            return self.adapter.table
+        return None if self.delays.strata is None else self.delays.strata.table

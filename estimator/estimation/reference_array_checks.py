@@ -5,7 +5,7 @@ from dataclasses import fields
 
 import numpy as np
 
-from estimator.delayed_labels.strata import N_AGES, N_BANDS
+from estimator.delayed_labels.strata.delay_cells import N_AGES, N_BANDS
 from estimator.estimation.parameters import Parameters
 from estimator.estimation.reference import Reference
 from estimator.files.archive import check_array

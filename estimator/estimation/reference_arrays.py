@@ -2,7 +2,7 @@
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import asdict, fields
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 import numpy as np
 
@@ -11,7 +11,11 @@ from calibration.base import SavableCalibrator
 from calibration.shifts.segment_shifts import SegmentShifts
 from estimator.delayed_labels.arrivals import Arrivals
 from estimator.delayed_labels.reference_delays import ReferenceDelays
-from estimator.delayed_labels.strata import N_AGES, N_BANDS
+from estimator.delayed_labels.strata.delay_cells import LEARNED, N_AGES, N_BANDS
+from estimator.delayed_labels.strata.strata_arrays import (
+    strata_from_arrays,
+    strata_to_arrays,
+)
 from estimator.estimation.common_mistakes import RowPrint
 from estimator.estimation.parameters import Parameters
 from estimator.estimation.reference import Reference
@@ -39,10 +43,14 @@ _CELLS = (
 
 
 class _SavedColumn(TypedDict):
-    """A segment column in the header: its name as JSON has it, and its values."""
+    """A segment column in the header: its name as JSON has it, and its values.
+
+    ``learned`` says that these are the learned strata of delays, not a column.
+    """
 
     column: object
     values: Sequence[str]
+    learned: NotRequired[bool]
 
 
 def reference_to_arrays(fitted: Reference) -> tuple[dict[str, object], Arrays]:
@@ -69,7 +77,9 @@ def reference_to_arrays(fitted: Reference) -> tuple[dict[str, object], Arrays]:
         "segments": list(fitted.thresholds),
         "timezone": performance.timezone,
         "delays": [
-            {"column": name_to_json(column), "values": arrivals.values}
+            {"column": None, "values": arrivals.values, "learned": True}
+            if column is LEARNED
+            else {"column": name_to_json(column), "values": arrivals.values}
             for column, arrivals in delays.arrivals.items()
         ],
         "label_feed": {
@@ -84,6 +94,7 @@ def reference_to_arrays(fitted: Reference) -> tuple[dict[str, object], Arrays]:
         "rows": asdict(fitted.rows),
         "adapter": None,
         "shifted": None,
+        "strata": None,
     }
     arrays: Arrays = {
         "drift": np.stack([fitted.drift[name].steady for name in fitted.thresholds]),
@@ -93,11 +104,7 @@ def reference_to_arrays(fitted: Reference) -> tuple[dict[str, object], Arrays]:
         arrays[f"calibrator/{name}"] = values
     for name in _CELLS:
         arrays[f"cells/{name}"] = getattr(fitted.error_cells, name)
-    arrays["delays/bands"], arrays["delays/spread"] = delays.bands, delays.spread
-    for i, arrivals in enumerate(delays.arrivals.values()):
-        seen = np.flatnonzero(arrivals.count)  # most cells are empty
-        arrays[f"delays/{i}/cell"] = seen
-        arrays[f"delays/{i}/count"] = arrivals.count.ravel()[seen]
+    arrays |= _delays_to_arrays(delays)
     for field in fields(Thresholds):
         arrays[f"thresholds/{field.name}"] = np.stack(
             [getattr(rules, field.name) for rules in fitted.thresholds.values()]
@@ -108,9 +115,21 @@ def reference_to_arrays(fitted: Reference) -> tuple[dict[str, object], Arrays]:
     if fitted.adapter is not None:
         header["adapter"], parts = adapter_to_arrays(fitted.adapter)
         arrays |= {f"adapter/{name}": values for name, values in parts.items()}
+    if delays.strata is not None:
+        header["strata"], parts = strata_to_arrays(delays.strata)
+        arrays |= {f"strata/{name}": values for name, values in parts.items()}
     performance_arrays = _performance_to_arrays(performance, list(fitted.thresholds))
     arrays |= {f"performance/{name}": x for name, x in performance_arrays.items()}
     return header, arrays
+
+
+def _delays_to_arrays(delays: ReferenceDelays) -> Arrays:
+    arrays: Arrays = {"delays/bands": delays.bands, "delays/spread": delays.spread}
+    for i, arrivals in enumerate(delays.arrivals.values()):
+        seen = np.flatnonzero(arrivals.count)  # most cells are empty
+        arrays[f"delays/{i}/cell"] = seen
+        arrays[f"delays/{i}/count"] = arrivals.count.ravel()[seen]
+    return arrays
 
 
 def _performance_to_arrays(performance: Performance, segments: list[str]) -> Arrays:
@@ -196,6 +215,7 @@ def reference_from_arrays(
             spread=arrays["delays/spread"],
             arrivals=_arrivals(header["delays"], arrays),
             **header.get("label_feed", {}),  # files from before have none
+            strata=strata_from_arrays(header.get("strata"), under(arrays, "strata/")),
         ),
         rows=_row_print(header["rows"]),
         adapter=adapter_from_arrays(header["adapter"], under(arrays, "adapter/")),
@@ -280,5 +300,8 @@ def _arrivals(delays: list[_SavedColumn], arrays: Arrays) -> dict[Hashable, Arri
             raise ValueError(msg)
         count = np.zeros((2, len(values), N_BANDS, N_AGES))
         count.ravel()[arrays[f"delays/{i}/cell"]] = arrays[f"delays/{i}/count"]
-        arrivals[name_from_json(delay["column"])] = Arrivals(values=values, count=count)
+        column = name_from_json(delay["column"])
+        if delay.get("learned", False):
+            column = LEARNED
+        arrivals[column] = Arrivals(values=values, count=count)
     return arrivals

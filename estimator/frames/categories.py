@@ -40,6 +40,19 @@ class SegmentCodes:
     codes: NDArray[np.integer]
     values: list[str]
 
+    def take(self, rows: NDArray[np.int64] | slice) -> "SegmentCodes":
+        """Return the segments of some rows."""
+        return SegmentCodes(codes=self.codes[rows], values=self.values)
+
+
+def stratum_codes(stratum: NDArray[np.int8]) -> SegmentCodes:
+    """Return rows' numbered strata as values of a column; -1 is "(none)", the last."""
+    n = int(stratum.max(initial=-1)) + 1
+    return SegmentCodes(
+        codes=np.where(stratum < 0, n, stratum),
+        values=[*(str(k) for k in range(n)), *(["(none)"] * bool((stratum < 0).any()))],
+    )
+
 
 def read_segment(series: Series, what: str) -> SegmentCodes:
     """Code each row by its value's text; missing cells are a value of their own."""

@@ -52,6 +52,8 @@ class Columns:
     weight : ndarray of float64, shape (n_rows,), or None
         How many rows of the frame each stands for, a whole number from 1 on; None: one
         each. A table of counts has them, a frame does not.
+    delay_stratum : SegmentCodes, or None
+        Learned stratum of each row's delay; None where none were learned.
     contents : CellContents, or None
         What else is known of the rows that each stands for.
     """
@@ -68,6 +70,7 @@ class Columns:
     labeled_at: Moments | None = None
     adapted: AdaptedSoftLabels | None = None
     weight: NDArray[np.float64] | None = None
+    delay_stratum: SegmentCodes | None = None
     contents: CellContents | None = None
 
     def take(self, rows: NDArray[np.int64] | slice) -> "Columns":
@@ -85,12 +88,14 @@ class Columns:
             label=taken(self.label),
             timestamp=taken(self.timestamp),
             segments={
-                column: SegmentCodes(codes=segment.codes[rows], values=segment.values)
-                for column, segment in self.segments.items()
+                column: segment.take(rows) for column, segment in self.segments.items()
             },
             labeled_at=taken(self.labeled_at),
             adapted=None if self.adapted is None else self.adapted.take(rows),
             weight=taken(self.weight),
+            delay_stratum=None
+            if self.delay_stratum is None
+            else self.delay_stratum.take(rows),
             contents=None if self.contents is None else self.contents.take(rows),
         )
 

@@ -2,11 +2,13 @@
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from estimator.frames.categories import read_category
+from estimator.frames.column_names import name_from_json, name_to_json
 from estimator.frames.frame import open_frame, require_names
 from estimator.frames.numbers import read_number
 from estimator.frames.series import Series
@@ -55,6 +57,37 @@ class FeatureTable:
     def categorical(self) -> list[int]:
         """Columns of the matrix that hold codes."""
         return [i for i, f in enumerate(self.features) if f.categories is not None]
+
+
+def table_to_json(table: FeatureTable) -> dict[str, object]:
+    """Return a table as JSON can hold it."""
+    return {
+        "features": [
+            {
+                "name": name_to_json(feature.name),
+                "categories": feature.categories,
+                "has_rare": feature.has_rare,
+            }
+            for feature in table.features
+        ],
+        "left_out": [[name_to_json(name), why] for name, why in table.left_out.items()],
+    }
+
+
+def table_from_json(saved: Mapping[str, Any]) -> FeatureTable:
+    """Return the table that `table_to_json` has written."""
+    features = [
+        Feature(
+            name=name_from_json(feature["name"]),
+            categories=None
+            if feature["categories"] is None
+            else tuple(feature["categories"]),
+            has_rare=feature["has_rare"],
+        )
+        for feature in saved["features"]
+    ]
+    left_out = {name_from_json(name): str(why) for name, why in saved["left_out"]}
+    return FeatureTable(features=tuple(features), left_out=left_out)
 
 
 def learn_features(

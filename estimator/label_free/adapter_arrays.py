@@ -7,8 +7,7 @@ from typing import Any
 
 from calibration import FeatureAwareCalibrator
 from estimator.files.archive import Arrays, under
-from estimator.frames.column_names import name_from_json, name_to_json
-from estimator.frames.features import Feature, FeatureTable
+from estimator.frames.features import table_from_json, table_to_json
 from estimator.label_free.chunk_map import ReferenceSample
 from estimator.label_free.label_shift import LabelShift
 from estimator.label_free.shift_adaptive import ShiftAdapter
@@ -28,17 +27,7 @@ def adapter_to_arrays(adapter: ShiftAdapter) -> tuple[dict[str, object], Arrays]
     """Take an adapter apart: what JSON can hold, and arrays."""
     header = {
         **{name: getattr(adapter, name) for name in _ADAPTER_NUMBERS},
-        "features": [
-            {
-                "name": name_to_json(feature.name),
-                "categories": feature.categories,
-                "has_rare": feature.has_rare,
-            }
-            for feature in adapter.table.features
-        ],
-        "left_out": [
-            [name_to_json(name), why] for name, why in adapter.table.left_out.items()
-        ],
+        **table_to_json(adapter.table),
         "label_shift": None
         if adapter.label_shift is None
         else {name: getattr(adapter.label_shift, name) for name in _SHIFT_NUMBERS},
@@ -61,17 +50,6 @@ def adapter_from_arrays(
     """Put together what `adapter_to_arrays` took apart; None stays None."""
     if header is None:
         return None
-    features = [
-        Feature(
-            name=name_from_json(saved["name"]),
-            categories=None
-            if saved["categories"] is None
-            else tuple(saved["categories"]),
-            has_rare=saved["has_rare"],
-        )
-        for saved in header["features"]
-    ]
-    left_out = {name_from_json(name): str(why) for name, why in header["left_out"]}
     # Files written before the reference was asked for it have no such weight.
     header = {"weight_beyond": 0.0, **header}
     for name in _ADAPTER_NUMBERS[1:]:
@@ -83,7 +61,7 @@ def adapter_from_arrays(
     trees = FeatureAwareCalibrator.from_arrays
     return ShiftAdapter(
         **{name: header[name] for name in _ADAPTER_NUMBERS},
-        table=FeatureTable(features=tuple(features), left_out=left_out),
+        table=table_from_json(header),
         feature_aware=trees(under(arrays, "trees/")) if header["has_trees"] else None,
         sample=ReferenceSample(**under(arrays, "sample/"))
         if header["has_sample"]

@@ -32,8 +32,25 @@ from estimator.ledger.row_ids import Keys
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
+Strata = NDArray[np.int8]
 
 _MOST_VALUES = np.iinfo(np.int16).max  # of a segment column: codes take two bytes a row
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class RowsByFeatures:
+    """What features say of rows as they come; the features are not kept.
+
+    Attributes
+    ----------
+    adapted : AdaptedRows or None
+        Their soft labels; None if their estimator makes none from features.
+    stratum : ndarray of int8, or None
+        Strata of their delays; None if their estimator has learned none.
+    """
+
+    adapted: AdaptedRows | None = None
+    stratum: Strata | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +79,7 @@ def add_rows(
     keys: Keys,
     spec: ChunkSpec,
     show: Callable[[int], str] = str,
-    adapt: Callable[[Integers, str | int], AdaptedRows | None] | None = None,
+    by_features: Callable[[Integers, str | int], RowsByFeatures] | None = None,
 ) -> tuple[Ledger, AddedRows]:
     """Add predictions to their chunks.
 
@@ -78,9 +95,8 @@ def add_rows(
         arrival fill the open chunk, then further ones. None: one chunk a call.
     show : callable
         Text of the id of a row, for messages.
-    adapt : callable, optional
-        Soft labels, by features, of rows of the batch that belong to the chunk of this
-        label; None if its estimator reads none.
+    by_features : callable, optional
+        What features say of rows of the batch that belong to the chunk of this label.
 
     Raises
     ------
@@ -105,7 +121,9 @@ def add_rows(
     for label, rows in _chunk_new_rows(chunks, columns, time, new, spec):
         serial = _find_chunk(chunks, label, spec)
         new_rows = new[rows]
-        adapted = None if adapt is None else adapt(new_rows, label)
+        read = RowsByFeatures()
+        if by_features is not None:
+            read = by_features(new_rows, label)
         if serial is None:
             serial = len(chunks)
             chunks.append(
@@ -113,17 +131,20 @@ def add_rows(
                     label,
                     columns,
                     has_time=time is not None,
-                    has_features=adapted is not None,
+                    has_features=read.adapted is not None,
                 )
             )
         old = chunks[serial]
         locations[rows] = (
             (serial << ROW_BITS) + old.score.size + np.arange(new_rows.size)
         )
-        chunks[serial] = _append(old, batch, codes, new_rows)
+        chunks[serial] = replace(
+            _append(old, batch, codes, new_rows),
+            stratum=_append_strata(old, read.stratum, new_rows.size),
+        )
         if old.adapted is not None:
             chunks[serial] = _append_adapted(
-                chunks[serial], old.adapted, adapted, new_rows.size
+                chunks[serial], old.adapted, read.adapted, new_rows.size
             )
         touched.append(serial)
     extended = replace(
@@ -290,6 +311,22 @@ def _append(
         codes={
             column: joined(old, codes[column]) for column, old in chunk.codes.items()
         },
+    )
+
+
+def _append_strata(
+    chunk: ChunkRows, stratum: Strata | None, n_rows: int
+) -> Strata | None:
+    """Return strata of a chunk's rows and of ``n_rows`` new ones, if any has one."""
+    if chunk.stratum is None and stratum is None:
+        return None
+    none = np.int8(-1)
+    before, new = chunk.stratum, stratum
+    return np.concatenate(
+        [
+            np.full(chunk.score.size, none) if before is None else before,
+            np.full(n_rows, none) if new is None else new,
+        ]
     )
 
 

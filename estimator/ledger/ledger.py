@@ -54,6 +54,9 @@ class ChunkRows:
         kept. None if the first rows had none.
     remark : str
         What there was to say of the features of the last rows that gave cause.
+    stratum : ndarray of int8, or None
+        Stratum of the delay of each row, learned from its features by the estimator of
+        the chunk; -1 where these were not read, None if they were of no row.
     """
 
     label: str | int
@@ -67,6 +70,7 @@ class ChunkRows:
     n_labeled: int = 0
     adapted: AdaptedSoftLabels | None = None
     remark: str = ""
+    stratum: NDArray[np.int8] | None = None
 
     @property
     def is_completed(self) -> bool:
@@ -80,6 +84,7 @@ class ChunkRows:
             self.score,
             self.decision,
             self.time,
+            self.stratum,
             *(() if self.adapted is None else self.adapted.by_name().values()),
             *self.codes.values(),
         ]

@@ -21,7 +21,7 @@ from estimator.ledger.ledger import ROW_BITS, ChunkRows, Ledger, hours_of
 from estimator.ledger.row_ids import IdIndex
 
 # The letters of NumPy's types, of what is no float.
-_KINDS = {"decision": "b", "time": "i"}
+_KINDS = {"decision": "b", "time": "i", "stratum": "i"}
 # By the name in the file, the field of `LabelEvents`.
 _EVENT_FIELDS = {
     "location": "location",
@@ -45,6 +45,7 @@ def ledger_to_arrays(ledger: Ledger) -> tuple[JsonObject, Arrays]:
         "runs": len(ledger.index.runs),
         "adapted": [chunk.adapted is not None for chunk in chunks],
         "remarks": [chunk.remark for chunk in chunks],
+        "strata": [chunk.stratum is not None for chunk in chunks],
     }
     arrays: Arrays = {
         "sizes": np.array([chunk.score.size for chunk in chunks], dtype=np.int64),
@@ -65,6 +66,8 @@ def ledger_to_arrays(ledger: Ledger) -> tuple[JsonObject, Arrays]:
                 arrays[name] = np.concatenate(columns)
         adapted = [chunk.adapted for chunk in chunks if chunk.adapted is not None]
         arrays |= join_soft_labels([no_soft_labels(0), *adapted]).by_name()
+        strata = [chunk.stratum for chunk in chunks if chunk.stratum is not None]
+        arrays["stratum"] = np.concatenate([np.empty(0, dtype=np.int8), *strata])
         for i, column in enumerate(ledger.values):
             codes = [chunk.codes[column] for chunk in chunks]
             arrays[f"codes/{i}"] = np.concatenate(codes)
@@ -119,6 +122,8 @@ def _read_chunks(
     rows_of = _parts(sizes)
     events_of = _parts(arrays["n_events"])
     adapted_of = _parts(sizes * np.array(header["adapted"], dtype=np.int64))
+    has_stratum = _has_strata(header)
+    strata_of = _parts(sizes * has_stratum)
     chunks = []
     for c, label in enumerate(header["labels"]):
         rows = rows_of[c]
@@ -149,9 +154,17 @@ def _read_chunks(
                 n_labeled=int((current_values(events, score.size) >= 0).sum()),
                 remark=header["remarks"][c],
                 adapted=adapted,
+                stratum=arrays["stratum"][strata_of[c]].astype(np.int8)
+                if has_stratum[c]
+                else None,
             )
         )
     return chunks
+
+
+def _has_strata(header: JsonObject) -> NDArray[np.bool_]:
+    """Return which chunks have strata; in files from before they were learned none."""
+    return np.array(header.get("strata", [False] * len(header["labels"])), dtype=bool)
 
 
 def _parts(sizes: NDArray[np.integer]) -> list[slice]:
@@ -196,8 +209,13 @@ def _check_arrays(
         raise ValueError(msg)
     n_rows = int(arrays["sizes"].sum())
     adapted = np.array(header["adapted"], dtype=np.bool_)
+    has_stratum = _has_strata(header)
+    if has_stratum.size != n_chunks:
+        msg = "'strata' has not one entry per chunk"
+        raise ValueError(msg)
     sizes = {"decision": n_rows, "time": n_rows, "score": n_rows}
     sizes |= dict.fromkeys(ADAPTED_NAMES, int(arrays["sizes"][adapted].sum()))
+    sizes["stratum"] = int(arrays["sizes"][has_stratum].sum())
     for name, size in sizes.items():
         if name in arrays:
             check_array(arrays[name], name, _KINDS.get(name, "f"), (size,))

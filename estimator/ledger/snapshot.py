@@ -15,6 +15,7 @@ from estimator.frames.adapted_soft_labels import (
     join_soft_labels,
     no_soft_labels,
 )
+from estimator.frames.categories import stratum_codes
 from estimator.frames.columns import Columns, SegmentCodes, not_none
 from estimator.ledger.label_events import latest_labels
 from estimator.ledger.label_frame import NO_TIME
@@ -228,7 +229,23 @@ def _flatten(
         missing_decision=0,
         labeled_at=arrived_at.view("M8[us]"),
         adapted=_flatten_adapted(chunks, [kept[s] for s in order], offsets),
+        delay_stratum=_flatten_strata(chunks, [kept[s] for s in order], offsets),
     )
+
+
+def _flatten_strata(
+    chunks: Sequence[ChunkRows],
+    kept: Sequence[NDArray[np.int64] | slice],
+    offsets: NDArray[np.int64],
+) -> SegmentCodes | None:
+    """Return the strata of the delay of all kept rows, or None if none has any."""
+    if all(chunk.stratum is None for chunk in chunks):
+        return None
+    stratum = np.full(int(offsets[-1]), -1, dtype=np.int8)
+    for i, (chunk, rows) in enumerate(zip(chunks, kept, strict=True)):
+        if chunk.stratum is not None:
+            stratum[offsets[i] : offsets[i + 1]] = chunk.stratum[rows]
+    return stratum_codes(stratum)
 
 
 def _flatten_adapted(

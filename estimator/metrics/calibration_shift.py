@@ -41,7 +41,7 @@ def shift_frame(cells: ErrorCells) -> ShiftFrame:
     """Split the map's error into a shift of intercept and slope, and the rest.
 
     Where segments have shifts of their own, these split, too: what they move all rows
-    by is the shift's, and how they differ is the rest. Method.md, equation 44.
+    by is the shift's, and how they differ is the rest. Method.md, equation 45.
     """
     x, lacking = cells.log_odds, _LEAST_INFORMATION - cells.information.sum()
     weight = cells.information + max(lacking, 0.0) / x.size

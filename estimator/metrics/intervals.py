@@ -55,7 +55,7 @@ def error_variances(
     cell count as binomial: the density-ratio form. Where segments have shifts of the
     map, their error is added to either, but for average precision with a factor to
     the first alone. V_shift is ``Jᵀ C J`` with the shift's covariance C. Method.md,
-    equations 18 to 20, 27 and 51.
+    equations 18 to 20, 27 and 52.
     """
     weights = moments.channels
     response = weights @ sums.jacobian

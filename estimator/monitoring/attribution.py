@@ -133,7 +133,7 @@ def _sensitivity(selected: Measurement, unselected: Measurement) -> Floats:
 
     A drift of the log odds moves a label by its variance. So the share is that of the
     label noise, given that the labels have come, in what it is of rows that are no
-    selection, at most 1: method.md, equation 63.
+    selection, at most 1: method.md, equation 64.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         share = selected.label_variance / unselected.label_variance

@@ -15,7 +15,7 @@ from estimator.delayed_labels.overdue import (
     has_stopped,
 )
 from estimator.delayed_labels.reference_delays import model_of_reference
-from estimator.delayed_labels.strata import delay_cells_of, end_of_step
+from estimator.delayed_labels.strata.delay_cells import delay_cells_of, end_of_step
 from estimator.estimation.estimates import score_map, soft_labels_of
 from estimator.estimation.reference import Reference
 from estimator.frames.columns import not_none

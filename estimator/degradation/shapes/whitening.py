@@ -63,7 +63,7 @@ class WhitenedSeries:
         Autocorrelation of the errors at a typical spacing.
     values, constant, times : ndarray of shape (n,)
         The series, the constant 1 and the times, whitened: columns with a tilde in
-        method.md, equation 54.
+        method.md, equation 55.
     factor, previous_factor : ndarray of shape (n,)
         ``e`` and ``d`` of that equation: row ``i`` of a whitened column ``v`` is
         ``factor[i] * v[i] - previous_factor[i] * v[i - 1]``.
@@ -72,20 +72,20 @@ class WhitenedSeries:
         `step_fits.suffix_sums` names.
     base_covariance : ndarray of shape (2, 2)
         Posterior covariance of the level and of the error that analysis chunks share,
-        over phi: ``K`` of equation 55.
+        over phi: ``K`` of equation 56.
     base_products : ndarray of shape (2,)
         Products of their whitened columns with the series.
     squares : float
         Sum of squares around level and shared error, with the prior's: ``S`` of
-        equation 55.
+        equation 56.
     dof : float
-        Degrees of freedom of these squares: ``nu`` of equation 55.
+        Degrees of freedom of these squares: ``nu`` of equation 56.
     scales : ndarray of shape (2,)
         Standard deviations of the amplitudes' prior, in units of the errors'.
     log_stable : float
-        Log evidence of no change at all: ``ln E_0`` of equation 57.
+        Log evidence of no change at all: ``ln E_0`` of equation 58.
     log_base : float
-        What the log evidence of every shape has in common: ``l_0`` of equation 57.
+        What the log evidence of every shape has in common: ``l_0`` of equation 58.
     """
 
     rho: float
@@ -109,7 +109,7 @@ class WhitenedSeries:
 
 
 def whiten(series: Series, rho: float) -> WhitenedSeries:
-    """Return the series under one autocorrelation: method.md, equations 54 to 57."""
+    """Return the series under one autocorrelation: method.md, equations 55 to 58."""
     n, n_reference = series.y.size, series.n_reference
     e, d = np.empty(n), np.empty(n)
     log_determinant = step_fits.whiten(series.robust_errors, series.gaps, rho, e, d)
@@ -118,7 +118,7 @@ def whiten(series: Series, rho: float) -> WhitenedSeries:
     step_fits.suffix_sums(z, o, q, sums)
     deployed: Floats = np.where(np.arange(n) >= n_reference, series.shared, 0.0)
     h = _whiten_column(e, d, deployed)
-    # The columns o and h are X of equation 55.
+    # The columns o and h are X of equation 56.
     oo, oh, hh = float(o @ o), float(o @ h), float(h @ h) + 1.0
     determinant = oo * hh - oh * oh
     K = np.array([[hh, -oh], [-oh, oo]]) / determinant

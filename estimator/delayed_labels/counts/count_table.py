@@ -36,23 +36,24 @@ class CountTable:
     latest_label : int or None
         Latest arrival of a label.
     values : dict of tuple of str
-        By segment column, what the codes of ``cells`` mean.
+        By segment column and, last, ``LEARNED`` if rows have a stratum of the delay:
+        what the codes of ``cells`` mean.
     scores : dict of ndarray of shape (n_scores,)
         Cells of the score: ``score``, rising, the last NaN for missing ones;
         ``spread``, whether rows of the cell have several scores.
     cells : dict of ndarray of shape (n_cells,)
         ``count`` of rows; ``score``, place among ``scores``; ``decision``; ``label``,
         2 for none; ``seconds`` from ``first``, mean; ``begins``, whether more than time
-        tells the cell from the one before; ``code/<i>`` of segment column ``i``; with
-        features ``calibrated``, ``inflation``, ``outside``, means. ``brier_score/<y>``
-        and ``log_loss/<y>``, if asked for: sum over the rows of the loss if their label
-        is ``y``, less the loss at the score of their cell, in units of LOSS_UNIT; 0 of
-        rows whose label is another.
+        tells the cell from the one before; ``code/<i>`` of entry ``i`` of ``values``;
+        with features ``calibrated``, ``inflation``, ``outside``, means.
+        ``brier_score/<y>`` and ``log_loss/<y>``, if asked for: sum over the rows of the
+        loss if their label is ``y``, less the loss at the score of their cell, in units
+        of LOSS_UNIT; 0 of rows whose label is another.
     arrivals : dict of ndarray
         How long labels took: ``place/<i>`` of the cells of `Arrivals.count` that are
-        not 0, and ``count/<i>``; 0 is over all rows, ``i + 1`` by segment column ``i``.
-        ``hour`` and ``came``: `LabelHours` of all that have a time, also of rows
-        without a usable score.
+        not 0, and ``count/<i>``; 0 is over all rows, ``i + 1`` by entry ``i`` of
+        ``values``. ``hour`` and ``came``: `LabelHours` of all that have a time, also of
+        rows without a usable score.
     remark : str
         What there is to say of its features.
     """

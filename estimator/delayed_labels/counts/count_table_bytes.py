@@ -11,6 +11,7 @@ import zlib
 import numpy as np
 
 from estimator.delayed_labels.counts.count_table import CountTable
+from estimator.delayed_labels.strata.delay_cells import LEARNED
 
 VERSION = 3
 _LEVEL = 1  # of compression: half the size already, at a tenth of the time of 9
@@ -28,7 +29,11 @@ def table_to_bytes(table: CountTable) -> bytes:
     header = {
         "version": VERSION,
         **{name: getattr(table, name) for name in _HEADER},
-        "values": [[column, list(names)] for column, names in table.values.items()],
+        # JSON has null for the learned strata: no column has such a name.
+        "values": [
+            [None if column is LEARNED else column, list(names)]
+            for column, names in table.values.items()
+        ],
     }
     arrays = {
         f"{part}/{name}": _narrow(name, values)
@@ -84,7 +89,10 @@ def table_from_bytes(content: bytes) -> CountTable:
         position += values.nbytes
     return CountTable(
         **{name: header[name] for name in _HEADER},
-        values={column: tuple(names) for column, names in header["values"]},
+        values={
+            LEARNED if column is None else column: tuple(names)
+            for column, names in header["values"]
+        },
         scores=parts["scores"],
         cells=parts["cells"],
         arrivals=parts["arrivals"],

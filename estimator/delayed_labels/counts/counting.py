@@ -23,7 +23,13 @@ from estimator.delayed_labels.counts.score_cells import (
     ScoreCells,
     divide_scores,
 )
-from estimator.delayed_labels.strata import MAX_VALUES, N_AGES, N_BANDS, age_step
+from estimator.delayed_labels.strata.delay_cells import (
+    MAX_VALUES,
+    N_AGES,
+    N_BANDS,
+    age_step,
+    delay_columns,
+)
 from estimator.frames.columns import Columns, not_none
 from estimator.ledger.label_frame import NO_TIME, microseconds
 from estimator.ledger.label_hours import count_by_hour
@@ -103,9 +109,11 @@ class _Rows:
     decision : ndarray of bool, shape (n_rows,)
         Decision of the model.
     codes : list of ndarray of int64, shape (n_rows,)
-        By segment column, codes into its values.
+        By segment column and, last, learned stratum: codes into its values.
     values : dict of tuple of str
-        By segment column, the values that occur, sorted.
+        By segment column and learned stratum, the values that occur, sorted.
+    n_segments : int
+        Number of the segment columns.
     means : dict of ndarray of shape (n_rows,)
         Soft labels by features, by name; empty without features.
     labeled_at : ndarray of int64, shape (n_rows,), or None
@@ -118,6 +126,7 @@ class _Rows:
     decision: NDArray[np.bool_]
     codes: list[Integers]
     values: Mapping[Hashable, tuple[str, ...]]
+    n_segments: int
     means: Mapping[str, Floats]
     labeled_at: Integers | None
 
@@ -126,7 +135,7 @@ def _read_rows(columns: Columns, rows: Integers, decision: Decisions) -> _Rows:
     score = np.asarray(columns.score[rows], dtype=np.float64)
     label = not_none(columns.label)[rows]
     codes, values = [], {}
-    for column, segment in columns.segments.items():
+    for column, segment in delay_columns(columns).items():
         code, values[column] = _sort_codes(segment.codes[rows], segment.values)
         codes.append(code)
     adapted, labeled_at = columns.adapted, columns.labeled_at
@@ -137,6 +146,7 @@ def _read_rows(columns: Columns, rows: Integers, decision: Decisions) -> _Rows:
         decision=decision.take(rows, score),
         codes=codes,
         values=values,
+        n_segments=len(columns.segments),
         means={} if adapted is None else adapted.take(rows).by_name(),
         labeled_at=None if labeled_at is None else microseconds(labeled_at[rows]),
     )
@@ -157,7 +167,9 @@ def _count_chunk(
     label, remark : str
         Label of the chunk, and what there is to say of its features.
     """
-    scores = _divide(rows.score, rows.outcome, rows.codes)
+    # Metrics are of segments, not of strata: these need no finer cells.
+    segments = rows.codes[: rows.n_segments]
+    scores = _divide(rows.score, rows.outcome, segments)
     latest, arrivals = _count_labels(rows, bands)
     return CountTable(
         label=label,

@@ -21,7 +21,12 @@ from estimator.delayed_labels.counts.count_table import (
 )
 from estimator.delayed_labels.counts.counting import count_rows
 from estimator.delayed_labels.evidence import Evidence
-from estimator.delayed_labels.strata import MAX_VALUES, N_AGES, N_BANDS
+from estimator.delayed_labels.strata.delay_cells import (
+    LEARNED,
+    MAX_VALUES,
+    N_AGES,
+    N_BANDS,
+)
 from estimator.frames.adapted_soft_labels import AdaptedSoftLabels
 from estimator.frames.cell_contents import CellContents
 from estimator.frames.columns import Columns, SegmentCodes, not_none
@@ -95,6 +100,7 @@ def rows_from_counts(
     score = np.concatenate([t.scores["score"][t.cells["score"]] for t in tables])
     adapted = all("calibrated" in table.cells for table in tables)
     weight = cells("count").astype(np.float64)
+    segments, strata = _coded_columns(tables)
     columns = Columns(
         n_rows=score.size,
         score=score,
@@ -102,10 +108,8 @@ def rows_from_counts(
         label=label,
         timestamp=time.view("M8[us]"),
         timezone=timezone,
-        segments={
-            column: _segment(tables, i, column)
-            for i, column in enumerate(tables[0].values)
-        },
+        segments=segments,
+        delay_stratum=strata,
         missing_score=int(weight[np.isnan(score)].sum()),
         missing_decision=0,
         weight=weight,
@@ -253,6 +257,17 @@ def _chunks(
     )
 
 
+def _coded_columns(
+    tables: Sequence[CountTable],
+) -> tuple[dict[Hashable, SegmentCodes], SegmentCodes | None]:
+    """Return the segment columns of all cells, and the learned strata if any."""
+    coded = {
+        column: _segment(tables, i, column) for i, column in enumerate(tables[0].values)
+    }
+    strata = coded.pop(LEARNED, None)
+    return coded, strata
+
+
 def _segment(
     tables: Sequence[CountTable], position: int, column: Hashable
 ) -> SegmentCodes:
@@ -268,7 +283,7 @@ def _segment(
 
 
 def _arrivals(tables: Sequence[CountTable]) -> dict[Hashable | None, Arrivals]:
-    """Add up how long labels took, over all chunks and by each segment column.
+    """Add up how long labels took, over all chunks, by segment and learned stratum.
 
     Left out are columns of more values than can tell much about each.
     """

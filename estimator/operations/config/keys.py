@@ -205,7 +205,8 @@ class Estimator(Table):
     )
     features: Columns = _optional(
         "Columns by which methods but cbpe adapt to covariate shift: what the model "
-        "reads, and what else may shift, but nothing that tells the time."
+        "reads, and what else may shift, but nothing that tells the time. Where "
+        "`labeled_at` is named, every method learns delays of labels from them."
     )
     segments: Columns = _key(
         "Columns whose every value gets rows beside the overall ones.", default=()

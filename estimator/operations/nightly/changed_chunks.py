@@ -15,7 +15,9 @@ from estimator.chunking.periods import Period
 from estimator.delayed_labels.counts.count_table import CountTable
 from estimator.delayed_labels.counts.count_table_bytes import table_to_bytes
 from estimator.delayed_labels.counts.counting import count_rows
-from estimator.estimation.estimates import adapt_columns, features_of, score_map
+from estimator.estimation.estimates import adapt_columns, score_map
+from estimator.frames.categories import stratum_codes
+from estimator.frames.features import read_features
 from estimator.monitoring.deployments import Deployment, deployment_of
 from estimator.operations.data_time import clock_now, is_future
 from estimator.operations.errors import DataError
@@ -306,11 +308,17 @@ def _count(
     for i in np.unique(owner).tolist():
         fitted = deployments[i].estimator.reference_
         of_deployment = chunks.select(np.flatnonzero(owner == i))
-        features = features_of(fitted, rows, name="production")
+        table, strata = fitted.features_on_arrival, fitted.delays.strata
+        features = np.empty((0, 0))
+        if table is not None:
+            features = read_features(table, rows, name="production")
         plain = score_map(fitted, columns.segments)
         adapted, remarks = adapt_columns(
             fitted, columns, plain, features, of_deployment.row_sets()
         )
+        if strata is not None:
+            stratum = stratum_codes(strata.assign(features))
+            adapted = replace(adapted, delay_stratum=stratum)
         tables += count_rows(
             adapted,
             of_deployment,

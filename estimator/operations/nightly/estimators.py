@@ -262,9 +262,9 @@ def numeric_features(deployments: Sequence[Deployment]) -> set[str]:
     """Return the features that all references have as numbers."""
     numeric: list[set[str]] = []
     for deployment in deployments:
-        adapter = deployment.estimator.reference_.adapter
-        if adapter is not None:
-            columns = adapter.table.features
+        table = deployment.estimator.reference_.features_on_arrival
+        if table is not None:
+            columns = table.features
             numeric.append({str(c.name) for c in columns if c.categories is None})
     return set.intersection(*numeric) if numeric else set()
 

@@ -249,7 +249,8 @@ def columns_of(parameters: Parameters) -> tuple[str, ...]:
     """Return the columns of predictions beside id and time."""
     named = [*columns_of_model(parameters)]
     named += several(parameters.get("segments"))
-    if parameters.get("method", "auto") != "cbpe":
+    # By features soft labels adapt, and delays may differ.
+    if parameters.get("method", "auto") != "cbpe" or parameters.get("labeled_at"):
         named += several(parameters.get("features"))
     return tuple(dict.fromkeys(named))
 

@@ -14,7 +14,11 @@ from estimator._kernels.late_labels import (
     shift_information,
     soften,
 )
-from estimator.delayed_labels.strata import N_AGES, STEPS_PER_DOUBLING, age_step
+from estimator.delayed_labels.strata.delay_cells import (
+    N_AGES,
+    STEPS_PER_DOUBLING,
+    age_step,
+)
 from tests.reference import repeated
 
 CENTRE, SCALE = -0.5, 1.3

@@ -13,7 +13,7 @@ from estimator.delayed_labels.delay_model import (
     fit_delays,
     no_delays,
 )
-from estimator.delayed_labels.strata import (
+from estimator.delayed_labels.strata.delay_cells import (
     MAX_VALUES,
     N_AGES,
     N_BANDS,

@@ -6,7 +6,7 @@ from numpy.testing import assert_allclose
 from scipy.special import expit
 
 from estimator.delayed_labels.reference_delays import measure_spread
-from estimator.delayed_labels.strata import N_AGES, age_step
+from estimator.delayed_labels.strata.delay_cells import N_AGES, age_step
 
 DAY = 86_400.0
 N_CHUNKS, SIZE = 60, 2_000

@@ -1,16 +1,18 @@
-"""What delays are counted and modelled by: segment value, score band and age.
+"""What delays are counted and modelled by: segment or stratum, score band and age.
 
 Ages are steps of equal ratio from a second on, so that hours, days and months are told
 apart alike, whatever the data.
 """
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
+from enum import Enum
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from estimator._kernels.late_labels import find_delay_cells
-from estimator.frames.columns import Columns, not_none
+from estimator.frames.columns import Columns, SegmentCodes, not_none
 
 Floats = NDArray[np.float64]
 
@@ -19,6 +21,23 @@ STEPS_PER_DOUBLING = 64
 N_AGES = 30 * STEPS_PER_DOUBLING + 2  # up to 34 years
 N_BANDS = 3  # of the score: a class's delay may depend on it
 MAX_VALUES = 64  # a segment column with more tells too little about each
+
+
+class _Learned(Enum):
+    """What stands for the learned strata where delays are counted by column."""
+
+    STRATA = "strata of the delay, learned from features"
+
+
+# No frame has a column of this name.
+LEARNED: Final = _Learned.STRATA
+
+
+def delay_columns(columns: Columns) -> Mapping[Hashable, SegmentCodes]:
+    """Return by what delays may differ: segment columns and, last, learned strata."""
+    if columns.delay_stratum is None:
+        return columns.segments
+    return {**columns.segments, LEARNED: columns.delay_stratum}
 
 
 def age_step(seconds: Floats) -> NDArray[np.int64]:
@@ -40,13 +59,15 @@ def strata_of(
     values: tuple[str, ...],
     rows: NDArray[np.int64] | slice = slice(None),
 ) -> NDArray[np.int16]:
-    """Return rows' strata: segment value (after ``values``: any other), band."""
+    """Return rows' strata: the column's value (after ``values``: any other), band."""
     stratum = np.searchsorted(bands, columns.score[rows]).astype(np.int16)
-    if column is not None:
-        segment = columns.segments[column]
+    segment = delay_columns(columns).get(column)
+    if segment is not None:
         index = {value: i for i, value in enumerate(values)}
         code = [index.get(value, len(values)) for value in segment.values]
         stratum += N_BANDS * np.array(code, dtype=np.int16)[segment.codes[rows]]
+    elif column is not None:  # nobody has read these rows' features
+        stratum += N_BANDS * len(values)
     return stratum
 
 
