@@ -30,6 +30,7 @@ from estimator.metrics.measurement import Measurement, measure
 from estimator.metrics.metric_names import resolve_metrics
 from estimator.metrics.rows import Decisions, Rows
 from estimator.results.performance import Performance
+from estimator.results.trust import LEVELS
 
 Floats = NDArray[np.float64]
 Draw = Callable[[int, int, np.random.Generator], tuple[pd.DataFrame, pd.DataFrame]]
@@ -38,6 +39,7 @@ METRICS = ("roc_auc", "accuracy", "f1")
 LEVEL = 0.95
 Z = float(ndtri(0.5 + LEVEL / 2.0))
 LOW, LOW_AT_1K, HIGH = 92.0, 90.0, 98.0  # %
+MOST_DOUBTED = 1.0  # % of the chunks of any cell
 SHIFT, FAR = 0.8, 4.0
 POPULATION_ROWS = 2_000_000
 
@@ -56,6 +58,7 @@ class Cell:
     calibration_variance: Floats
     label_variance: Floats
     drift: Floats  # (replicates, metrics): tau²
+    rank: NDArray[np.int64]  # (replicates, chunks): 0 good, 1 doubtful, 2 no trust
 
 
 def main() -> int:
@@ -109,16 +112,22 @@ def main() -> int:
         f"calibrator {options.calibrator}."
     )
     for name, draw, population, judged in worlds:
-        rows = []
+        rows, doubted, lost = [], 0.0, 0.0
         for m, n in product(options.references, options.chunks):
             cell = run(draw, population, m, n)
             rows += _describe(m, n, cell)
+            doubted = max(doubted, 100.0 * float((cell.rank > 0).mean()))
+            lost = max(lost, 100.0 * float((cell.rank > 1).mean()))
             low = LOW if m > 1000 else LOW_AT_1K
             for k, metric in enumerate(METRICS if judged else ()):
                 where = f"{name}: {metric}, m = {m:,}, n = {n:,}"
                 covered = 100.0 * float(cell.covered[..., k].mean())
                 targets.within(where, covered, low, HIGH, " %")
         print_table(f"{name} (nominal {LEVEL:.0%})", HEADER, rows)
+        if judged:  # no drift, and no shift
+            what = f"{name}: chunks"
+            targets.at_most(f"{what} doubted", doubted, MOST_DOUBTED, " %")
+            targets.at_most(f"{what} without trust", lost, 0.0, " %")
     if real is None:
         print("No --data: coverage on real rows was not measured.")
     return targets.finish(check=options.check)
@@ -136,6 +145,7 @@ HEADER = (
     "covered without tau",
     "expectation interval",
     "its z sd",
+    "good, doubtful, none",
 )
 
 
@@ -179,6 +189,9 @@ def _replicate(
         "calibration_variance": performance.calibration_error[is_analysis] ** 2,
         "label_variance": label_variance,
         "drift": tau2,
+        "rank": np.array(
+            [LEVELS.index(level) for level in performance.trust[is_analysis, 0]]
+        ),
     }
 
 
@@ -225,6 +238,7 @@ def _describe(m: int, n: int, cell: Cell) -> list[tuple[str, ...]]:
                 f"{without.mean():.1%}",
                 f"{cell.expected[..., k].mean():.1%}" if has_population else "",
                 f"{population.std():.2f}" if has_population else "",
+                ", ".join(f"{(cell.rank == rank).mean():.0%}" for rank in range(3)),
             )
         )
     return rows

@@ -5,8 +5,9 @@ three client models. Rows are in the order of time: 30 % train the client model,
 are the reference, the rest is production in chunks of 2,000 (police: 1,000). Estimates
 are held against the realized metric of each chunk, beside NannyML's CBPE. The floor is
 the chunk's own label noise √V_lab, of which no method can know anything. Intervals are
-judged without bank and without citibike's spring of 2020, when the world broke. Never
-choose a default on these tables.
+judged without bank and without citibike's spring of 2020, when the world broke: what
+`trust` says of each run, and what that is worth over all of them, comes in tables of
+its own. Never choose a default on these tables.
 """
 
 import argparse
@@ -32,6 +33,7 @@ from benchmarks.shifting_tasks import (
     read_tasks,
 )
 from estimator import PerformanceEstimator
+from estimator.results.trust import LEVELS
 
 Floats = NDArray[np.float64]
 
@@ -61,6 +63,7 @@ class Run:
     estimated: dict[str, Floats]
     lower: dict[str, Floats]
     upper: dict[str, Floats]
+    trust: dict[str, NDArray[np.object_]]  # (n_chunks,)
 
     @property
     def judged(self) -> slice:
@@ -77,17 +80,24 @@ class Run:
         floor = 1e8 * _mean(self.noise**2)
         return np.sqrt(np.maximum(0.0, self.rmse(method) ** 2 - floor))
 
-    def inside(self, method: str) -> Floats:
-        """Return 1 where the interval of a judged chunk covers, else 0 or NaN."""
+    def all_inside(self, method: str) -> Floats:
+        """Return 1 where the interval covers, else 0 or NaN."""
         low, high = self.lower[method], self.upper[method]
         inside = (low <= self.realized) & (self.realized <= high)
         defined = np.isfinite(low) & np.isfinite(self.realized)
-        return np.where(defined, inside, np.nan)[self.judged]
+        return np.where(defined, inside, np.nan)
+
+    def inside(self, method: str) -> Floats:
+        """Return 1 where the interval of a judged chunk covers, else 0 or NaN."""
+        return self.all_inside(method)[self.judged]
+
+    def half_width(self, method: str) -> Floats:
+        """Return the half-width of each chunk, in units of √V_lab."""
+        return (self.upper[method] - self.lower[method]) / (2.0 * Z) / self.noise
 
     def width(self, method: str) -> Floats:
         """Return the median half-width by metric, in units of √V_lab."""
-        half = (self.upper[method] - self.lower[method]) / (2.0 * Z)
-        return _median((half / self.noise)[self.judged])
+        return _median(self.half_width(method)[self.judged])
 
 
 def main() -> int:
@@ -108,6 +118,7 @@ def main() -> int:
     targets = Targets(source="estimates without labels")
     for k, metric in enumerate(METRICS):
         print_metric(runs, k, metric)
+    print_trust(runs, "auto")
     judge_errors(runs, targets)
     judge_intervals(runs, targets)
     return targets.finish(check=options.check)
@@ -132,7 +143,7 @@ def read(
 def measure_run(task: Task, chunk: int, nannyml_python: str | None) -> Run:
     """Run all methods on one task, and NannyML if there is an interpreter for it."""
     score = task.production["y_pred_proba"].to_numpy(np.float64)
-    estimated, lower, upper = {}, {}, {}
+    estimated, lower, upper, trust = {}, {}, {}, {}
     noise = np.empty(0)
     for method in METHODS:
         features = () if method == "cbpe" else task.features
@@ -146,6 +157,7 @@ def measure_run(task: Task, chunk: int, nannyml_python: str | None) -> Run:
         rows = performance.period == "analysis"
         estimated[method] = performance.estimated[rows]
         lower[method], upper[method] = performance.lower[rows], performance.upper[rows]
+        trust[method] = performance.trust[rows, 0]
         realized = performance.realized[rows]
         if method == "cbpe":
             soft = estimator.reference_.calibrator.predict
@@ -164,6 +176,7 @@ def measure_run(task: Task, chunk: int, nannyml_python: str | None) -> Run:
         estimated=estimated,
         lower=lower,
         upper=upper,
+        trust=trust,
     )
 
 
@@ -188,6 +201,40 @@ def print_metric(runs: list[Run], k: int, metric: str) -> None:
         rows.append((run.name, *cells))
     title = f"{metric}: chunks covered at 95 %, and median half-width / label noise"
     print_table(title, ("", *METHODS), rows)
+
+
+def print_trust(runs: list[Run], method: str) -> None:
+    """Print how many chunks are trusted, and what that says of their intervals."""
+    rows = []
+    for run in runs:
+        counts = [str(int((run.trust[method] == level).sum())) for level in LEVELS]
+        rows.append((run.name, *counts))
+    print_table(f"chunks by trust, {method}", ("", *LEVELS), rows)
+    rows = []
+    for k, metric in enumerate(METRICS):
+        for level in LEVELS:
+            taken = [run.trust[method] == level for run in runs]
+            inside, error, width = (
+                np.concatenate([v[t, k] for v, t in zip(values, taken, strict=True)])
+                for values in (
+                    [run.all_inside(method) for run in runs],
+                    [(r.estimated[method] - r.realized) / r.noise for r in runs],
+                    [run.half_width(method) for run in runs],
+                )
+            )
+            shown = np.isfinite(inside)
+            if shown.any():
+                rows.append(
+                    (
+                        f"{metric}, {level}",
+                        f"{shown.sum()}",
+                        f"{inside[shown].mean():.1%}",
+                        f"{np.sqrt(np.mean(error[shown] ** 2)):.1f}",
+                        f"{np.median(width[shown]):.1f}",
+                    )
+                )
+    head = ("", "chunks", "covered", "RMSE / label noise", "half-width / label noise")
+    print_table(f"intervals by trust, {method}, all chunks of all runs", head, rows)
 
 
 def judge_errors(runs: list[Run], targets: Targets) -> None:

@@ -55,6 +55,8 @@ class MetricSeries:
         Probability that the population value is worse than the threshold.
     alert : ndarray of bool of shape (n_chunks,)
         Whether the metric alarms in the chunk.
+    trust : ndarray of str of shape (n_chunks,)
+        ``"good"``, ``"doubtful"`` or ``"none"``.
     note : ndarray of str of shape (n_chunks,)
         Remarks separated by semicolons, "" if none.
     """
@@ -82,6 +84,7 @@ class MetricSeries:
     upper_threshold: Floats
     breach_probability: Floats
     alert: Bools
+    trust: Objects
     note: Objects
 
     def __len__(self) -> int:

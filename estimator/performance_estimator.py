@@ -383,6 +383,7 @@ class PerformanceEstimator(BaseEstimator):
                 thresholds=fitted.thresholds,
                 drift=fitted.drift,
                 period=fitted.period,
+                scores=fitted.scores,
             ),
             compose_remarks(columns, chunks, delivered, groups, adapted),
         )

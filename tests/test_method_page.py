@@ -155,6 +155,33 @@ def fitted():
     return estimator, lender.production, lender.reference
 
 
+def moved_variance(estimator, score, decision):
+    """Equations 69 to 71 for accuracy, row by row."""
+    fitted = estimator.reference_
+    cells, scores = fitted.error_cells, fitted.scores
+    cell = [int((cells.edges < s).sum()) for s in score]
+    n, (reference,) = len(score), scores.rows.tolist()
+    m, n_bins = sum(reference), len(reference)
+    distance = 0.0
+    for k, count in enumerate(reference):
+        r = (count + 0.5) / (m + 0.5 * n_bins)
+        q = sum(scores.bin_of_cell[c] == k for c in cell) / n
+        distance += (q - r) ** 2 / r
+    noise = n_bins - 1 + 2 * math.sqrt(2 * (n_bins - 1))
+    distance = max(0.0, distance - noise * (1 / n + 1 / m))
+    distance *= (n / (n + n_bins)) ** 2
+    kappa = max(1.0, distance / (scores.farthest[0] + 0.25))
+    frame = shift_frame(cells)
+    by_intercept = by_slope = 0.0
+    p = fitted.calibrator.predict(score)
+    for i in range(n):
+        response = p[i] * (1 - p[i]) * (2 * decision[i] - 1) / n
+        by_intercept += response
+        by_slope += response * (cells.log_odds[cell[i]] - frame.centre) / frame.scale
+    part = min(1.0, (kappa - 1) / 2)
+    return part * (0.5**2 * by_intercept**2 + 0.25**2 * by_slope**2)
+
+
 def test_equations_22_and_23_both_intervals_and_the_breach(fitted):
     estimator, production, reference = fitted
     estimates = estimator.estimate(production)
@@ -184,6 +211,7 @@ def test_equations_22_and_23_both_intervals_and_the_breach(fitted):
         age = min((middle - end) / (end - begin), 2.0)
         drift = tau2.steady[0] + tau2.rate[0] * (age + head_start)  # equation 21
         hidden = calibration_error[k] ** 2 + drift
+        hidden += moved_variance(estimator, chunk["y_pred_proba"].to_numpy(), d)
         expected = math.sqrt(rows_noise + hidden)
         half = q * math.sqrt(labels + hidden)
         assert row["value"] == pytest.approx(value, abs=1e-12)

@@ -58,14 +58,16 @@ def soft_label_sums(
     cell_u: Floats,
     sums: Floats,
     cells: Floats,
+    cell_rows: Floats,
     reach: Floats,
 ) -> None:
-    """Fill ``sums``, but for log loss, and ``cells``, an entry per chunk.
+    """Fill ``sums``, but for log loss, ``cells`` and ``cell_rows``, an entry per chunk.
 
     ``cells[c]`` (N_CHANNELS, n_cells) has the channels by cell of the score, and comes
     as zeros: ``cell_edges`` (n_cells - 1) rise; cell ``b`` owns scores in
-    ``(cell_edges[b - 1], cell_edges[b]]``. Scores from ``lowest`` to ``highest`` are
-    inside the reference. ``log_odds`` is logit(s) of the clipped score, or empty where
+    ``(cell_edges[b - 1], cell_edges[b]]``. ``cell_rows[c]`` (n_cells), zeros, has the
+    number of rows by cell. Scores from ``lowest`` to ``highest`` are inside the
+    reference. ``log_odds`` is logit(s) of the clipped score, or empty where
     log loss is not wanted. ``reach[c]`` (n_slots, 2, N_CHANNELS), zeros, has the
     channels by slot: ``slots`` (n_columns, n_rows), and ``cell_u`` (n_cells) is u.
     """
@@ -83,7 +85,7 @@ def soft_label_sums(
             _ranks(s, z, w, negatives, out)
             _influences(
                 s, z, d, w, odds, negatives, cell_edges, slots, offsets[c], cell_u,
-                cells[c], reach[c], out,
+                cells[c], cell_rows[c], reach[c], out,
             )  # fmt: skip
 
 
@@ -236,6 +238,7 @@ def _influences(
     first: int,
     cell_u: Floats,
     cells: Floats,
+    cell_rows: Floats,
     reach: Floats,
     out: Floats,
 ) -> None:
@@ -248,8 +251,7 @@ def _influences(
     """
     positives, self_pairs = out[2] + out[3], out[4] + out[5]
     has_auc, has_ap = not np.isnan(out[6]), not np.isnan(out[10])
-    auc = out[6] if has_auc else 0.0
-    ap = out[10] if has_ap else 0.0
+    auc, ap = out[6] if has_auc else 0.0, out[10] if has_ap else 0.0
     pairs = positives * negatives - self_pairs
     per_pair = 1.0 / pairs if has_auc else 0.0
     per_positive = 1.0 / positives if has_ap else 0.0
@@ -259,9 +261,8 @@ def _influences(
     won = lost = ahead = per_rank = score = block = 0.0
     left = rows = out[0] + out[1]  # left: at or above the block
     reached = spent = 0.0  # sums over rows at or below: z/K, (z T + v)/K²
-    below_0 = below_1 = block_0 = block_1 = 0.0
-    half = 0.5 - auc
-    uneven = negatives - 1.0 - positives
+    counted = below_0 = below_1 = block_0 = block_1 = 0.0  # counted: in cells before
+    half, uneven = 0.5 - auc, negatives - 1.0 - positives
     with_log_loss = log_odds.size > 0
     cell, edge = 0, cell_edges[0] if cell_edges.size > 0 else np.inf
     i = 0  # where the open block ends
@@ -273,9 +274,12 @@ def _influences(
             score = s[k]
             i, block_0, block_1, block_self, block = _sum_block(s, z, w, k)
             if score > edge:
-                cells[0, cell], cells[1, cell] = rows_0, rows_1
-                cells[2, cell], cells[3, cell] = cell_auc, cell_ap
-                cells[4, cell], cells[5, cell] = cell_brier, cell_loss
+                _write_cell(
+                    cells, cell, rows_0, rows_1,
+                    cell_auc, cell_ap, cell_brier, cell_loss,
+                )  # fmt: skip
+                cell_rows[cell] = rows - left - counted
+                counted = rows - left
                 rows_0 = rows_1 = cell_auc = cell_ap = cell_brier = cell_loss = 0.0
                 while score > edge:
                     cell += 1
@@ -319,9 +323,8 @@ def _influences(
                 slots, first + k, reach, cell_u[cell], v, one, h, h_ap,
                 v * (1.0 - 2.0 * score), log_loss,
             )  # fmt: skip
-    cells[0, cell], cells[1, cell] = rows_0, rows_1
-    cells[2, cell], cells[3, cell] = cell_auc, cell_ap
-    cells[4, cell], cells[5, cell] = cell_brier, cell_loss
+    _write_cell(cells, cell, rows_0, rows_1, cell_auc, cell_ap, cell_brier, cell_loss)
+    cell_rows[cell] = rows - counted
     _divide_channels(cells, reach, per_pair, per_positive)
     if has_auc:
         # Second order: each label with itself, and the products of two labels that
@@ -339,18 +342,21 @@ def _influences(
 
 
 @inlined_part
+def _write_cell(
+    cells: Floats, cell: int, rows_0: float, rows_1: float,
+    auc: float, ap: float, brier: float, log_loss: float,
+) -> None:  # fmt: skip
+    """Write the channels of one cell of the score."""
+    cells[0, cell], cells[1, cell] = rows_0, rows_1
+    cells[2, cell], cells[3, cell] = auc, ap
+    cells[4, cell], cells[5, cell] = brier, log_loss
+
+
+@inlined_part
 def _add_to_slots(
-    slots: NDArray[np.int32],
-    row: int,
-    reach: Floats,
-    u: float,
-    v: float,
-    one: float,
-    h: float,
-    h_ap: float,
-    brier: float,
-    log_loss: float,
-) -> None:
+    slots: NDArray[np.int32], row: int, reach: Floats, u: float, v: float,
+    one: float, h: float, h_ap: float, brier: float, log_loss: float,
+) -> None:  # fmt: skip
     """Add a row's channels to each of its slots: as they are, and times ``u``."""
     for column in range(slots.shape[0]):
         level = reach[slots[column, row], 0]

@@ -103,3 +103,18 @@ def percentage(share: float) -> str:
 
 def _minus(text: str) -> str:
     return text.replace("-", "−")
+
+
+def numbers_text(series: MetricSeries, i: int) -> str:
+    """Return all numbers of a chunk, for those who point at it."""
+    in_analysis = bool(series.in_analysis[i])
+    about = f"{'analysis' if in_analysis else 'reference'} {series.chunk[i]}: "
+    about += f"estimated {series.estimated[i]:.4g}"
+    if series.reconciled and in_analysis:
+        about += f", reconciled {series.value[i]:.4g}"
+    about += f" [{series.lower[i]:.4g}, {series.upper[i]:.4g}]"
+    if np.isfinite(series.realized[i]):
+        about += f", realized {series.realized[i]:.4g}"
+    if series.reconciled and in_analysis:
+        about += f", {series.n_labels[i]} of {series.n_rows[i]} labels"
+    return about if series.trust[i] == "good" else f"{about}, trust: {series.trust[i]}"

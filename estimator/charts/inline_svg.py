@@ -3,8 +3,7 @@
 from html import escape
 from typing import Final
 
-import numpy as np
-
+from estimator.charts.formats import numbers_text
 from estimator.charts.panel import Marks, panel_of
 from estimator.charts.scale import axis_range, value_range
 from estimator.charts.svg_paths import PlotArea, path_element, short
@@ -16,8 +15,13 @@ _PLOT: Final = _HEIGHT - _TOP - _BOTTOM
 _STRIP: Final = 6  # height of the strip of labels, which is in the plot
 _MARGIN: Final = 0.06  # above and below the values, as a share of their range
 _ROOM_FOR_STRIP: Final = 3.0  # margins below the values
-# Arrows to what is out of sight: their tips are on the edge.
-_ARROWS: Final = {"below": "l-3-5h6z", "above": "l-3 5h6z"}
+# Class and path: arrows with their tips on the edge, a stroke and a cross.
+_PATHS: Final = {
+    "below": ("so-far", "l-3-5h6z"),
+    "above": ("so-far", "l-3 5h6z"),
+    "doubtful": ("doubtful", "m-5 5l10-10"),
+    "no-trust": ("no-trust", "m-5 5l10-10m-10 0l10 10"),
+}
 
 
 def series_svg(series: MetricSeries, overlay: Overlay | None = None) -> str:
@@ -35,9 +39,9 @@ def series_svg(series: MetricSeries, overlay: Overlay | None = None) -> str:
     str
         An ``<svg>`` element whose classes (``band``, ``estimated``, ``before``,
         ``reconciled``, ``realized``, ``so-far``, ``threshold``, ``alert``,
-        ``reference``, ``labels``, ``affected``, ``fitted``; ``dots`` with those of a
-        line) the page colours; each chunk has a ``<title>`` that browsers show on
-        hover.
+        ``doubtful``, ``no-trust``, ``reference``, ``labels``, ``affected``, ``fitted``;
+        ``dots`` with those of a line) the page colours; each chunk has a ``<title>``
+        that browsers show on hover.
     """
     below = _ROOM_FOR_STRIP if series.reconciled else 1.0
     panel = panel_of(series, overlay, axis_range([series], _MARGIN, below))
@@ -61,12 +65,11 @@ def series_svg(series: MetricSeries, overlay: Overlay | None = None) -> str:
         if line.has_dots:
             parts.append(path_element(f"{line.role} dots", area.dots(line.values)))
     parts += [_marks(area, mark) for mark in panel.marks]
-    if panel.reconciled:
-        parts += _strip(area)
+    parts += _strip(area) if panel.reconciled else []
     parts += _texts(area, value_range([series]) or panel.scale)
     parts += [
         f"{_box(area, 'hover', i, i + 1, end='>')}"
-        f"<title>{escape(_about(series, i))}</title></rect>"
+        f"<title>{escape(numbers_text(series, i))}</title></rect>"
         for i in range(n)
     ]
     label = escape(f"{series.metric} over {n} chunks")
@@ -88,8 +91,9 @@ def _marks(area: PlotArea, marks: Marks) -> str:
     drawn = ""
     for position, value in area.shown(marks.values):
         x, y = short(area.x(position + 0.5)), short(area.y(value))
-        if marks.role in _ARROWS:
-            drawn += f'<path class="so-far" d="M{x} {y}{_ARROWS[marks.role]}"/>'
+        if marks.role in _PATHS:
+            name, path = _PATHS[marks.role]
+            drawn += f'<path class="{name}" d="M{x} {y}{path}"/>'
         else:
             radius = 5 if marks.role == "alert" else 2.2
             drawn += f'<circle class="{marks.role}" cx="{x}" cy="{y}" r="{radius}"/>'
@@ -129,18 +133,3 @@ def _texts(area: PlotArea, ends: tuple[float, float]) -> list[str]:
                 f'text-anchor="{anchor}">{escape(str(panel.labels[i]))}</text>'
             )
     return texts
-
-
-def _about(series: MetricSeries, i: int) -> str:
-    """Say all numbers of a chunk."""
-    in_analysis = bool(series.in_analysis[i])
-    about = f"{'analysis' if in_analysis else 'reference'} {series.chunk[i]}: "
-    about += f"estimated {series.estimated[i]:.4g}"
-    if series.reconciled and in_analysis:
-        about += f", reconciled {series.value[i]:.4g}"
-    about += f" [{series.lower[i]:.4g}, {series.upper[i]:.4g}]"
-    if np.isfinite(series.realized[i]):
-        about += f", realized {series.realized[i]:.4g}"
-    if series.reconciled and in_analysis:
-        about += f", {series.n_labels[i]} of {series.n_rows[i]} labels"
-    return about

@@ -31,6 +31,8 @@ _STYLE = """<style>
 .deadreckon .realized {fill: none; stroke: #e69f00; stroke-width: 1.2}
 .deadreckon .threshold {fill: none; stroke: #d55e00; stroke-dasharray: 5 3}
 .deadreckon .alert {fill: none; stroke: #d55e00; stroke-width: 1.8}
+.deadreckon .doubtful, .deadreckon .no-trust {fill: none; stroke: currentColor;
+  stroke-width: 1.4}
 .deadreckon .affected {fill: #d55e00; opacity: .1}
 .deadreckon .fitted {fill: none; stroke: currentColor; stroke-dasharray: 1 2;
   stroke-width: 1.4; opacity: .8}
@@ -58,6 +60,7 @@ _KEY = (
     ("realized", "#e69f00"),
     ("threshold, alert", "#d55e00"),
 )
+_DOUBTS = {"doubtful": "∕ doubtful", "none": "✕ no trust"}
 _BAND = ("prediction interval", "#0072b238")
 _RECONCILED = (("reconciled", "#009e73"), ("prediction interval", "#009e7338"))
 
@@ -114,12 +117,14 @@ def _sentence(overlay: Overlay | None) -> str:
 
 
 def _key(series: ByMetric) -> str:
-    more = _RECONCILED if _first(series).reconciled else (_BAND,)
+    first = _first(series)
+    more = _RECONCILED if first.reconciled else (_BAND,)
     entries = (_KEY[0], *more, *_KEY[1:])
+    doubts = [sign for level, sign in _DOUBTS.items() if level in first.trust]
     return "".join(
         f'<span><i style="background: {color}"></i>{name}</span>'
         for name, color in entries
-    )
+    ) + "".join(f"<span>{sign}</span>" for sign in doubts)
 
 
 def _first(series: ByMetric) -> MetricSeries:
@@ -141,7 +146,9 @@ def _summary(by_segment: Mapping[str, ByMetric]) -> str:
         text += f", {_count(others, 'other segment' if segment else 'segment')}"
     counts = {m: int(one.alert[one.in_analysis].sum()) for m, one in series.items()}
     alerts = [f"{metric} in {count}" for metric, count in counts.items() if count]
-    return text + ". " + ("Alerts: " + ", ".join(alerts) if alerts else "No alerts")
+    text += ". " + ("Alerts: " + ", ".join(alerts) if alerts else "No alerts")
+    n_without = int((_first(series).trust == "none").sum())
+    return f"{text}. No trust in {_count(n_without, 'chunk')}" if n_without else text
 
 
 def _table(series: ByMetric) -> str:

@@ -53,14 +53,15 @@ class Marks:
 
     Attributes
     ----------
-    role : {"so-far", "below", "above", "alert"}
+    role : {"so-far", "below", "above", "alert", "doubtful", "no-trust"}
         ``so-far`` are realized values that more labels will move; ``below`` and
-        ``above`` are those out of sight, with the end of the scale as value.
+        ``above`` are those out of sight, with the end of the scale as value;
+        ``doubtful`` and ``no-trust`` are values that are not to be trusted.
     values : ndarray of shape (n_chunks,)
         In units of the metric; NaN where there is none.
     """
 
-    role: Literal["so-far", "below", "above", "alert"]
+    role: Literal["so-far", "below", "above", "alert", "doubtful", "no-trust"]
     values: Floats
 
 
@@ -228,7 +229,7 @@ def _lines(series: MetricSeries, overlay: Overlay | None) -> tuple[Line, ...]:
 
 
 def _marks(series: MetricSeries, scale: tuple[float, float]) -> tuple[Marks, ...]:
-    """Return unfinished realized values, arrows to those out of sight, and alerts.
+    """Return unfinished realized values, arrows to those out of sight, alerts, doubts.
 
     Labels that come first are a selection: such values may be far off, and must not
     squeeze all others into a line.
@@ -241,5 +242,13 @@ def _marks(series: MetricSeries, scale: tuple[float, float]) -> tuple[Marks, ...
         Marks(role="below", values=np.where(partial < low, low, nothing)),
         Marks(role="above", values=np.where(partial > high, high, nothing)),
         Marks(role="alert", values=np.where(series.alert, series.value, nothing)),
+        Marks(
+            role="doubtful",
+            values=np.where(series.trust == "doubtful", series.value, nothing),
+        ),
+        Marks(
+            role="no-trust",
+            values=np.where(series.trust == "none", series.value, nothing),
+        ),
     )
     return tuple(mark for mark in marks if np.isfinite(mark.values).any())

@@ -46,6 +46,15 @@ _ALERTS: Final[Style] = {
     "markersize": 7,
     "markeredgewidth": 1.6,
 }
+# A stroke through the value, and a cross.
+_TRUST: Final[Style] = {
+    "color": "black",
+    "lw": 0,
+    "markersize": 9,
+    "markeredgewidth": 1.4,
+}
+_TRUST_MARKERS: Final = {"doubtful": (2, 2, -45), "no-trust": (4, 2, 45)}
+_MARK_NAMES: Final = {"alert": "alert", "doubtful": "doubtful", "no-trust": "no trust"}
 _SO_FAR: Final[Style] = {"color": REALIZED, "lw": 0, "alpha": 0.6}
 # Numbers are carets, down and up, whose tip is on the value.
 _SO_FAR_MARKERS: Final[dict[str, str | int]] = {"so-far": "o", "below": 7, "above": 6}
@@ -56,6 +65,8 @@ _KEY: Final = (
     "reconciled",
     "threshold",
     "alert",
+    "doubtful",
+    "no trust",
     "affected",
     "fitted shape",
     "realized so far",
@@ -238,18 +249,13 @@ def _draw_panel(ax: "Axes", panel: Panel) -> None:
         _draw_line(ax, x, line)
     for mark in panel.marks:
         shown = np.isfinite(mark.values)
-        style = (
-            _ALERTS
-            if mark.role == "alert"
-            else _SO_FAR
-            | {
-                "marker": _SO_FAR_MARKERS[mark.role],
-                "markersize": 5.0 if x.size <= _FEW else 3.0,
-            }
-        )
-        label = _once(ax, "alert" if mark.role == "alert" else "realized so far")
+        label = _once(ax, _MARK_NAMES.get(mark.role, "realized so far"))
         ax.plot(
-            x[shown], mark.values[shown], label=label, markerfacecolor="none", **style
+            x[shown],
+            mark.values[shown],
+            label=label,
+            markerfacecolor="none",
+            **_mark_style(mark.role, x.size),
         )
     if panel.sentence:
         _say(ax, panel.sentence)
@@ -257,6 +263,16 @@ def _draw_panel(ax: "Axes", panel: Panel) -> None:
     segment = f"\n{panel.segment}" if panel.segment else ""
     ax.set_ylabel(f"{panel.metric}{segment}", parse_math=False)
     _quiet(ax)
+
+
+def _mark_style(role: str, n_chunks: int) -> Style:
+    """Return how marks are drawn among so many chunks."""
+    if role == "alert":
+        return _ALERTS
+    if role in _TRUST_MARKERS:
+        return _TRUST | {"marker": _TRUST_MARKERS[role]}
+    size = 5.0 if n_chunks <= _FEW else 3.0
+    return _SO_FAR | {"marker": _SO_FAR_MARKERS[role], "markersize": size}
 
 
 def _draw_line(ax: "Axes", x: Ints, line: Line) -> None:

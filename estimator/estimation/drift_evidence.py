@@ -11,10 +11,15 @@ from estimator.chunking.chunks import Chunks, make_chunks
 from estimator.chunking.segments import Groups, group_rows
 from estimator.estimation.fitted_map import N_FOLDS, LabelledRows
 from estimator.frames.columns import Columns
+from estimator.metrics.error_cells import ErrorCells
 from estimator.metrics.measurement import Measurement, measure
 from estimator.metrics.registry import Metric
 from estimator.metrics.rows import Rows
 from estimator.results.assembly import row_scale
+from estimator.results.score_spread import (
+    ReferenceScores,
+    learn_reference_scores,
+)
 from estimator.results.unseen_drift import (
     Drift,
     DriftEvidence,
@@ -44,11 +49,14 @@ class HeldOutEstimates:
         The same by maps of the first half of the reference.
     has_ahead : ndarray of bool of shape (n_frame,)
         Rows that these maps have not seen.
+    cells : ErrorCells
+        Cells of the score by which both count rows.
     """
 
     cross_fitted: Callable[[Groups], Measurement]
     ahead: Callable[[Groups], Measurement]
     has_ahead: NDArray[np.bool_]
+    cells: ErrorCells
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -76,8 +84,10 @@ def learn_reference_drift(
     estimates: HeldOutEstimates,
     rows: Rows,
     metrics: tuple[Metric, ...],
-) -> tuple[ReferencePeriod, dict[str, Drift]]:
+) -> tuple[ReferencePeriod, dict[str, Drift], ReferenceScores]:
     """Learn tau² of each segment and metric from chunks no map has seen.
+
+    And how far the scores of these chunks are from those of the others.
 
     Parameters
     ----------
@@ -100,6 +110,8 @@ def learn_reference_drift(
         When the rows of the reference were.
     drift : dict of Drift
         By segment.
+    scores : ReferenceScores
+        How the reference's scores are spread.
     """
     n = labelled.in_time.size
     if len(chunks) < N_FOLDS and n >= DRIFT_CHUNKS * MIN_DRIFT_ROWS:
@@ -128,7 +140,13 @@ def learn_reference_drift(
         segment: learn_drift(_join_evidence([_take(one, part) for one in both]))
         for segment, part in judged.groups.by_segment()
     }
-    return period, drift
+    scores = learn_reference_scores(
+        estimates.cells,
+        judged.groups.by_segment(),
+        judged.estimated.cell_rows,
+        ahead.estimated.cell_rows,
+    )
+    return period, drift, scores
 
 
 def _measure_distances(

@@ -130,7 +130,7 @@ def learn_reference(
     rows = rows_of_columns(columns, not_none(columns.label), frame.decisions)
     realized = measure(metrics, groups, rows)
     advance(1)
-    period, drift = learn_reference_drift(
+    period, drift, scores = learn_reference_drift(
         columns,
         chunks,
         labelled,
@@ -177,6 +177,7 @@ def learn_reference(
         ),
         rows=frame.row_print,
         adapter=adapter,
+        scores=scores,
     )
 
 
@@ -248,6 +249,7 @@ def _learn_estimate(
             measure, metrics, rows=replace(rows, soft=ahead), error_cells=cells
         ),
         has_ahead=~np.isnan(ahead),
+        cells=cells,
     )
 
 

@@ -13,6 +13,7 @@ from estimator.label_free.shift_adaptive import ShiftAdapter
 from estimator.metrics.error_cells import ErrorCells
 from estimator.metrics.registry import Metric
 from estimator.results.performance import Performance
+from estimator.results.score_spread import ReferenceScores
 from estimator.results.thresholds import Thresholds
 from estimator.results.unseen_drift import Drift, ReferencePeriod
 
@@ -44,6 +45,8 @@ class Reference:
         What tells its rows from others.
     adapter : ShiftAdapter or None
         How soft labels are adapted to features; None where none are read.
+    scores : ReferenceScores or None
+        How its scores are spread; None in files of before that was kept.
     """
 
     metrics: tuple[Metric, ...]
@@ -58,6 +61,7 @@ class Reference:
     delays: ReferenceDelays
     rows: RowPrint
     adapter: ShiftAdapter | None = None
+    scores: ReferenceScores | None = None
 
     @property
     def features_on_arrival(self) -> FeatureTable | None:

@@ -15,12 +15,13 @@ from estimator.label_free.segment_calibration import SegmentCalibration
 from estimator.label_free.shift_adaptive import ShiftAdapter
 from estimator.metrics.error_cells import ErrorCells
 from estimator.results.performance import Performance
+from estimator.results.score_spread import ReferenceScores
 from estimator.results.tables import METRIC_COLUMNS
 from estimator.results.unseen_drift import ReferencePeriod
 
 # The letters of NumPy's types, of what is no float.
 _KIND_OF = {
-    **dict.fromkeys(("segment", "period", "chunk", "note"), "O"),
+    **dict.fromkeys(("segment", "period", "chunk", "trust", "note"), "O"),
     **dict.fromkeys(("n_rows", "n_labels"), "i"),
     "alert": "b",
 }
@@ -65,6 +66,8 @@ def check_reference(reference: Reference, parameters: Parameters) -> None:
             check_array(values, name, "f", (k,))
             _check_finite(values, name, least=0.0)
     _check_cells(reference.error_cells)
+    if reference.scores is not None:
+        _check_scores(reference.scores, reference.error_cells)
     check_array(reference.delays.bands, "bands", "f", (N_BANDS - 1,))
     check_array(reference.delays.spread, "spread", "f", (N_AGES, 2, 2))
     _check_finite(reference.delays.spread, "spread")
@@ -115,6 +118,20 @@ def _check_cells(cells: ErrorCells) -> None:
         _check_finite(getattr(cells, name), name)
     for name in ("information", "variance"):
         _check_finite(getattr(cells, name), name, least=0.0)
+
+
+def _check_scores(scores: ReferenceScores, cells: ErrorCells) -> None:
+    n_segments, n_cells = len(scores.segments), cells.edges.size + 1
+    check_array(scores.bin_of_cell, "bin_of_cell", "i", (n_cells,))
+    steps = np.diff(scores.bin_of_cell, prepend=0)
+    if not ((steps == 0) | (steps == 1)).all():
+        msg = "array 'bin_of_cell' must rise from 0 in steps of at most 1"
+        raise ValueError(msg)
+    n_bins = int(scores.bin_of_cell[-1]) + 1
+    check_array(scores.rows, "rows", "f", (n_segments, n_bins))
+    check_array(scores.farthest, "farthest", "f", (n_segments,))
+    for name in ("rows", "farthest"):
+        _check_finite(getattr(scores, name), name, least=0.0)
 
 
 def _check_segments(segments: SegmentCalibration, columns: Sequence[Hashable]) -> None:

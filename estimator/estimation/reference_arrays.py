@@ -28,7 +28,9 @@ from estimator.label_free.segment_calibration import SegmentCalibration
 from estimator.metrics.error_cells import ErrorCells
 from estimator.metrics.metric_names import resolve_metrics
 from estimator.results.performance import Performance
+from estimator.results.score_spread import ReferenceScores
 from estimator.results.thresholds import Thresholds
+from estimator.results.trust import GOOD
 from estimator.results.unseen_drift import Drift, ReferencePeriod
 
 # What is kept of the map's error; that of segments is put together with each frame.
@@ -40,6 +42,7 @@ _CELLS = (
     "variance",
     "score_range",
 )
+_SCORES = ("bin_of_cell", "rows", "farthest")
 
 
 class _SavedColumn(TypedDict):
@@ -97,6 +100,7 @@ def reference_to_arrays(fitted: Reference) -> tuple[dict[str, object], Arrays]:
         "strata": None,
     }
     arrays: Arrays = {
+        **_scores_to_arrays(fitted.scores),
         "drift": np.stack([fitted.drift[name].steady for name in fitted.thresholds]),
         "drift_rate": np.stack([fitted.drift[name].rate for name in fitted.thresholds]),
     }
@@ -118,9 +122,8 @@ def reference_to_arrays(fitted: Reference) -> tuple[dict[str, object], Arrays]:
     if delays.strata is not None:
         header["strata"], parts = strata_to_arrays(delays.strata)
         arrays |= {f"strata/{name}": values for name, values in parts.items()}
-    performance_arrays = _performance_to_arrays(performance, list(fitted.thresholds))
-    arrays |= {f"performance/{name}": x for name, x in performance_arrays.items()}
-    return header, arrays
+    parts = _performance_to_arrays(performance, list(fitted.thresholds))
+    return header, arrays | {f"performance/{name}": x for name, x in parts.items()}
 
 
 def _delays_to_arrays(delays: ReferenceDelays) -> Arrays:
@@ -175,7 +178,9 @@ def reference_from_arrays(
     names = np.empty(len(segments), dtype=object)
     names[:] = segments
     performance["segment"] = names[performance["segment"]]
-    for name in ("period", "chunk", "note"):
+    # Files written before results had trust: the reference has all its labels.
+    performance.setdefault("trust", np.full(performance["note"].shape, GOOD))
+    for name in ("period", "chunk", "trust", "note"):
         performance[name] = performance[name].astype(object)
     metrics = resolve_metrics(parameters["metrics"], parameters["business_costs"])
     # Files written before drift grew with time have no rate.
@@ -219,9 +224,26 @@ def reference_from_arrays(
         ),
         rows=_row_print(header["rows"]),
         adapter=adapter_from_arrays(header["adapter"], under(arrays, "adapter/")),
+        scores=_scores_from_arrays(segments, under(arrays, "scores/")),
     )
     check_reference(reference, parameters)
     return reference
+
+
+def _scores_to_arrays(scores: ReferenceScores | None) -> Arrays:
+    names = _SCORES if scores is not None else ()
+    return {f"scores/{name}": getattr(scores, name) for name in names}
+
+
+def _scores_from_arrays(
+    segments: Sequence[str], arrays: Arrays
+) -> ReferenceScores | None:
+    """Return how scores are spread; None in files of before that was kept."""
+    if not arrays:
+        return None
+    return ReferenceScores(
+        segments=tuple(segments), **{name: arrays[name] for name in _SCORES}
+    )
 
 
 def _calibrator(header: Mapping[str, Any], arrays: Arrays) -> SavableCalibrator:

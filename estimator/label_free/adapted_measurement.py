@@ -77,4 +77,11 @@ def measure_adapted(
         )
         variance += np.nan_to_num(shifted.shift_variance)
     variance[np.isnan(measured.value)] = np.nan
-    return replace(measured, calibration_variance=variance, outside=start.outside)
+    return replace(
+        measured,
+        calibration_variance=variance,
+        outside=start.outside,
+        response=start.response,
+        cell_rows=start.cell_rows,
+        unknown_shift=unknown,
+    )

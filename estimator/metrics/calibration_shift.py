@@ -6,14 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration.shifts.segment_shifts import CERTAIN
-from estimator.metrics.error_cells import ErrorCells
+from estimator.metrics.error_cells import (
+    ErrorCells,
+    least_information,
+    shift_axes,
+)
 from estimator.metrics.soft_labels import ShiftedSoftLabel, SoftLabel, soft_labels_at
 
 Floats = NDArray[np.float64]
-
-# Least information of a whole reference, in cases: a map that is certain of every row
-# has none, and n rows of one class leave p(1 - p) = 1 / (2n) by Jeffreys' rule.
-_LEAST_INFORMATION = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -43,11 +43,8 @@ def shift_frame(cells: ErrorCells) -> ShiftFrame:
     Where segments have shifts of their own, these split, too: what they move all rows
     by is the shift's, and how they differ is the rest. Method.md, equation 45.
     """
-    x, lacking = cells.log_odds, _LEAST_INFORMATION - cells.information.sum()
-    weight = cells.information + max(lacking, 0.0) / x.size
-    centre = float(np.average(x, weights=weight))
-    scale = float(np.sqrt(np.average((x - centre) ** 2, weights=weight))) or 1.0
-    design = np.stack([np.ones_like(x), (x - centre) / scale])
+    axes, weight = shift_axes(cells), least_information(cells)
+    centre, scale, design = axes.centre, axes.scale, axes.design
     inverse = np.linalg.pinv((design * weight) @ design.T)
     rest, prior = cells.factor, inverse.astype(np.float64)
     segments = cells.segments

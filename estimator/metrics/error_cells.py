@@ -19,6 +19,9 @@ Floats = NDArray[np.float64]
 # cell. Scores differ down to 1e-6, which is rarely more than 10 away.
 TAIL_BOUNDS = 0.0, 0.5, 1.0, 2.0, 4.0, 8.0
 SCORE_CLIP = 1e-6
+# Least information of a whole reference, in cases: a map that is certain of every row
+# has none, and n rows of one class leave p(1 - p) = 1 / (2n) by Jeffreys' rule.
+_LEAST_INFORMATION = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -95,6 +98,39 @@ class ErrorCells:
     variance: Floats
     score_range: Floats
     segments: SegmentErrors | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ShiftAxes:
+    """What a shift of the calibration by intercept and slope does to each cell.
+
+    Attributes
+    ----------
+    centre, scale : float
+        Of the calibrated log odds x over the reference, weighted by p(1 - p).
+    design : ndarray of shape (2, n_cells)
+        One, and (x - centre) / scale: what intercept and slope multiply.
+    """
+
+    centre: float
+    scale: float
+    design: Floats
+
+
+def shift_axes(cells: ErrorCells) -> ShiftAxes:
+    """Return the coordinates in which intercept and slope are nearly independent."""
+    x, weight = cells.log_odds, least_information(cells)
+    centre = float(np.average(x, weights=weight))
+    scale = float(np.sqrt(np.average((x - centre) ** 2, weights=weight))) or 1.0
+    design = np.stack([np.ones_like(x), (x - centre) / scale])
+    return ShiftAxes(centre=centre, scale=scale, design=design)
+
+
+def least_information(cells: ErrorCells) -> Floats:
+    """Return the information of each cell, at least half a case in all of them."""
+    lacking = _LEAST_INFORMATION - cells.information.sum()
+    weight: Floats = cells.information + max(lacking, 0.0) / cells.information.size
+    return weight
 
 
 NO_ERROR = ErrorCells(

@@ -6,13 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from estimator.chunking.segments import Groups
-from estimator.frames.columns import not_none
 from estimator.metrics.error_cells import NO_ERROR, ErrorCells
 from estimator.metrics.intervals import ShiftError, error_variances
 from estimator.metrics.moments import compute_moments, undefined_reasons
 from estimator.metrics.registry import Metric
 from estimator.metrics.rows import Rows
-from estimator.metrics.soft_label_sums import SoftLabelSums, sum_soft_labels
+from estimator.metrics.soft_label_sums import join_sums, sum_soft_labels
 from estimator.metrics.soft_labels import (
     ShiftedSoftLabel,
     soft_labels_by_row,
@@ -37,6 +36,14 @@ class Measurement:
         table of counts does not tell their order within its cells; 0 for rows.
     outside : ndarray of shape (n_groups,)
         Rows of the frame with a score outside of what the reference can vouch for.
+    response : ndarray of shape (n_groups, n_metrics, 2)
+        Change of the value by a shift of the calibration, per unit of its intercept and
+        slope in log odds.
+    cell_rows : ndarray of shape (n_groups, n_cells)
+        Rows of the frame by cell of the score, as the map's error has cells.
+    unknown_shift : ndarray of shape (n_groups,)
+        How far the calibration may have shifted unseen, on average over the rows, as of
+        `AdaptedSoftLabels`; 0 where no feature is read.
     """
 
     value: Floats
@@ -47,6 +54,9 @@ class Measurement:
     reason: NDArray[np.object_]
     order_error: Floats
     outside: Floats
+    response: Floats
+    cell_rows: Floats
+    unknown_shift: Floats
 
 
 def measure(
@@ -92,24 +102,18 @@ def measure(
         row_numbers, offsets = groups.parts[0]
         soft = soft_labels_by_row(rows.soft, rows.score, row_numbers, int(offsets[-1]))
         rows = replace(rows, soft=soft)
-    parts = [
-        sum_soft_labels(
-            rows,
-            row_numbers=row_numbers,
-            offsets=offsets,
-            error_cells=error_cells,
-            with_log_loss=with_log_loss,
-            advance=advance,
-        )
-        for row_numbers, offsets in groups.parts
-    ]
-    sums = SoftLabelSums(
-        sums=np.concatenate([part.sums for part in parts]),
-        jacobian=np.concatenate([part.jacobian for part in parts]),
-        scatter=np.concatenate([part.scatter for part in parts]),
-        by_segment=None
-        if error_cells.segments is None
-        else np.concatenate([not_none(part.by_segment) for part in parts]),
+    sums = join_sums(
+        [
+            sum_soft_labels(
+                rows,
+                row_numbers=row_numbers,
+                offsets=offsets,
+                error_cells=error_cells,
+                with_log_loss=with_log_loss,
+                advance=advance,
+            )
+            for row_numbers, offsets in groups.parts
+        ]
     )
     moments = compute_moments(metrics, sums.sums)
     reason = undefined_reasons(metrics, sums.sums, moments)
@@ -128,6 +132,9 @@ def measure(
         reason=reason,
         order_error=_order_error(metrics, sums.sums),
         outside=sums.sums[:, 22],
+        response=moments.channels @ sums.along_shift,
+        cell_rows=sums.cell_rows,
+        unknown_shift=np.zeros(len(sums.sums)),
     )
 
 

@@ -5,7 +5,9 @@ many threads. Work goes in blocks of whole chunks, so that temporaries stay in t
 and small, whatever the size of the frame.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +19,12 @@ from estimator._kernels.segment_projection import project_segments
 from estimator._kernels.soft_label_sums import N_CHANNELS, N_SUMS, soft_label_sums
 from estimator.chunking.chunks import ascending_order, is_ascending, rectangles
 from estimator.frames.cell_contents import CellContents
-from estimator.metrics.error_cells import NO_ERROR, ErrorCells, SegmentErrors
+from estimator.metrics.error_cells import (
+    NO_ERROR,
+    ErrorCells,
+    SegmentErrors,
+    shift_axes,
+)
 from estimator.metrics.rows import Rows
 from estimator.metrics.segment_slots import (
     NO_SLOTS,
@@ -54,6 +61,10 @@ class SoftLabelSums:
         Squares of the influences by cell, and last the product of the first two
         channels', weighted by each cell's own variance: the density-ratio form for maps
         without a factor.
+    along_shift : ndarray of shape (n_chunks, N_CHANNELS, 2)
+        Product of each channel's influences by cell with the axes of a shift.
+    cell_rows : ndarray of shape (n_chunks, n_cells)
+        Number of rows by cell of the score.
     by_segment : ndarray of shape (n_chunks, N_CHANNELS, N_CHANNELS), or None
         Covariance of the channels by the error of the segments' shifts; None without.
     """
@@ -61,6 +72,8 @@ class SoftLabelSums:
     sums: Floats
     jacobian: Floats
     scatter: Floats
+    along_shift: Floats
+    cell_rows: Floats
     by_segment: Floats | None = None
 
     def take(self, chunks: slice) -> "SoftLabelSums":
@@ -69,8 +82,19 @@ class SoftLabelSums:
             sums=self.sums[chunks],
             jacobian=self.jacobian[chunks],
             scatter=self.scatter[chunks],
+            along_shift=self.along_shift[chunks],
+            cell_rows=self.cell_rows[chunks],
             by_segment=None if self.by_segment is None else self.by_segment[chunks],
         )
+
+
+def join_sums(parts: Sequence[SoftLabelSums]) -> SoftLabelSums:
+    """Return the sums of all chunks of several parts."""
+    joined: dict[str, Any] = {}
+    for field in fields(SoftLabelSums):
+        several = [getattr(part, field.name) for part in parts]
+        joined[field.name] = None if several[0] is None else np.concatenate(several)
+    return SoftLabelSums(**joined)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -145,16 +169,20 @@ def sum_soft_labels(
         sums=np.empty((n_chunks, N_SUMS)),
         jacobian=np.empty((n_chunks, N_CHANNELS, error_cells.factor.shape[0])),
         scatter=np.empty((n_chunks, N_CHANNELS + 1)),
+        along_shift=np.empty((n_chunks, N_CHANNELS, 2)),
+        cell_rows=np.zeros((n_chunks, error_cells.variance.size)),
         by_segment=None
         if segments is None
         else np.empty((n_chunks, N_CHANNELS, N_CHANNELS)),
     )
 
+    axes = shift_axes(error_cells).design
+
     def work(chunks: slice) -> None:
         bounds = offsets[chunks.start : chunks.stop + 1]
         block = _read_block(rows, row_numbers, bounds, segments)
         logs = _score_logs(block.score if with_log_loss else _EMPTY)
-        _sum_cells(block, logs, error_cells, out.take(chunks))
+        _sum_cells(block, logs, error_cells, axes, out.take(chunks))
         _sum_losses(block, logs if with_log_loss else None, out.sums[chunks])
         if advance is not None:
             advance(block.score.size)
@@ -253,9 +281,13 @@ def _score_logs(score: Floats) -> _ScoreLogs:
 
 
 def _sum_cells(
-    block: _Block, logs: _ScoreLogs, error_cells: ErrorCells, out: SoftLabelSums
+    block: _Block,
+    logs: _ScoreLogs,
+    error_cells: ErrorCells,
+    axes: Floats,
+    out: SoftLabelSums,
 ) -> None:
-    """Run the kernel, and bring its influences by cell to the map's error."""
+    """Run the kernel, and bring its influences by cell to errors of map and shift."""
     segments = error_cells.segments
     lowest, highest = error_cells.score_range.tolist()
     for run in runs_of_chunks(block.offsets, block.slots, segments):
@@ -278,11 +310,13 @@ def _sum_cells(
             _EMPTY if segments is None else segments.u,
             here.sums,
             cells,
+            here.cell_rows,
             reach,
         )
         if segments is not None and here.by_segment is not None:
             _sum_segments(cells, reach, slots, segments, here.by_segment)
-        _project(cells, error_cells, here.jacobian, here.scatter)
+        _project(cells, error_cells, here)
+        np.matmul(cells, axes.T, out=here.along_shift)
 
 
 def _sum_segments(
@@ -332,14 +366,13 @@ def _sum_losses(block: _Block, logs: _ScoreLogs | None, sums: Floats) -> None:
         loss_sums(soft, weight, gain, complement, offsets, sums[:, 17:20])
 
 
-def _project(
-    cells: Floats, error_cells: ErrorCells, jacobian: Floats, scatter: Floats
-) -> None:
+def _project(cells: Floats, error_cells: ErrorCells, out: SoftLabelSums) -> None:
     """Multiply chunks' influences by cell with the map's error by cell.
 
     One small product of matrices per chunk, whatever the number of chunks: results must
     not depend on how chunks are shared out to threads.
     """
-    np.matmul(cells, error_cells.factor.T, out=jacobian)
+    scatter = out.scatter
+    np.matmul(cells, error_cells.factor.T, out=out.jacobian)
     np.matmul(cells * cells, error_cells.variance, out=scatter[:, :-1])
     np.matmul(cells[:, :1] * cells[:, 1:2], error_cells.variance, out=scatter[:, -1:])

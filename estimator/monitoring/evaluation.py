@@ -184,6 +184,7 @@ def performance_of(
             thresholds=fitted.thresholds,
             drift=fitted.drift,
             period=fitted.period,
+            scores=fitted.scores,
         ),
         remarks,
     )

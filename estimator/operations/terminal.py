@@ -102,6 +102,10 @@ def format_performance(
     so_far = (frame["n_labels"] > 0) & (frame["n_labels"] < frame["n_rows"])
     if (so_far & (frame["period"] == "analysis") & frame["realized"].notna()).any():
         blocks.append("realized (43 %): so far, with 43 % of labels; more will move it")
+    doubts = set(frame["trust"]) & {"doubtful", "none"}
+    if doubts:
+        signs = [f"{_DOUBTS[one]} {_DOUBT_NAMES[one]}" for one in sorted(doubts)]
+        blocks.append("; ".join(signs))
     return "\n\n".join([*blocks, *([notes] if notes else [])])
 
 
@@ -124,6 +128,11 @@ def format_verdicts(
     return "\n".join(["Verdict:", *lines]) if lines else ""
 
 
+_DOUBTS = {"good": "", "doubtful": "?", "none": "??"}
+_DOUBT_NAMES = {
+    "doubtful": "the estimate is doubtful",
+    "none": "no trust: do not act on the estimate",
+}
 Column = list[str]  # the heading, then a cell per line
 
 
@@ -167,6 +176,8 @@ def _metric_columns(rows: "pd.DataFrame", metric: str) -> list[Column]:
         columns.append(["realized", "", *_realized(analysis, number)])
     if analysis["alert"].any():
         columns.append(["", "", *("!" if x else "" for x in analysis["alert"])])
+    if (analysis["trust"] != "good").any():
+        columns.append(["", "", *analysis["trust"].map(_DOUBTS)])
     return columns
 
 

@@ -38,7 +38,13 @@ _KEY: Final = (
         'class="so-far',
     ),
     (_LINE.format("threshold"), "threshold", 'class="threshold'),
-    (_SYMBOL.format("alert", "alert"), "alert", 'class="alert'),
+    (_SYMBOL.format("alert", "alert"), "alert", 'class="alert"'),
+    (_SYMBOL.format("slash", "doubtful"), "doubtful", 'class="doubtful'),
+    (
+        _SYMBOL.format("cross", "no-trust"),
+        "no trust: do not act on it",
+        'class="no-trust',
+    ),
     (_BOX.format("affected"), "affected", 'class="affected'),
     (_LINE.format("fitted"), "fitted shape", 'class="fitted'),
 )

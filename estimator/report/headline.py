@@ -1,7 +1,7 @@
 """What stands on top: the worst that is known of a model, in one sentence."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 import numpy as np
@@ -78,7 +78,38 @@ def newest_alerts(performance: SeriesTable) -> tuple[str, ...]:
     )
 
 
+def is_trusted(performance: SeriesTable) -> bool:
+    """Whether the newest complete chunk, over all rows, has any trust."""
+    newest = newest_chunk(performance)
+    series = performance.metric_series(segment="")[""]
+    return not any(
+        ((one.trust == "none") & one.in_analysis & (one.chunk == newest)).any()
+        for one in series.values()
+    )
+
+
 def compose_headline(performance: SeriesTable, verdicts: Verdicts) -> Headline:
+    """Say the worst that is known of a model; first, if nothing can be known now.
+
+    Parameters
+    ----------
+    performance : Performance
+    verdicts : mapping of str to mapping of str to Degradation
+        By segment ("" is all rows), by metric; may be empty.
+    """
+    headline = _worst_known(performance, verdicts)
+    if is_trusted(performance):
+        return headline
+    newest = chunk_label(newest_chunk(performance))
+    text = (
+        f"No trust in the newest complete chunk, {newest}: do not act on its estimate"
+    )
+    tone: Tone = headline.tone if headline.tone == "bad" else "watch"
+    details = (headline.text, *headline.details)
+    return replace(headline, tone=tone, text=text, details=details)
+
+
+def _worst_known(performance: SeriesTable, verdicts: Verdicts) -> Headline:
     """Say the worst that is known of a model.
 
     Parameters

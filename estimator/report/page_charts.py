@@ -30,12 +30,15 @@ _ROOM_FOR_NAME: Final = 0.2  # of the width
 _LAST_ON_PAPER: Final = 0.96  # of the width: beyond, a centred date is cut off
 _MOST_TICKS: Final = {False: 7, True: 4}  # dates beside each other on a phone
 
-# What markers are, once for the page: diamond, ring, arrows to what is out of sight.
+# What markers are, once for the page: diamond, ring, arrows to what is out of sight,
+# a stroke and a cross through what is not to be trusted.
 SYMBOLS: Final = (
     '<svg class="symbols" aria-hidden="true"><defs>'
     '<path id="alert" d="M0-5 5 0 0 5-5 0z"/>'
     '<path id="speck" d="M0-3.6 3.6 0 0 3.6-3.6 0z"/>'
     '<circle id="ring" r="2.8"/>'
+    '<path id="slash" d="M-4.5 4.5 4.5-4.5"/>'
+    '<path id="cross" d="M-4.5 4.5 4.5-4.5M-4.5-4.5 4.5 4.5"/>'
     '<path id="down" d="M-3-5h6L0 0z"/><path id="up" d="M-3 5h6L0 0z"/>'
     "</defs></svg>"
 )
@@ -44,7 +47,10 @@ _SYMBOL_OF: Final = {
     "below": ("down", "so-far"),
     "above": ("up", "so-far"),
     "alert": ("alert", "alert"),
+    "doubtful": ("slash", "doubtful"),
+    "no-trust": ("cross", "no-trust"),
 }
+_IN_SMALL: Final = {"alert": "speck", "no-trust": "cross"}
 
 
 def chart_svg(
@@ -134,12 +140,12 @@ def _regions(panel: Panel, height: int) -> list[str]:
 
 
 def _marks(area: PlotArea, marks: Marks, *, small: bool) -> str:
-    """Mark values with a symbol; a small chart shows alerts only, and smaller."""
+    """Mark values with a symbol; a small chart shows alerts and lost trust only."""
     symbol, name = _SYMBOL_OF[marks.role]
     if small:
-        if marks.role != "alert":
+        if marks.role not in _IN_SMALL:
             return ""
-        symbol = "speck"
+        symbol = _IN_SMALL[marks.role]
     n = len(area.panel.labels)
     return "".join(
         f'<use href="#{symbol}" class="{name}" x="{_percent(position + 0.5, n)}" '

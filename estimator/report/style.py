@@ -86,6 +86,7 @@ svg path.dots {stroke-width: 5}
 svg path.threshold {stroke: var(--alert); stroke-width: 1.1; stroke-dasharray: 6 4}
 svg path.fitted {stroke: var(--fitted); stroke-width: 1.6; stroke-dasharray: 1.5 3}
 use.alert {fill: var(--alert); stroke: var(--page); stroke-width: 1}
+use.doubtful, use.no-trust {fill: none; stroke: var(--text); stroke-width: 1.6}
 use.so-far {fill: none; stroke: var(--realized); stroke-width: 1.1; opacity: .65}
 svg path.labels {fill: var(--realized)}
 svg path.unlabeled {fill: var(--line)}

@@ -71,6 +71,8 @@ def read_numbers(performance: SeriesTable) -> Numbers:
         columns.append("realized")
     if any(np.isfinite(t).any() for one in every for t in one.thresholds):
         columns += ["thresholds", "breach probability"]
+    if any((one.trust != "good").any() for one in every):
+        columns.append("trust")
     if any(any(one.note) for one in every):
         columns.append("note")
     labels = np.where(every[0].in_analysis, every[0].chunk, "")
@@ -135,6 +137,7 @@ def cells(numbers: Numbers, metric: str, i: int) -> dict[str, tuple[str, str]]:
             f"{breach}, alert" if alerted else f"{breach}{_better(series, i)}",
             alerted,
         ),
+        "trust": (series.trust[i], "alerted" if series.trust[i] == "none" else ""),
         "note": (f'<a href="#note-{note}">{note}</a>' if note else "", ""),
     }
     return {column: by_column[column] for column in numbers.columns}

@@ -15,8 +15,17 @@ from estimator.metrics.intervals import interval
 from estimator.metrics.measurement import Measurement
 from estimator.metrics.registry import Metric
 from estimator.results.performance import Performance
+from estimator.results.score_spread import ReferenceScores
 from estimator.results.thresholds import Thresholds, breach_probability
-from estimator.results.unseen_drift import Drift, ReferencePeriod
+from estimator.results.trust import (
+    GOOD,
+    Support,
+    Trust,
+    full_trust,
+    judge_trust,
+    remark_of,
+)
+from estimator.results.unseen_drift import SETTINGS, Drift, ReferencePeriod
 
 Floats = NDArray[np.float64]
 Remarks = defaultdict[int, list[str]]  # by group; most have none
@@ -105,6 +114,8 @@ class ResultRules:
         tau² by segment.
     period : ReferencePeriod
         When the reference was: chunks have their age from its end.
+    scores : ReferenceScores or None
+        How the reference's scores are spread; None where that is not known.
     """
 
     metrics: tuple[Metric, ...]
@@ -112,6 +123,7 @@ class ResultRules:
     thresholds: Mapping[str, Thresholds]
     drift: Mapping[str, Drift]
     period: ReferencePeriod
+    scores: ReferenceScores | None = None
 
 
 def assemble_performance(
@@ -146,8 +158,9 @@ def assemble_performance(
     """
     metrics, level, n_rows = rules.metrics, rules.level, groups.n_rows
     estimated, realized = measured.estimated, measured.realized
-    distance = rules.period.distances(chunks.start, chunks.end)[groups.chunk]
-    tau2, low, high = _limits(rules, groups, distance, remarks)
+    age = rules.period.ages(chunks.start, chunks.end)[groups.chunk]
+    low, high = _limits(rules, groups, remarks)
+    tau2, later_drift = _drift(rules, groups, age)
     value, is_realized = estimated, False
     if period == "reference" and realized is not None:
         value, is_realized = realized, True
@@ -155,9 +168,13 @@ def assemble_performance(
     elif measured.reconciled is not None:
         value = measured.reconciled
         tau2 = np.zeros(tau2.shape)  # the tracked shift stands for drift
+    hidden = value.calibration_variance + value.shift_variance + tau2
+    trust = full_trust(*hidden.shape)
     if not is_realized:
         _remark_extrapolation(measured, n_rows, remarks)
-    hidden = value.calibration_variance + value.shift_variance + tau2
+        variance = value.label_variance + hidden
+        trust = _judge(rules, groups, measured, variance, later_drift, remarks)
+    hidden = hidden + trust.variance
     unknown = value.label_variance + hidden
     population = value.sampling_variance + hidden
     lower, upper = interval(value.value, unknown, metrics, level, value.order_error)
@@ -190,37 +207,109 @@ def assemble_performance(
         upper_threshold=high,
         breach_probability=breach,
         alert=(breach >= 0.5) & complete[:, None],
+        trust=np.repeat(trust.level[:, None], len(metrics), axis=1),
         note=_notes(remarks, measured),
     )
 
 
-def _limits(
-    rules: ResultRules, groups: Groups, distance: Floats, remarks: Remarks
-) -> tuple[Floats, Floats, Floats]:
-    """Return tau² and both thresholds of each group; remark on segments without.
+def _drift(rules: ResultRules, groups: Groups, age: Floats) -> tuple[Floats, Floats]:
+    """Return tau² of each group, and what it would have grown by since.
 
     Parameters
     ----------
     rules : ResultRules
-        Thresholds and drift.
+        Drift by segment.
     groups : Groups
         Which rows belong to which chunk of which segment.
-    distance : ndarray of shape (n_groups,)
-        As of `Drift.variance`.
+    age : ndarray of shape (n_groups,)
+        Time from the reference to each group, in lengths of the reference.
+
+    Returns
+    -------
+    tau2, later : ndarray of shape (n_groups, n_metrics)
+        As far as the reference can judge, and beyond its ``SETTINGS.oldest_age``.
+    """
+    scale = row_scale(rules.metrics, groups.n_rows)
+    tau2, later = np.empty(scale.shape), np.empty(scale.shape)
+    distance = np.minimum(age, SETTINGS.oldest_age) + rules.period.head_start
+    over = np.maximum(age - SETTINGS.oldest_age, 0.0)
+    for segment, part in groups.by_segment():
+        drift = rules.drift.get(segment, rules.drift[""])
+        tau2[part] = drift.variance(distance[part]) * scale[part] ** 2
+        later[part] = drift.rate * over[part, None] * scale[part] ** 2
+    return tau2, later
+
+
+def _judge(
+    rules: ResultRules,
+    groups: Groups,
+    measured: Measured,
+    variance: Floats,
+    later_drift: Floats,
+    remarks: Remarks,
+) -> Trust:
+    """Say how far each group's value can be trusted, and remark on it.
+
+    Parameters
+    ----------
+    rules : ResultRules
+        What the reference sets.
+    groups : Groups
+        Which rows belong to which chunk of which segment.
+    measured : Measured
+        What was measured of each group.
+    variance : ndarray of shape (n_groups, n_metrics)
+        Variance of the prediction interval as it stands.
+    later_drift : ndarray of shape (n_groups, n_metrics)
+        What drift without labels has added since the reference can judge it.
+    remarks : dict of list of str by number of the group
+        Remarks on each group; more are added.
+    """
+    value, later = measured.estimated, later_drift
+    open_share = np.ones(groups.n_rows.size)
+    if measured.reconciled is not None:
+        value, later = measured.reconciled, np.zeros_like(later)  # labels track it
+        open_share -= measured.n_labels / np.maximum(groups.n_rows, 1)
+    trust = judge_trust(
+        rules.metrics,
+        value,
+        measured.estimated,
+        Support(
+            segment=groups.segment,
+            n_rows=groups.n_rows,
+            open_share=open_share,
+            variance=variance,
+            later_drift=later,
+        ),
+        rules.scores,
+    )
+    for g in np.flatnonzero(trust.level != GOOD).tolist():
+        remarks[g].append(remark_of(trust.level[g], trust.reason[g]))
+    return trust
+
+
+def _limits(
+    rules: ResultRules, groups: Groups, remarks: Remarks
+) -> tuple[Floats, Floats]:
+    """Return both thresholds of each group; remark on segments without.
+
+    Parameters
+    ----------
+    rules : ResultRules
+        Thresholds by segment.
+    groups : Groups
+        Which rows belong to which chunk of which segment.
     remarks : dict of list of str by number of the group
         Remarks on each group; more are added.
 
     Returns
     -------
-    tau2, low, high : ndarray of shape (n_groups, n_metrics)
-        NaN thresholds where there is none.
+    low, high : ndarray of shape (n_groups, n_metrics)
+        NaN where there is none.
     """
     n_rows = groups.n_rows
-    scale = row_scale(rules.metrics, n_rows)
-    tau2, low, high = (np.empty(scale.shape) for _ in range(3))
+    low, high = (np.empty((n_rows.size, len(rules.metrics))) for _ in range(2))
     for segment, part in groups.by_segment():
-        drift = rules.drift.get(segment, rules.drift[""])
-        tau2[part] = drift.variance(distance[part]) * scale[part] ** 2
         thresholds = rules.thresholds.get(segment)
         if thresholds is None:
             for g in range(part.start, part.stop):
@@ -228,7 +317,7 @@ def _limits(
             low[part], high[part] = np.nan, np.nan
         else:
             low[part], high[part] = thresholds.at(n_rows[part])
-    return tau2, low, high
+    return low, high
 
 
 def _remark_extrapolation(

@@ -67,6 +67,10 @@ class Performance:
         direction.
     alert : ndarray of bool of shape (n_rows, n_metrics)
         ``breach_probability >= 0.5`` on a complete chunk.
+    trust : ndarray of str of shape (n_rows, n_metrics)
+        How far the estimate can be trusted, judged without labels: ``"good"``,
+        ``"doubtful"``, or ``"none"`` where nobody should act on it. It is the same for
+        all metrics of a chunk, and ``note`` has the reason.
     note : ndarray of str of shape (n_rows, n_metrics)
         Remarks separated by semicolons, "" if none.
     """
@@ -94,6 +98,7 @@ class Performance:
     upper_threshold: Floats
     breach_probability: Floats
     alert: NDArray[np.bool_]
+    trust: Objects
     note: Objects
 
     def __post_init__(self) -> None:

@@ -27,6 +27,7 @@ METRIC_COLUMNS = (
     "upper_threshold",
     "breach_probability",
     "alert",
+    "trust",
     "note",
 )
 

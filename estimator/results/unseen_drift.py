@@ -41,8 +41,8 @@ class DriftSettings:
         Share of the reference's rows at either end that may have a wrong date; the
         reference lasts as long as the others.
     oldest_age : float
-        Age from which intervals grow no further: of such distances the reference shows
-        nothing.
+        Age up to which the reference is taken to judge how calibration drifts; what is
+        added beyond costs trust.
     """
 
     prior_median: float = 0.05
@@ -83,12 +83,11 @@ class ReferencePeriod:
         """How far a walk has gone at a chunk without a time."""
         return SETTINGS.typical_age + self.head_start
 
-    def distances(self, start: np.ndarray, end: np.ndarray) -> Floats:
-        """Return how far a walk has gone at each chunk, from its mean over the rows.
+    def ages(self, start: np.ndarray, end: np.ndarray) -> Floats:
+        """Return the time from the reference to each chunk.
 
-        Its age is the time from the reference's nearer end to the middle of the chunk,
-        0 within the reference, up to ``SETTINGS.oldest_age``; it is
-        ``SETTINGS.typical_age`` where rows have no time.
+        From the reference's nearer end to the middle of the chunk, 0 within the
+        reference; ``SETTINGS.typical_age`` where rows have no time.
 
         Parameters
         ----------
@@ -98,7 +97,7 @@ class ReferencePeriod:
         Returns
         -------
         ndarray of shape (n_chunks,)
-            Age and head start, in lengths of the reference.
+            In lengths of the reference.
         """
         ages = np.full(start.size, SETTINGS.typical_age)
         if self.ends is not None and start.dtype.kind == "M":
@@ -106,8 +105,18 @@ class ReferencePeriod:
             full = ~np.isnat(start)
             middle = start[full] + (end[full] - start[full]) / 2
             gone = np.maximum(middle - last, first - middle) / (last - first)
-            ages[full] = np.clip(gone, 0.0, SETTINGS.oldest_age)
-        return ages + self.head_start
+            ages[full] = np.maximum(gone, 0.0)
+        return ages
+
+    def distances(self, start: np.ndarray, end: np.ndarray) -> Floats:
+        """Return how far a walk has gone at each chunk, from its mean over the rows.
+
+        Age, up to ``SETTINGS.oldest_age``, and head start, in lengths of the reference;
+        arguments and shape are those of `ages`.
+        """
+        young = np.minimum(self.ages(start, end), SETTINGS.oldest_age)
+        distances: Floats = young + self.head_start
+        return distances
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

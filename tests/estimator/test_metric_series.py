@@ -28,6 +28,7 @@ COLUMNS = (
     "upper_threshold",
     "breach_probability",
     "alert",
+    "trust",
     "note",
 )
 

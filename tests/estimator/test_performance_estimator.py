@@ -23,7 +23,7 @@ COLUMNS = [
     "segment", "period", "chunk", "start", "end", "metric", "n_rows", "n_labels",
     "value", "lower", "upper", "expected_lower", "expected_upper", "standard_error",
     "estimated", "realized", "lower_threshold", "upper_threshold",
-    "breach_probability", "alert", "note",
+    "breach_probability", "alert", "trust", "note",
 ]  # fmt: skip
 
 

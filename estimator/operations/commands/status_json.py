@@ -48,8 +48,8 @@ def status_of(
         ``kind``, ``probability`` and ``sentence``; ``chunks``, each analysis chunk and
         metric with ``segment, chunk, start, end, metric, n_rows, n_labels``,
         ``labels_ratio`` (0 to 1), the numbers of ``NUMBERS``, ``is_final`` (whether
-        all labels are in: else ``realized`` is that of the labels so far), ``alert``
-        and ``note``.
+        all labels are in: else ``realized`` is that of the labels so far), ``alert``,
+        ``trust`` and ``note``.
     """
     performance = overview.performance
     n_rows, n_labels = performance.n_rows, performance.n_labels
@@ -79,6 +79,7 @@ def status_of(
                 "is_final": bool(final[i // n_metrics]),
                 **{name: _number(row[name]) for name in NUMBERS},
                 "alert": bool(row["alert"]),
+                "trust": row["trust"],
                 "note": row["note"],
             }
         )

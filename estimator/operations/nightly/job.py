@@ -150,6 +150,9 @@ def _say_verdicts(config: NightlyConfig, overviews: Sequence[ModelOverview]) -> 
             config.redact("; ".join((headline.text, *headline.details))),
             extra={"model": overview.name},
         )
+        doubt = overview.lost_trust
+        if doubt:
+            log.warning("%s: %s", overview.name, doubt, extra={"model": overview.name})
 
 
 def _codes_of_concerns(

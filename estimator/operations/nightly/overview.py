@@ -55,6 +55,20 @@ class ModelOverview:
             return ()
         return (overdue_sentence(self.overdue, self.performance.timezone),)
 
+    @property
+    def lost_trust(self) -> str:
+        """How many chunks of all rows have no trust, in one sentence; "" if none."""
+        shown = self.performance
+        rows = (shown.segment == "") & (shown.period == "analysis")
+        lost = rows & (shown.trust == "none").any(axis=1)
+        if not lost.any():
+            return ""
+        n, total = int(lost.sum()), int(rows.sum())
+        return (
+            f"no trust in {n} of {total} chunk{'' if total == 1 else 's'}, the newest "
+            f"{shown.chunk[lost][-1]}: do not act on their estimates"
+        )
+
 
 def load_overview(
     store: Store, name: str, as_of: pd.Timestamp | None = None

@@ -130,6 +130,7 @@ def _alert(
     limit = performance.lower_threshold if is_floor else performance.upper_threshold
     side = "below" if is_floor else "above"
     interval = f"{number(performance.lower)} to {number(performance.upper)}"
+    doubt = "; no trust: do not act on the estimate"
     return Notice(
         model=model,
         about="alert",
@@ -137,5 +138,6 @@ def _alert(
         sentence=(
             f"{number(performance.value)} ({interval}) in chunk "
             f"{performance.chunk[rows[0]]}, {side} the threshold {number(limit)}"
+            f"{doubt if performance.trust[rows[0], k] == 'none' else ''}"
         ),
     )

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from estimator.operations.store.schema import NUMBERS, REMEMBERED, Row
 from estimator.results.assembly import concatenate_periods
 from estimator.results.performance import Performance
+from estimator.results.trust import GOOD
 
 Key = tuple[str, str, str]  # segment, chunk, metric
 # What was believed is kept anew where it has moved by more than this share of the
@@ -17,7 +18,7 @@ Key = tuple[str, str, str]  # segment, chunk, metric
 # little every night, for ever.
 WORTH_KEEPING = 0.01
 _KEY = ("segment", "chunk", "metric")
-_FACTS = ("start", "end", "n_rows", "n_labels", "alert", "note")
+_FACTS = ("start", "end", "n_rows", "n_labels", "alert", "trust", "note")
 
 
 def result_rows(analysis: Performance, as_of: int) -> list[Row]:
@@ -44,6 +45,7 @@ def result_rows(analysis: Performance, as_of: int) -> list[Row]:
             "n_labels": int(analysis.n_labels[g]),
             **{name: _known(values[g, k]) for name, values in numbers.items()},
             "alert": bool(analysis.alert[g, k]),
+            "trust": str(analysis.trust[g, k]),
             "note": str(analysis.note[g, k]),
         }
         for g in range(len(analysis))
@@ -158,6 +160,7 @@ def performance_of_rows(rows: Sequence[Row], reference: Performance) -> Performa
         n_rows=np.array([row["n_rows"] for row in first], dtype=np.int64),
         n_labels=np.array([row["n_labels"] for row in first], dtype=np.int64),
         alert=each("alert", np.bool_, missing=False),
+        trust=each("trust", object, GOOD),
         note=each("note", object, ""),
         **{name: each(name, np.float64, None) for name in NUMBERS},
     )

@@ -50,7 +50,19 @@ RESULT_KEY = ("model", "segment", "chunk", "metric")
 REMEMBERED = ("value", "lower", "upper")
 
 
-def _result_columns() -> "list[sa.Column[object]]":
+def _result_columns(*, with_trust: bool) -> "list[sa.Column[object]]":
+    return [
+        *_first_result_columns(),
+        # Results of before it was judged are judged with the next run.
+        *([_trust_column()] if with_trust else []),
+    ]
+
+
+def _trust_column() -> "sa.Column[object]":
+    return sa.Column("trust", sa.Text, nullable=False, server_default="good")
+
+
+def _first_result_columns() -> "list[sa.Column[object]]":
     return [
         _whole("as_of"),
         # First and last row; missing for a period without rows.
@@ -92,20 +104,32 @@ chunk = _table(  # what is kept of the rows: counts, no row
     _whole("n_labels"),
     sa.Column("counts", sa.LargeBinary, nullable=False),
 )
-result = _table(
-    "result",
-    *(_key(name) for name in RESULT_KEY),
-    _whole("revision"),
-    *_result_columns(),
-    *(sa.Column(f"remembered_{name}", sa.Double) for name in REMEMBERED),
-)
-result_history = _table(
-    "result_history",
-    *(_key(name) for name in RESULT_KEY),
-    sa.Column("revision", sa.BigInteger, primary_key=True, autoincrement=False),
-    *_result_columns(),
-    sa.Column("gone", sa.Boolean, nullable=False),  # from here on there was no result
-)
+
+
+def _result_tables(
+    into: sa.MetaData, *, with_trust: bool = True
+) -> tuple[sa.Table, sa.Table]:
+    """Return the tables of results and of their history."""
+    now = sa.Table(
+        PREFIX + "result",
+        into,
+        *(_key(name) for name in RESULT_KEY),
+        _whole("revision"),
+        *_result_columns(with_trust=with_trust),
+        *(sa.Column(f"remembered_{name}", sa.Double) for name in REMEMBERED),
+    )
+    history = sa.Table(
+        PREFIX + "result_history",
+        into,
+        *(_key(name) for name in RESULT_KEY),
+        sa.Column("revision", sa.BigInteger, primary_key=True, autoincrement=False),
+        *_result_columns(with_trust=with_trust),
+        sa.Column("gone", sa.Boolean, nullable=False),  # from then on there was none
+    )
+    return now, history
+
+
+result, result_history = _result_tables(metadata)
 verdict = _table(  # a revision a kind or onset; the newest moves with the data
     "verdict",
     _key("model"),
@@ -149,18 +173,31 @@ run = _table(
 
 
 def _create_tables(connection: sa.Connection) -> None:
-    later = {label_feed.name}
+    later = {label_feed.name, result.name, result_history.name}
     tables = [table for name, table in metadata.tables.items() if name not in later]
     metadata.create_all(connection, tables)
+    first = sa.MetaData()
+    _result_tables(first, with_trust=False)
+    first.create_all(connection)
 
 
 def _add_label_feed(connection: sa.Connection) -> None:
     label_feed.create(connection)
 
 
+def _add_trust(connection: sa.Connection) -> None:
+    for table in (result, result_history):
+        column = sa.schema.CreateColumn(table.c.trust).compile(connection)
+        connection.execute(sa.text(f"ALTER TABLE {table.name} ADD COLUMN {column}"))
+
+
 # Step n brings a store from version n to n + 1. The first creates the tables as they
 # were then: a step that changes one of them must freeze its columns there.
-STEPS: tuple[Callable[[sa.Connection], None], ...] = (_create_tables, _add_label_feed)
+STEPS: tuple[Callable[[sa.Connection], None], ...] = (
+    _create_tables,
+    _add_label_feed,
+    _add_trust,
+)
 
 
 class NewerStore(ValueError):

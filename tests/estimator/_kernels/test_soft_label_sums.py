@@ -384,3 +384,14 @@ def test_losses_of_cells_are_their_scores_and_what_their_rows_differ_by(weighted
         added = weight @ ((1.0 - soft) * more[0] + soft * more[1])
         assert_allclose(sums[column], plain[column] + added, rtol=1e-9, atol=1e-9)
     assert_allclose(np.delete(sums, range(14, 20)), np.delete(plain, range(14, 20)))
+
+
+@given(chunk=weighted_rows)
+def test_rows_are_counted_by_cell(chunk):
+    (score, soft, decision), weight = chunk
+    edges = [-np.inf, *THREE_CELLS.edges, np.inf]
+    for w in (None, weight):
+        counted = run(score, soft, decision, weight=w, error_cells=THREE_CELLS)
+        times = np.ones(score.size) if w is None else w
+        expected = [times[(score > a) & (score <= b)].sum() for a, b in pairwise(edges)]
+        assert counted.cell_rows.tolist() == [expected]

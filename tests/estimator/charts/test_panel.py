@@ -62,12 +62,46 @@ def test_lines_and_marks_hold_each_value_once(series, overlay):
     assert np.isnan(lines["reconciled"][:20]).all()
     unfinished = np.isfinite(series.realized) & ~np.isfinite(lines["realized"])
     assert_array_equal(unfinished, (series.n_labels > 0) & (series.coverage < 1.0))
-    shown = [m.values for m in panel.marks if m.role != "alert"]
+    others = "alert", "doubtful", "no-trust"
+    shown = [m.values for m in panel.marks if m.role not in others]
     count = np.sum([np.isfinite(values) for values in shown], axis=0)
     assert_array_equal(count, unfinished)
     (alert,) = [m.values for m in panel.marks if m.role == "alert"]
     assert_array_equal(alert[series.alert], series.value[series.alert])
     assert np.isnan(alert[~series.alert]).all()
+
+
+def test_what_is_not_trusted_has_a_mark_of_its_own(series):
+    trust = np.array(["good", "doubtful", "none"], dtype=object)
+    trust = np.resize(trust, len(series))
+    series = replace(series, trust=trust)
+    marks = {m.role: m.values for m in panel_of(series, None, (0.0, 1.0)).marks}
+    for role, level in (("doubtful", "doubtful"), ("no-trust", "none")):
+        expected = np.where(trust == level, series.value, np.nan)
+        assert_array_equal(marks[role], expected)
+    n_each = len(series) // 3
+    page = chart_svg(
+        panel_of(series, None, (0.0, 1.0)), name="", height=99, strip=False
+    )
+    assert page.count('<use href="#slash" class="doubtful"') == n_each
+    assert page.count('<use href="#cross" class="no-trust"') == n_each
+    small = chart_svg(
+        panel_of(series, None, (0.0, 1.0)), name="", height=99, strip=False, small=True
+    )
+    assert small.count("#cross") == n_each
+    assert "#slash" not in small
+    notebook = series_svg(series)
+    assert notebook.count('<path class="no-trust"') == n_each
+    assert notebook.count('<path class="doubtful"') == n_each
+    assert notebook.count(", trust: none") == n_each
+    axes = plot_series([series], {})
+    labels = axes.figure.legends[0].get_texts()
+    assert {"doubtful", "no trust"} <= {text.get_text() for text in labels}
+    (cross,) = [line for line in axes.lines if line.get_label() == "no trust"]
+    assert_array_equal(cross.get_ydata(), series.value[trust == "none"])
+    good = replace(series, trust=np.full(len(series), "good", dtype=object))
+    assert "trust" not in series_svg(good)
+    plt.close("all")
 
 
 def test_what_is_out_of_sight_becomes_an_arrow_or_nothing(series):

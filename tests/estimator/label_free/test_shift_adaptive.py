@@ -174,7 +174,8 @@ def test_a_chunk_far_outside_is_noted_with_what_drives_it(fitted):
     performance = fitted["auto"].estimate(far)
     (note,) = set(estimates(performance, column="note"))
     assert "far outside the reference: at least 90% of the rows" in note
-    assert note.endswith("by age")
+    assert note.split("; ")[0].endswith("by age")
+    assert set(estimates(performance, column="trust")) == {"none"}
     # What the reference cannot tell is left to the score.
     reference = fitted["auto"].reference_
     assert reference.adapter.weight_beyond < 0.1

@@ -16,6 +16,7 @@ def frame_of(**columns):
         "upper": [0.81, 0.82, 0.75],
         "realized": [0.81, float("nan"), float("nan")],
         "alert": [False, False, True],
+        "trust": "good",
         "note": "",
     }
     return pd.DataFrame({**defaults, **columns})
@@ -29,6 +30,17 @@ def test_a_line_per_chunk():
         "0          2,000  0.8000 [0.7800, 0.8200]",
         "1            150  0.7000 [0.6500, 0.7500]  !",
     ]
+
+
+def test_what_is_not_trusted_is_marked_and_explained():
+    lines = format_performance(
+        frame_of(trust=["good", "doubtful", "none"])
+    ).splitlines()
+    assert lines[3].endswith("0.8200]      ?")
+    assert lines[4].endswith("0.7500]  !  ??")
+    assert lines[-1] == (
+        "? the estimate is doubtful; ?? no trust: do not act on the estimate"
+    )
 
 
 def test_realized_where_it_is_known_and_dashes_where_nothing_is():

@@ -71,7 +71,7 @@ def test_the_key_explains_what_occurs_and_nothing_else(report, page, reference_f
         *("estimated, without labels", "reconciled with labels"),
         *("95 % prediction interval", "realized"),
         *("realized so far (arrow: out of sight)", "threshold", "alert"),
-        *("affected", "fitted shape"),
+        *("doubtful", "affected", "fitted shape"),
     ]
     estimator = PerformanceEstimator(chunk=1_000)
     calm = estimator.fit(reference_frame).estimate(simulate(2_000, 1)[["y_pred_proba"]])

@@ -59,3 +59,21 @@ def test_without_verdicts_alerts_are_the_headline(calm):
         "watch",
         "Alert in the newest complete chunk, 11: roc_auc",
     )
+
+
+def test_without_trust_in_the_newest_chunk_that_is_said_first(calm):
+    overall = np.flatnonzero((calm.segment == "") & (calm.period == "analysis"))
+    verdicts = {"": calm.degradation()}
+    trusted = compose_headline(calm, verdicts)
+    for lost, is_said in ((overall[-1], True), (overall[-2], False)):
+        trust = np.full_like(calm.trust, "good")
+        trust[lost] = "none"
+        headline = compose_headline(replace(calm, trust=trust), verdicts)
+        if not is_said:
+            assert headline == trusted
+            continue
+        assert headline.text == (
+            "No trust in the newest complete chunk, 11: do not act on its estimate"
+        )
+        assert headline.tone == "watch"
+        assert headline.details == (trusted.text, *trusted.details)

@@ -19,7 +19,7 @@ def test_the_table_says_all_numbers_the_newest_chunk_first(report, page):
         head
         == [
             *("chunk", "metric", "value", "95 % interval", "estimated", "realized"),
-            *("thresholds", "breach probability", "note"),
+            *("thresholds", "breach probability", "trust", "note"),
         ][: len(head)]
     )
     assert len(head) >= 8

@@ -145,7 +145,7 @@ def test_a_dict_survives_json_and_says_what_the_frame_says(performance):
     frame = performance.to_frame()
     again = pd.DataFrame(rows, columns=frame.columns)
     for name in METRIC_COLUMNS:
-        if name in ("alert", "note"):
+        if name in ("alert", "trust", "note"):
             assert again[name].tolist() == frame[name].tolist()
         else:
             assert_array_equal(again[name].astype(float), frame[name])

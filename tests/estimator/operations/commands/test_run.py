@@ -1,5 +1,6 @@
 """`deadreckon run`, as users call it."""
 
+import json
 import os
 import re
 import warnings
@@ -293,3 +294,21 @@ def test_features_are_read_and_adapted_to(tmp_path):
         "beyond" in r["note"] or "outside" in r["note"] for r in results_of(world)
     )
     call(99, "run", world.path)
+
+
+def test_lost_trust_is_said_once_and_counted(tmp_path):
+    world = World(tmp_path / "world", n_days=3, per_day=400)
+    score = world.rows["y_pred_proba"]
+    world.rows["y_pred_proba"] = 0.999 + 0.001 * score
+    world.rows["labeled_at"] += pd.Timedelta(days=90)
+    world.arrive_all()
+    said = call(0, "run", world.path).stderr
+    assert said.count("no trust") == 1  # not a line per chunk
+    assert "no trust in 3 of 3 chunks, the newest 2026-01-07" in said
+    assert {result["trust"] for result in results_of(world)} == {"none"}
+    shown = call(0, "status", world.path).stdout
+    assert "?? no trust: do not act on the estimate" in shown
+    text = call(0, "status", world.path, "--format", "json").stdout
+    assert {chunk["trust"] for chunk in json.loads(text)[0]["chunks"]} == {"none"}
+    page = (world.folder / "report" / "credit.html").read_text()
+    assert "No trust in the newest complete chunk" in page

@@ -118,11 +118,17 @@ def test_what_has_hardly_moved_is_written_but_not_remembered(
     assert remembered(written.history) == ([new] if is_remembered else [])
 
 
-@pytest.mark.parametrize("fact", ["n_labels", "note", "alert", "realized"])
+@pytest.mark.parametrize("fact", ["n_labels", "note", "trust", "alert", "realized"])
 def test_facts_are_always_remembered(performance, fact):
     rows = result_rows(part_of(performance, "analysis"), as_of=1)
     before = stored(rows)
-    new = {"n_labels": 7, "note": "odd", "alert": not rows[0]["alert"], "realized": 0.5}
+    new = {
+        "n_labels": 7,
+        "note": "odd",
+        "trust": "none",
+        "realized": 0.5,
+        "alert": not rows[0]["alert"],
+    }
     rows[0] = {**rows[0], fact: new[fact]}
     written = restate(rows, before, as_of=1)
     assert remembered(written.history) == [{**rows[0], "revision": 2}]

@@ -43,6 +43,7 @@ RESULT = {
     "n_rows": 100,
     "n_labels": 0,
     "alert": False,
+    "trust": "doubtful",
     "note": "",
 }
 COUNTED = StoredChunk(n_rows=100, n_labels=0, fingerprint="fingerprint")
@@ -302,7 +303,10 @@ def test_every_earlier_version_is_brought_up_to_date(tmp_path):
             assert tables_of(store.engine) == newest
             state = load_state(store, "credit")
             assert state.chunks == {"2026-01-05": COUNTED}
-            assert load_results(store, "credit")[0]["value"] == 0.5
+            result = load_results(store, "credit")[0]
+            assert result["value"] == 0.5
+            knows_trust = "trust" in dump.read_text()
+            assert result["trust"] == ("doubtful" if knows_trust else "good")
             assert load_verdicts(store, "credit")["", "roc_auc"]["kind"] == "stable"
             save_run(store, "credit", RECORD)
 
