@@ -212,7 +212,8 @@ def _posterior_mean(
     middles = np.log(np.sqrt(grid[1:-1] * grid[2:]) / median)
     lowest = np.log(grid[1] / median)
     below = ndtr(np.r_[lowest, middles] / SETTINGS.prior_deviation)
-    prior = np.log(np.diff(below, prepend=0.0, append=1.0))
+    with np.errstate(divide="ignore"):  # far in the tails the prior has no mass at all
+        prior = np.log(np.diff(below, prepend=0.0, append=1.0))
     total = noise + unit * (
         grid[:, None, None] + grid[None, :, None] * evidence.distance[defined]
     )
