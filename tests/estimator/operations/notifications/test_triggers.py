@@ -118,6 +118,13 @@ def test_an_alert_is_told_when_it_begins_and_if_it_is_sure(estimator, nights):
     assert night == 20  # the first complete week that alerts
     assert message.about == "alert"
     assert "2026-01-19" in message.sentence
+    assert "trust" not in message.sentence
+    lost = [
+        replace(performance, trust=np.full_like(performance.trust, "none"))
+        for performance in alarming
+    ]
+    ((_, message),) = follow(nights[:14] + lost[14:], calm, only)
+    assert message.sentence.endswith("; no trust: do not act on the estimate")
     unsure = replace(only, min_probability=0.95)
     assert follow(alarming, calm, unsure) == []
     assert follow(alarming, calm, settings()) == []
