@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.reporting import Targets, make_parser, print_table
-from estimator import anytime_alarm
+from estimator import anytime_alarm, follow_degradation
 
 Floats = NDArray[np.float64]
 Noise = Callable[[np.random.Generator, int], Floats]
 
 N_STABLE = 200  # chunks after the reference
+N_DAYS = 84  # of a series with a weekly pattern
 NEVER = 99  # chunks of delay of what is not seen
 FEW = 3  # chunks of a short reference
 
@@ -84,6 +85,9 @@ def main() -> int:
     with ProcessPoolExecutor(2) as pool:
         _false_alarms(pool, targets, args)
         _alarm_delays(pool, targets, args)
+        _false_announcements(pool, targets, args)
+        _announcement_delays(pool, targets, args)
+        _weekly_patterns(pool, targets, args)
     return targets.finish(check=args.check)
 
 
@@ -94,6 +98,9 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument(
         "--stepped", type=int, default=300, help="series with a step per position"
+    )
+    parser.add_argument(
+        "--followed", type=int, default=100, help="series followed by verdicts per kind"
     )
     return parser.parse_args()
 
@@ -159,6 +166,97 @@ def _alarm_delays(pool: ProcessPoolExecutor, targets: Targets, args) -> None:
         "Anytime alarm: a step of 3 standard errors is seen after how many chunks",
         ("step", "median", "within 4, %", "before it, %"),
         rows,
+    )
+
+
+def _announced_ever(seed: int, n_series: int) -> int:
+    """Return in how many stable series anything is announced."""
+    rng = np.random.default_rng([seed, 1])
+    ever = 0
+    for _ in range(n_series):
+        n_reference = int(rng.integers(8, 21))
+        values = rng.normal(size=n_reference + N_STABLE)
+        announced = follow_degradation(
+            values, np.ones(values.size), n_reference=n_reference
+        )
+        ever += bool(announced.history)
+    return ever
+
+
+def _false_announcements(pool: ProcessPoolExecutor, targets: Targets, args) -> None:
+    half = partial(_announced_ever, n_series=args.followed // 2)
+    ever = sum(pool.map(half, (args.seed, args.seed + 1)))
+    share = 100.0 * ever / (2 * (args.followed // 2))
+    targets.at_most(f"announced ever in {N_STABLE} stable chunks", share, 1.0, " %")
+
+
+def _announcement_delay(seed: int, steps: Steps, n_series: int) -> list[int]:
+    """Return after how many chunks a step of 3 standard errors is announced."""
+    rng = np.random.default_rng([seed, *steps.n_before, 2])
+    delays = []
+    for _ in range(n_series):
+        n_reference = int(rng.integers(*steps.n_reference))
+        onset = n_reference + int(rng.integers(*steps.n_before))
+        values = rng.normal(size=onset + 15)
+        values[onset:] -= 3.0
+        announced = follow_degradation(
+            values, np.ones(values.size), n_reference=n_reference
+        )
+        after = [one.chunk - onset + 1 for one in announced.history]
+        delays.append(next((late for late in after if late > 0), NEVER))
+    return delays
+
+
+def _announcement_delays(pool: ProcessPoolExecutor, targets: Targets, args) -> None:
+    rows = []
+    for steps in STEPS[:2]:
+        half = partial(_announcement_delay, steps=steps, n_series=args.followed // 2)
+        delays = np.concatenate(list(pool.map(half, (args.seed, args.seed + 1))))
+        delay, within = float(np.median(delays)), 100.0 * np.mean(delays <= 4)
+        rows.append((steps.name, f"{delay:g}", f"{within:.0f}"))
+        targets.at_most(f"announced after a step, {steps.name} (median)", delay, 4)
+    print_table(
+        "A step of 3 standard errors is announced after how many chunks",
+        ("step", "median", "within 4, %"),
+        rows,
+    )
+
+
+def _wrong_announcements(seed: int, n_series: int) -> list[int]:
+    """Return how many announcements of series with a week and a step are wrong."""
+    rng = np.random.default_rng([seed, 3])
+    wrong = []
+    for _ in range(n_series):
+        day = np.arange(N_DAYS)
+        swing, drop = rng.uniform(2.0, 8.0), rng.uniform(3.0, 8.0)
+        pattern = np.cos(2.0 * np.pi * (day / 7.0 + rng.random()))
+        pattern -= 0.5 * (day % 7 == rng.integers(7))
+        onset = int(rng.integers(35, 63))
+        values = rng.normal(size=N_DAYS) + 0.5 * swing * pattern
+        values[onset:] -= drop
+        announced = follow_degradation(values, np.ones(N_DAYS), n_reference=28)
+        wrong.append(
+            sum(one.kind != "sudden" or one.chunk < onset for one in announced.history)
+        )
+    return wrong
+
+
+def _weekly_patterns(pool: ProcessPoolExecutor, targets: Targets, args) -> None:
+    half = partial(_wrong_announcements, n_series=args.followed // 2)
+    wrong = np.concatenate(list(pool.map(half, (args.seed, args.seed + 1))))
+    print_table(
+        "A weekly pattern and a step: announcements that are wrong",
+        ("number", "series, %"),
+        [
+            (n, f"{100.0 * np.mean(wrong == n):.0f}")
+            for n in range(int(wrong.max()) + 1)
+        ],
+    )
+    targets.at_least(
+        "weekly pattern and step: at most one announcement wrong",
+        100.0 * float(np.mean(wrong <= 1)),
+        95.0,
+        " %",
     )
 
 

@@ -9,9 +9,14 @@ import numpy as np
 import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
-from estimator.degradation.announcements import Announcement, Announcements
+from estimator.charts.newest_chunk import newest_chunk
+from estimator.degradation.announcements import (
+    MIN_PROBABILITY,
+    Announcement,
+    Announcements,
+    check_min_probability,
+)
 from estimator.degradation.per_metric import judge_series
-from estimator.degradation.series import plain
 from estimator.degradation.verdict import Degradation
 from estimator.delayed_labels.completed_chunks import CompletedChunks
 from estimator.files.archive import corrupt_archive_errors, read_archive, write_archive
@@ -64,6 +69,8 @@ class Monitor:
         Fitted on the reference.
     row_id : Hashable
         Column of ids, by which labels find their rows: whole numbers, texts or UUIDs.
+    min_probability : float, default=0.8
+        Least probability of a decline, or of its end, that is announced, in [0, 1].
 
     Notes
     -----
@@ -106,7 +113,13 @@ class Monitor:
     [2000, 1000, 0]
     """
 
-    def __init__(self, estimator: PerformanceEstimator, row_id: Hashable) -> None:
+    def __init__(
+        self,
+        estimator: PerformanceEstimator,
+        row_id: Hashable,
+        *,
+        min_probability: float = MIN_PROBABILITY,
+    ) -> None:
         check_is_fitted(estimator, "reference_")
         estimator.check_as_fitted()
         if row_id is None or not is_column_name(row_id):
@@ -115,6 +128,7 @@ class Monitor:
         # Reentrant: public methods may call one another.
         self._lock = threading.RLock()
         self.row_id = row_id
+        self.min_probability = check_min_probability(min_probability)
         self._deployments: tuple[Deployment, ...] = (Deployment(estimator=estimator),)
         self._ledger = Ledger()
         # What need not be read again; only ever a shortcut, never a source.
@@ -158,7 +172,11 @@ class Monitor:
         Monitor
             A monitor that goes on where the saved one was.
         """
-        monitor = cls(parts.deployments[0].estimator, parts.row_id)
+        monitor = cls(
+            parts.deployments[0].estimator,
+            parts.row_id,
+            min_probability=parts.min_probability,
+        )
         monitor._deployments, monitor._ledger = parts.deployments, parts.ledger
         monitor._announcements = parts.announcements
         return monitor
@@ -328,8 +346,8 @@ class Monitor:
         """Say of each metric what kind of decline it shows, if any, and why.
 
         Judged are the reference and the chunks since the last rebase, with all labels
-        known. A verdict on new rows or labels counts towards an announcement: see
-        `announcements`.
+        known. The first verdict after a chunk has become complete counts towards an
+        announcement: see `announcements`.
 
         Parameters
         ----------
@@ -361,7 +379,7 @@ class Monitor:
                 attribution=join_attribution(evaluations) if evaluations else None,
             )
             if as_of is None and evaluations:
-                self._announce(segment, verdicts)
+                self._announce(segment, verdicts, newest_chunk(performance))
         if metrics is None:
             return verdicts
         wanted = (metrics,) if isinstance(metrics, str) else tuple(metrics)
@@ -372,9 +390,10 @@ class Monitor:
     ) -> dict[str, tuple[Announcement, ...]]:
         """Return what has been announced, by metric, oldest first.
 
-        A kind of decline is announced once two verdicts of `degradation` in a row name
-        it, each on more rows or labels than the one before; so is the return to
-        ``stable``. The history stays, also when later labels change the verdict.
+        A decline is announced once the verdicts of `degradation` on two complete chunks
+        in a row say, each with at least ``min_probability``, that there is one; so is
+        its end. Of verdicts on the same newest complete chunk the first counts. The
+        history stays, also when later labels change the verdict.
 
         Parameters
         ----------
@@ -392,13 +411,18 @@ class Monitor:
             if name == segment
         }
 
-    def _announce(self, segment: str, verdicts: dict[str, Degradation]) -> None:
-        """Count verdicts, each state of knowledge once."""
-        state = self._ledger.n_rows, self._ledger.n_events
+    def _announce(
+        self,
+        segment: str,
+        verdicts: dict[str, Degradation],
+        newest: str | int | None,
+    ) -> None:
+        """Count verdicts, once for each newest complete chunk."""
         for metric, verdict in verdicts.items():
             so_far = self._announcements.get((segment, metric), Announcements())
-            newest = plain(verdict.chunks[-1])
-            self._announcements[segment, metric] = so_far.update(verdict, newest, state)
+            self._announcements[segment, metric] = so_far.update(
+                verdict, newest, min_probability=self.min_probability
+            )
 
     def label_arrival(self, as_of: TimeLike | None = None) -> pd.DataFrame:
         """Say how many labels of each chunk have come, and when to expect them all.
@@ -487,6 +511,7 @@ class Monitor:
                 row_id=self.row_id,
                 ledger=self._ledger,
                 announcements=self._announcements,
+                min_probability=self.min_probability,
             )
             header, arrays = parts_to_arrays(parts)
             write_archive(Path(path), header, arrays)

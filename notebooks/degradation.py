@@ -132,9 +132,9 @@ axes = monitor.performance().plot("roc_auc", verdict=verdict)
 # %% [markdown]
 # ## Night after night
 #
-# A verdict on every new chunk would change its mind now and then. So a kind is
-# announced once two verdicts running name it; a `Monitor` does the same, and keeps the
-# history.
+# A verdict on every new chunk would change its mind now and then. So a decline is
+# announced once two verdicts running say that there is one, and its end likewise; a
+# `Monitor` does the same, and keeps the history.
 
 # %%
 recovered = verdicts["recovered"].values

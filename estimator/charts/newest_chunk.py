@@ -51,7 +51,7 @@ def unfinished_chunk(performance: ChunkColumns) -> str | int | None:
 def newest_chunk(performance: ChunkColumns) -> str | int | None:
     """Return the label of the newest complete analysis chunk.
 
-    Where the only chunk has but begun, it is that one; None if there is none at all.
+    None if there is none, also where the only chunk has but begun.
 
     Parameters
     ----------
@@ -75,8 +75,9 @@ def newest_chunk(performance: ChunkColumns) -> str | int | None:
     analysis = rows[performance.period[rows] == "analysis"]
     if not analysis.size:
         return None
-    complete = unfinished_chunk(performance) is None or analysis.size == 1
-    label: str | int = performance.chunk[analysis[-1 if complete else -2]]
+    if unfinished_chunk(performance) is not None:
+        analysis = analysis[:-1]
+    label: str | int | None = performance.chunk[analysis[-1]] if analysis.size else None
     return label
 
 

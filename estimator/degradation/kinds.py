@@ -11,3 +11,5 @@ Kind = Literal[
     "recovered",
 ]
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
+# No decline, or one that is over.
+CALM_KINDS: Final[tuple[Kind, ...]] = ("stable", "recovered")

@@ -3,7 +3,13 @@
 from collections.abc import Hashable
 from dataclasses import dataclass
 
-from estimator.degradation.announcements import Announcements, from_json, to_json
+from estimator.degradation.announcements import (
+    MIN_PROBABILITY,
+    Announcements,
+    check_min_probability,
+    from_json,
+    to_json,
+)
 from estimator.files.archive import Arrays, JsonObject, under
 from estimator.frames.column_names import name_from_json, name_to_json
 from estimator.ledger.ledger import Ledger
@@ -33,12 +39,15 @@ class MonitorParts:
         All rows and labels.
     announcements : dict of (str, str) to Announcements
         By segment and metric, what has been announced.
+    min_probability : float
+        Least probability of what is announced.
     """
 
     deployments: tuple[Deployment, ...]
     row_id: Hashable
     ledger: Ledger
     announcements: dict[tuple[str, str], Announcements]
+    min_probability: float = MIN_PROBABILITY
 
 
 def parts_to_arrays(parts: MonitorParts) -> tuple[JsonObject, Arrays]:
@@ -68,6 +77,7 @@ def parts_to_arrays(parts: MonitorParts) -> tuple[JsonObject, Arrays]:
             {"segment": segment, "metric": metric, **to_json(announced)}
             for (segment, metric), announced in parts.announcements.items()
         ],
+        "min_probability": parts.min_probability,
     }
     return header, content
 
@@ -110,4 +120,7 @@ def parts_from_arrays(header: JsonObject, arrays: Arrays) -> MonitorParts:
         row_id=row_id,
         ledger=ledger,
         announcements=announcements,
+        min_probability=check_min_probability(
+            header.get("min_probability", MIN_PROBABILITY)
+        ),
     )

@@ -125,7 +125,12 @@ def _worst_known(performance: SeriesTable, verdicts: Verdicts) -> Headline:
         text = f"No chunk to judge yet, after {n} of the reference"
         return Headline(tone="none", text=text)
     alarming = newest_alerts(performance)
-    newest = f"the newest complete chunk, {chunk_label(newest_chunk(performance))}"
+    label = newest_chunk(performance)
+    if label is None:
+        begun = chunk_label(performance.chunk[analysis[-1]])
+        text = f"No complete chunk to judge yet: the only one, {begun}, has but begun"
+        return Headline(tone="none", text=text)
+    newest = f"the newest complete chunk, {chunk_label(label)}"
     alerts = f"Alert in {newest}: {_listed(alarming)}"
     overall_verdicts = verdicts.get("", {})
     if not overall_verdicts:

@@ -324,9 +324,11 @@ def _model(report: Report, link: str) -> str:
     alarming = len(newest_alerts(performance))
     alerts = f"alert of {alarming} of {len(performance.metrics)} metrics"
     newest = newest_chunk(performance)
-    where = "" if newest is None else f", {chunk_label(newest)}"
     alerts = alerts if alarming else "no alert"
-    remarks = [*report.remarks, f"{alerts} in the newest complete chunk{where}"]
+    judged = "no complete chunk yet"
+    if newest is not None:
+        judged = f"{alerts} in the newest complete chunk, {chunk_label(newest)}"
+    remarks = [*report.remarks, judged]
     if report.as_of is not None:
         remarks.append(f"as known at {report.as_of}")
     return (

@@ -78,29 +78,51 @@ def test_as_of_looks_back_and_announces_nothing(concept):
     assert monitor.degradation(metrics="roc_auc").keys() == {"roc_auc"}
 
 
-def test_announced_after_two_verdicts_on_more_rows_or_labels(concept, tmp_path):
+def test_announced_after_verdicts_on_two_complete_chunks(concept, tmp_path):
     monitor = monitor_of(concept)
-    monitor.add_predictions(concept.production)
-    came = concept.labels["labeled_at"]
-    monitor.add_labels(concept.labels[came < came.max() - pd.Timedelta(days=40)])
+    start = concept.production["timestamp"].min().normalize()
+
+    def add(first, last):
+        """Add predictions of days, and the labels that the weeks before have."""
+        day = (concept.production["timestamp"] - start) / pd.Timedelta(days=1)
+        rows = concept.production[(day >= first) & (day < last)]
+        if len(rows):
+            monitor.add_predictions(rows)
+
+    add(0, 7 * 28)
+    early = concept.labels["labeled_at"] < start + pd.Timedelta(weeks=40)
+    monitor.add_labels(concept.labels[early])
     assert monitor.degradation()["roc_auc"].kind == "sudden"
-    for _ in range(3):  # the same state of knowledge counts once
+    for _ in range(3):  # verdicts on one chunk count once
         monitor.degradation()
     assert monitor.announcements()["roc_auc"] == ()
     monitor.save(tmp_path / "monitor.npz")
     monitor = Monitor.load(tmp_path / "monitor.npz")  # knows of the first verdict
+    monitor.add_labels(concept.labels)
+    monitor.degradation()
+    add(7 * 28, 7 * 28 + 1)  # one day of the next week
     monitor.degradation()
     assert monitor.announcements()["roc_auc"] == ()
-    monitor.add_labels(concept.labels)
+    add(7 * 28 + 1, 7 * 29 + 1)
     verdict = monitor.degradation()["roc_auc"]
     (announcement,) = monitor.announcements()["roc_auc"]
     assert announcement.kind == "sudden"
     assert announcement.onset == verdict.onset
     assert announcement.probability == verdict.probability
-    assert announcement.chunk == monitor.performance().chunk[-1]
+    assert announcement.chunk == monitor.performance().chunk[-2]
     monitor.save(tmp_path / "monitor.npz")
     again = Monitor.load(tmp_path / "monitor.npz")
     assert again.announcements() == monitor.announcements()
+
+
+def test_the_least_probability_is_kept(concept, tmp_path):
+    estimator = PerformanceEstimator(**OPTIONS).fit(concept.reference)
+    monitor = Monitor(estimator, row_id="id", min_probability=0.95)
+    monitor.save(tmp_path / "monitor.npz")
+    assert Monitor.load(tmp_path / "monitor.npz").min_probability == 0.95
+    assert Monitor(estimator, row_id="id").min_probability == 0.8
+    with pytest.raises(ValueError, match="`min_probability` must be a number"):
+        Monitor(estimator, row_id="id", min_probability=2.0)
 
 
 def test_segments_are_judged_and_announced_apart(covariate):

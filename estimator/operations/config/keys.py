@@ -125,7 +125,9 @@ class Notify(Table):
         default=("verdict", "labels_overdue"),
     )
     min_probability: Annotated[float, Field(ge=0.0, le=1.0)] = _key(
-        "Least probability of a verdict that is announced.", default=0.8
+        "Least probability of a decline, or of its end, that becomes a message; what "
+        "is less probable is on the page alone.",
+        default=0.8,
     )
     metrics: Annotated[list[Metric], AfterValidator(tuple)] = _optional(
         "Metrics that messages are about; default: all.", ["roc_auc"]

@@ -72,7 +72,8 @@ class NotifySettings(RedactedRepr):
     on : tuple of str
         Of ``verdict``, ``alert``, ``failure``, ``labels_overdue``.
     min_probability : float
-        Of a verdict that is announced, in [0, 1].
+        Least probability of a decline, or of its end, that becomes a message, and of
+        an alert; in [0, 1].
     metrics : tuple of str or None
         That messages are about; None: all.
     segments : tuple of str

@@ -9,13 +9,14 @@ import pandas as pd
 
 from estimator.charts.newest_chunk import newest_rows
 from estimator.degradation import verdict_json as verdict_file
+from estimator.degradation.kinds import CALM_KINDS
 from estimator.delayed_labels.overdue import OverdueLabels
 from estimator.monitoring.deployments import deployment_of
 from estimator.operations.data_time import on_data_clock, shown, ticks
 from estimator.operations.exit_codes import Severity
 from estimator.operations.nightly.estimators import load_deployments
 from estimator.operations.nightly.evaluation import Verdicts, judge
-from estimator.operations.notifications.messages import CALM_KINDS, overdue_sentence
+from estimator.operations.notifications.messages import overdue_sentence
 from estimator.operations.notifications.prometheus import MetricGauges, ModelGauges
 from estimator.operations.store.connection import Store
 from estimator.operations.store.model_state import load_state

@@ -6,13 +6,13 @@ from dataclasses import asdict, dataclass
 from typing import Final, Literal
 from urllib.parse import quote
 
+from estimator.degradation.kinds import CALM_KINDS
 from estimator.delayed_labels.overdue import OverdueLabels
 from estimator.files.archive import JsonObject
 from estimator.frames.datetimes import TimeZone
 from estimator.operations.data_time import shown
 from estimator.operations.terminal import printable
 
-CALM_KINDS = ("stable", "recovered")  # of verdicts: no decline, or one that is over
 # https://docs.slack.dev/reference/block-kit/blocks: of a message, and of a section.
 MAX_BLOCKS = 50
 MAX_TEXT = 3_000

@@ -1,18 +1,17 @@
 """What becomes a message: verdicts that last, thresholds that have just been crossed.
 
 A message that is taken back in the same week is worse than none. So a verdict counts
-only on a chunk that has become complete since it last counted, only if it is probable
-enough, and two chunks running must agree; the same holds for the all-clear.
+once for each chunk that has become complete, only if it is probable enough, and two
+chunks running must agree that there is a decline; the same holds for the all-clear.
 """
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from estimator.charts.newest_chunk import newest_chunk, newest_rows, unfinished_chunk
+from estimator.charts.newest_chunk import newest_chunk, newest_rows
 from estimator.degradation import announcements
 from estimator.degradation.announcements import Announcements
 from estimator.degradation.verdict import Degradation
@@ -51,7 +50,6 @@ def announce(
     messages : list of VerdictChange or Notice
     """
     after, messages = dict(announced), list[Message]()
-    complete = _count_complete(performance)
     newest = newest_chunk(performance)
     for segment, by_metric in verdicts.items():
         for metric, verdict in by_metric.items():
@@ -61,11 +59,9 @@ def announce(
             before = Announcements()
             if saved is not None:
                 before = announcements.from_json(saved)
-            if before.state == (complete,):
+            if newest is None or before.chunk == newest:
                 continue
-            now = before.update(verdict, newest, (complete,))
-            if verdict.probability < notify.min_probability:
-                now = replace(before, n_agreeing=0, state=(complete,))
+            now = before.update(verdict, newest, min_probability=notify.min_probability)
             alert = _alert(model, performance, segment, metric, notify)
             # An alert lasts, however sure, until a complete chunk has none: one whose
             # probability wavers about the bar is not told again and again.
@@ -91,13 +87,6 @@ def announce(
             if alert is not None and not alerted and "alert" in notify.on:
                 messages.append(alert)
     return after, messages
-
-
-def _count_complete(performance: Performance) -> int:
-    """Return how many analysis chunks are complete."""
-    rows = (performance.segment == "") & (performance.period == "analysis")
-    n_chunks = int(np.sum(rows & (performance.n_rows > 0)))
-    return n_chunks - (unfinished_chunk(performance) is not None)
 
 
 def _is_alerting(performance: Performance, segment: str, metric: str) -> bool:

@@ -33,7 +33,7 @@ def weekly(n_days, **options):
         (26, "2026-01-19", "2026-01-26"),
         (27, "2026-01-19", "2026-01-26"),  # six days
         (28, "2026-01-26", None),
-        (2, "2026-01-05", "2026-01-05"),  # there is no other
+        (2, None, "2026-01-05"),  # there is no other
     ],
 )
 def test_a_week_is_complete_with_its_seventh_day(n_days, newest, unfinished):

@@ -170,4 +170,21 @@ def test_states_of_before_are_read(nights):
         "m", old, {"": {"roc_auc": verdict}}, nights[-1], settings()
     )
     assert messages == []
-    assert json.loads(after["", "roc_auc"])["state"] == [6]
+    assert json.loads(after["", "roc_auc"])["chunk"] == "2026-02-09"
+
+
+def test_a_kind_that_changes_is_no_second_message(nights):
+    kinds = ["sudden"] * 21 + ["gradual"] * 14 + ["cyclical"] * 7
+    ((_, message),) = follow(nights, kinds, settings())
+    assert message.kind == "sudden"
+
+
+def test_a_week_of_which_one_day_has_come_is_no_message(nights):
+    announced, messages = {}, []
+    for night in nights[:6]:  # the only week has but begun
+        verdict = replace(night.degradation()["roc_auc"], kind="sudden")
+        announced, new = announce(
+            "m", announced, {"": {"roc_auc": verdict}}, night, settings()
+        )
+        messages += new
+    assert (announced, messages) == ({}, [])
