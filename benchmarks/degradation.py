@@ -30,7 +30,13 @@ from trials.series import (
 CELLS = [(n, drop) for n in (25, 50, 100) for drop in (3.0, 5.0, 8.0)]
 SHORT = (12, 5.0)
 LENGTHS = (12, 25, 50, 100)
-TIMES = {50: 3.0, 100: 8.0, 200: 25.0, 400: 80.0}  # chunks: milliseconds
+TIMES = {
+    50: 20.0,
+    100: 25.0,
+    200: 60.0,
+    400: 180.0,
+    1000: 300.0,
+}  # chunks: milliseconds
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -176,7 +176,10 @@ def _draw_cycle(
     else:
         wave = np.sin(phase + 0.5 * np.sin(phase))
         shape = 0.5 - 0.5 * wave
-    if rng.random() < 0.5:  # the season starts with production
+    # A season of which the reference shows a whole period is no decline: such a one
+    # starts with production, as half of the longer ones do.
+    is_shown = period <= times[n_reference - 1] - times[0] + 1.0
+    if rng.random() < 0.5 or is_shown:
         shape[:n_reference] = 0.0
     return shape, {"period": period}
 

@@ -9,6 +9,9 @@ from calibration._kernels.jit import kernel
 
 Floats = NDArray[np.float64]
 
+# Numbers of changes that are told apart: five, six and more take turns.
+_STATES = 7
+
 
 @kernel
 def fit_two_levels(
@@ -77,14 +80,14 @@ def fit_two_levels(
 def log_switching(
     y: Floats, weight: Floats, upper: float, lower: float, phi: float, stay: float
 ) -> float:
-    """Return the log likelihood of going back and forth, with at least three changes.
+    """Return the log likelihood of going back and forth, with at least five changes.
 
     Squares only: constants of the normal density are the caller's. States are the
-    number of changes so far (0 to 4, where 3 and 4 take turns), having started above
-    (the first five) or below (the last five).
+    number of changes so far (0 to 6, where 5 and 6 take turns), having started above
+    (the first seven) or below (the last seven).
     """
-    alpha, moved = np.zeros(10), np.empty(10)
-    alpha[0], alpha[5] = 0.75, 0.25
+    alpha, moved = np.zeros(2 * _STATES), np.empty(2 * _STATES)
+    alpha[0], alpha[_STATES] = 0.75, 0.25
     change = 1.0 - stay
     total = 0.0
     for i in range(y.size):
@@ -93,25 +96,27 @@ def log_switching(
         least = min(a, b)
         up, down = math.exp(least - a), math.exp(least - b)
         if i > 0:
-            for start in (0, 5):
+            for start in (0, _STATES):
                 moved[start] = stay * alpha[start]
-                moved[start + 1] = stay * alpha[start + 1] + change * alpha[start]
-                moved[start + 2] = stay * alpha[start + 2] + change * alpha[start + 1]
-                moved[start + 3] = stay * alpha[start + 3] + change * (
-                    alpha[start + 2] + alpha[start + 4]
-                )
-                moved[start + 4] = stay * alpha[start + 4] + change * alpha[start + 3]
-            for s in range(10):
+                for s in range(start + 1, start + _STATES):
+                    moved[s] = stay * alpha[s] + change * alpha[s - 1]
+                moved[start + _STATES - 2] += change * alpha[start + _STATES - 1]
+            for s in range(2 * _STATES):
                 alpha[s] = moved[s]
         norm = 0.0
-        for s in range(5):
+        for s in range(_STATES):
             alpha[s] *= down if s % 2 == 1 else up
-            alpha[5 + s] *= up if s % 2 == 1 else down
-            norm += alpha[s] + alpha[5 + s]
-        for s in range(10):
+            alpha[_STATES + s] *= up if s % 2 == 1 else down
+            norm += alpha[s] + alpha[_STATES + s]
+        for s in range(2 * _STATES):
             alpha[s] /= norm
         total += math.log(norm) - least
-    enough = alpha[3] + alpha[4] + alpha[8] + alpha[9]
+    enough = (
+        alpha[_STATES - 2]
+        + alpha[_STATES - 1]
+        + alpha[2 * _STATES - 2]
+        + alpha[2 * _STATES - 1]
+    )
     return total + math.log(max(enough, 1e-300))
 
 

@@ -11,15 +11,17 @@ from numpy.typing import NDArray
 from estimator.degradation.alarm import AnytimeAlarm, anytime_alarm
 from estimator.degradation.kinds import Kind
 from estimator.degradation.series import ChunkTime, plain
-from estimator.degradation.shapes.onset_and_size import Interval
+from estimator.degradation.shapes.findings import Event, Interval, Season
 from estimator.degradation.wording import (
     change_rate,
     chunk_name,
     chunk_text,
+    clause_of,
     duration_text,
     during_chunk,
     period_unit,
     probability_text,
+    season_text,
     size_text,
 )
 from estimator.metric_series import Overlay
@@ -36,6 +38,8 @@ _CAUSES = {
     "both": "covariate shift and concept drift",
 }
 
+# Periods that a series has room for, from which on a season is named as one.
+FEWEST_PERIODS: Final = 1.2
 UNKNOWN_INTERVAL: Final = Interval(float("nan"), float("nan"))
 
 
@@ -71,6 +75,12 @@ class Degradation:
         NaN if stable; positive improvements have one, too.
     magnitude_interval : Interval
         Changes between which the true one lies with a probability of 95 %.
+    season : Season or None
+        Regular cycle that the series has, beside what else happens: its period, its
+        swing, and whether the reference shows it. None without one.
+    events : tuple of Event
+        What happened, in order of time: each with its kind, onset, end, size and
+        probability. ``kind`` is the one that matters now.
     improved : bool
         Whether the metric changed for the better: then ``kind`` is ``stable``, and
         onset, end and magnitude are those of the improvement.
@@ -106,9 +116,11 @@ class Degradation:
     onset_interval: Interval[ChunkTime] | None = None
     end_interval: Interval[ChunkTime] | None = None
     period: float | pd.Timedelta | None = None
-    period_interval: Interval[float] | Interval[pd.Timedelta] | None = None
+    period_interval: Interval[float | pd.Timedelta] | None = None
     magnitude: float = float("nan")
     magnitude_interval: Interval[float] = UNKNOWN_INTERVAL
+    season: Season | None = None
+    events: tuple[Event, ...] = ()
     improved: bool = False
     cause: Cause = "unknown"
     log_bayes_factor: float
@@ -214,6 +226,10 @@ def label_chunks(verdict: Degradation, labels: Sequence[str | int]) -> Degradati
         end=label_of(verdict.end),
         onset_interval=labels_of(verdict.onset_interval),
         end_interval=labels_of(verdict.end_interval),
+        events=tuple(
+            replace(one, onset=label_by_time[one.onset], end=label_of(one.end))
+            for one in verdict.events
+        ),
     )
 
 
@@ -270,9 +286,45 @@ def _spread_over_chunks(
 
 def change_text(verdict: Degradation) -> str:
     """Return the sentence about what happened, without the name of the metric."""
+    text = _main_text(verdict)
+    season = verdict.season
+    if season is not None and verdict.kind != "cyclical":
+        is_possible = season.n_periods < FEWEST_PERIODS
+        text += season_text(season, verdict.chunks, is_possible=is_possible)
+    others = [clause_of(one, verdict.chunks) for one in _other_events(verdict)]
+    return f"{text}; also {', '.join(others)}" if others else text
+
+
+def _other_events(verdict: Degradation) -> list[Event]:
+    """Return the events that the sentence is not about yet."""
+    of_kind = [one for one in verdict.events if one.kind == verdict.kind]
+    if verdict.kind == "stable":
+        return [one for one in verdict.events if one.onset != verdict.onset]
+    main = of_kind[-1:] if verdict.kind == "recovered" else of_kind[:1]
+    return [one for one in verdict.events if one not in main]
+
+
+def _has_partly_returned(verdict: Degradation) -> bool:
+    """Return whether part of a step came back."""
+    edges = {
+        edge
+        for one in verdict.events
+        if one.kind == "recovered" and one.size * verdict.magnitude > 0.0
+        for edge in (one.onset, one.end)
+    }
+    return any(
+        one.kind == "sudden"
+        and (one.size * verdict.magnitude < 0.0 or one.onset in edges)
+        for one in verdict.events
+    )
+
+
+def _main_text(verdict: Degradation) -> str:
+    """Return the sentence about what matters now."""
     declined = "rose" if not verdict.higher_is_better else "fell"
     worse = "higher" if not verdict.higher_is_better else "lower"
     size = size_text(verdict.magnitude, verdict.magnitude_interval)
+    in_part = f" and recovered in part: {size} is missing"
     onset = end = in_onset = in_end = ""
     if verdict.onset is not None:
         onset = chunk_name(verdict.chunks, verdict.onset)
@@ -281,7 +333,8 @@ def change_text(verdict: Degradation) -> str:
         end = chunk_name(verdict.chunks, verdict.end)
         in_end = during_chunk(verdict.chunks, verdict.end)
     if verdict.kind == "sudden":
-        return f"{declined} suddenly {in_onset}, by {size}"
+        is_back = _has_partly_returned(verdict)
+        return f"{declined} suddenly {in_onset}{in_part if is_back else f', by {size}'}"
     if verdict.kind == "training_serving_skew":
         return f"has been {worse} since deployment, by {size}: training-serving skew"
     if verdict.kind == "recovered":

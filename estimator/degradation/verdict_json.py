@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from estimator.degradation.series import plain
-from estimator.degradation.shapes.onset_and_size import Interval
+from estimator.degradation.shapes.findings import Event, Interval, Season
 from estimator.degradation.verdict import Degradation
 
 _ARRAYS = {"values": "f8", "standard_errors": "f8", "fitted": "f8", "affected": "?"}
@@ -50,6 +50,10 @@ def from_json(saved: Mapping[str, Any]) -> Degradation:
     entries["chunks"] = chunks
     for name in _CHUNKS_AND_TIMES:  # an open end stays None
         entries[name] = _from_json_value(entries[name])
+    # A verdict that was saved before they existed has none.
+    season, events = entries.get("season"), entries.get("events", ())
+    entries["season"] = None if season is None else Season(**_from_json_values(season))
+    entries["events"] = tuple(Event(**_from_json_values(event)) for event in events)
     entries["magnitude"] = _number(entries["magnitude"])
     low, high = map(_number, _from_json_value(entries["magnitude_interval"]))
     entries["magnitude_interval"] = Interval(low, high)
@@ -57,6 +61,13 @@ def from_json(saved: Mapping[str, Any]) -> Degradation:
 
 
 def _to_json_value(value: object) -> object:
+    if isinstance(value, Season | Event):
+        return {
+            field.name: _to_json_value(getattr(value, field.name))
+            for field in fields(value)
+        }
+    if isinstance(value, tuple) and not isinstance(value, Interval):
+        return [_to_json_value(one) for one in value]
     if isinstance(value, Interval):
         return {"low": _to_json_value(value.low), "high": _to_json_value(value.high)}
     if isinstance(value, pd.Timedelta):
@@ -71,6 +82,10 @@ def _from_json_value(value: object) -> Any:
     if isinstance(value, dict):
         return Interval(_from_json_value(value["low"]), _from_json_value(value["high"]))
     return value
+
+
+def _from_json_values(saved: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: _from_json_value(value) for name, value in saved.items()}
 
 
 def _number(value: float | None) -> float:

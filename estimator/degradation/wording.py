@@ -6,6 +6,8 @@ from datetime import date
 import numpy as np
 import pandas as pd
 
+from estimator.degradation.shapes.findings import Event, Season
+
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 _ONE_DAY = pd.Timedelta(days=1)
 _MONTH = pd.Timedelta(days=365.2425 / 12)
@@ -56,6 +58,47 @@ def size_text(magnitude: float, interval: tuple[float, float]) -> str:
     if least < 0.0 < greatest:
         low = 0.0
     return f"{abs(magnitude):.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
+
+
+def amount_text(amount: float) -> str:
+    """Return a size without sign and interval."""
+    return f"{abs(amount):.{_digits(amount)}f}"
+
+
+def season_text(season: Season, chunks: np.ndarray, *, is_possible: bool) -> str:
+    """Return how a sentence goes on about a season that is not what it is about.
+
+    Parameters
+    ----------
+    season : Season
+        Season of the series.
+    chunks : ndarray of shape (n_chunks,)
+        Labels or times of all chunks.
+    is_possible : bool
+        Whether there is too little of it to be sure.
+    """
+    period = duration_text(season.period) + period_unit(chunks, season.period)
+    if is_possible:
+        shown = f"the series is {season.n_periods:.1f} periods long"
+        return f"; it could be a season of {period}: {shown}"
+    shown = "shows, too" if season.in_reference else "does not show"
+    swing = f"{amount_text(season.swing)} from top to bottom"
+    return f", beside a season of {period} ({swing}) that the reference {shown}"
+
+
+def clause_of(event: Event, chunks: np.ndarray) -> str:
+    """Return a clause about an event that is not what the sentence is about."""
+    is_down = event.size < 0
+    size, verb = amount_text(event.size), "fell" if is_down else "rose"
+    state = "lower" if is_down else "higher"
+    onset = chunk_name(chunks, event.onset)
+    if event.kind == "recovered":
+        return f"was {state} by {size} from {onset} to {chunk_name(chunks, event.end)}"
+    if event.kind == "gradual":
+        return f"{verb} gradually by {size} since {onset}"
+    if event.kind == "training_serving_skew":
+        return f"{verb} by {size} at deployment"
+    return f"{verb} by {size} {during_chunk(chunks, event.onset)}"
 
 
 def change_rate(magnitude: float, onset: int, chunks: np.ndarray) -> str:

@@ -36,6 +36,13 @@ class PairGrid:
     last: Ints
     share: Floats
 
+    def is_near(self, first: int, last: int) -> NDArray[np.bool_]:
+        """Return which blocks hold a pair at most one position from a given one."""
+        before, shorter = first - self.corner, last - first - self.length
+        near: NDArray[np.bool_] = (before >= -1) & (before <= self.stride)
+        near &= (shorter >= -2) & (shorter <= self.stride + 1)
+        return near
+
     def pairs_of(self, blocks: Ints) -> tuple[Ints, Ints, Ints]:
         """Return first, last and block of every pair in some of the blocks."""
         parts = [np.empty((3, 0), dtype=np.int64)]

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from estimator._kernels import step_fits
+from estimator._kernels import regression, step_fits
 
 N, N_REFERENCE = 13, 5
 RHOS = (0.0, 0.3, 0.6)
@@ -38,11 +38,18 @@ class Dense:
         self.M = np.eye(N) - self.X @ self.K @ self.X.T
         self.z = self.W @ self.y
         self.e, self.d = np.empty(N), np.empty(N)
-        step_fits.whiten(self.errors, self.gaps, rho, self.e, self.d)
+        regression.whiten(self.errors, self.gaps, rho, self.e, self.d)
         self.o, self.q = self.W @ np.ones(N), self.W @ self.t
-        self.sums = np.empty((5, N + 1))
-        step_fits.suffix_sums(self.z, self.o, self.q, self.sums)
+        self.r = self.M @ self.z
+        self.Q = self.X @ np.linalg.cholesky(self.K)  # Q Q^T = X K X^T
+        self.sums, self.sums_of_times = np.empty((2, N + 1, 5))
+        step_fits.suffix_sums(
+            self.r, self.Q, self.o, self.q, self.sums, self.sums_of_times
+        )
+        self.table = np.empty((N, 5))
+        step_fits.step_table(self.r, self.Q, self.o, self.e, self.sums, self.table)
 
     def products(self, shape):
+        """Return A and b of a shape (method.md, equation 57)."""
         g = self.W @ shape
-        return [g @ g, g @ self.z, g @ self.o, g @ (self.W @ self.deployed)]
+        return [g @ self.M @ g, g @ self.M @ self.z]

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 from scipy.integrate import quad
-from scipy.special import erfc, logsumexp
+from scipy.special import logsumexp
 
+from estimator._kernels import regression
 from estimator._kernels import step_fits as kernels
 from tests.estimator._kernels.dense_series import (
     DOF,
@@ -23,29 +24,47 @@ from tests.estimator._kernels.dense_series import (
 def test_whitening_is_the_inverse_root_of_the_covariance(rho):
     _, errors, t, gaps = a_series()
     e, d = np.empty(N), np.empty(N)
-    log_determinant = kernels.whiten(errors, gaps, rho, e, d)
+    log_determinant = regression.whiten(errors, gaps, rho, e, d)
     W, expected = root_of(errors, t, rho)
     assert_allclose(np.diag(e) - np.diag(d[1:], -1), W, atol=1e-12)
     assert_allclose(log_determinant, expected, rtol=1e-12)
 
 
 @pytest.mark.parametrize("rho", RHOS)
+def test_the_regression_is_that_of_dense_algebra(rho):
+    dense = Dense(rho)
+    columns = np.stack([np.ones(N), dense.shared * dense.deployed, dense.t], axis=1)
+    z, X, Q, r = np.empty(N), np.empty((N, 3)), np.empty((N, 3)), np.empty(N)
+    inverse = np.empty((3, 3))
+    log_root = regression.regress(
+        dense.y, columns, dense.e, dense.d, z, X, Q, r, inverse
+    )
+    expected = dense.W @ columns
+    K = np.linalg.inv(expected.T @ expected + np.diag([0.0, 1.0, 1.0]))
+    assert_allclose(z, dense.z, atol=1e-12)
+    assert_allclose(X, expected, atol=1e-12)
+    assert_allclose(Q @ Q.T, X @ K @ X.T, atol=1e-10)
+    assert_allclose(r, z - X @ K @ X.T @ z, atol=1e-10)
+    assert_allclose(inverse.T @ inverse, K, atol=1e-10)
+    assert_allclose(log_root, 0.5 * np.linalg.slogdet(K)[1], rtol=1e-10)
+
+
+@pytest.mark.parametrize("rho", RHOS)
 def test_suffix_sums(rho):
     dense = Dense(rho)
-    o, z, q = dense.o, dense.z, dense.q
-    for k, product in enumerate((o * o, o * z, o * q, q * q, q * z)):
-        expected = [product[i:].sum() for i in range(N + 1)]
-        assert_allclose(dense.sums[k], expected, atol=1e-9)
+    columns = [dense.o, dense.q, dense.r, *dense.Q.T]
+    for sums, one in ((dense.sums, dense.o), (dense.sums_of_times, dense.q)):
+        for k, column in enumerate(columns):
+            expected = [(one * column)[i:].sum() for i in range(N + 1)]
+            assert_allclose(sums[:, k], expected, atol=1e-9)
 
 
 @pytest.mark.parametrize("rho", RHOS)
 def test_products_of_steps(rho):
     dense = Dense(rho)
     steps = np.arange(N_REFERENCE, N)
-    out = np.empty((steps.size, 4))
-    kernels.step_products(
-        steps, dense.z, dense.o, dense.e, dense.sums, N_REFERENCE, out
-    )
+    out = np.empty((steps.size, 2))
+    kernels.step_products(steps, dense.table, out)
     expected = [dense.products((np.arange(N) >= k) * 1.0) for k in steps]
     assert_allclose(out, expected, rtol=1e-9, atol=1e-9)
 
@@ -63,18 +82,15 @@ def test_products_of_shapes_of_two_places(kind, rho):
     earliest = N_REFERENCE - 1 if kind == kernels.RAMP else N_REFERENCE
     pairs = [(a, b) for a in range(earliest, N) for b in range(a + 1, N)]
     first, last = np.array(pairs).T
-    out = np.empty((first.size, 4))
+    out = np.empty((first.size, 2))
     kernels.pair_products(
         kind,
         np.ascontiguousarray(first),
         np.ascontiguousarray(last),
-        dense.z,
-        dense.o,
-        dense.q,
-        dense.e,
         dense.t,
+        dense.table,
         dense.sums,
-        N_REFERENCE,
+        dense.sums_of_times,
         out,
     )
     i = np.arange(N)
@@ -87,9 +103,6 @@ def weigh(dense, shapes, scales):
     out = [np.empty(len(shapes)) for _ in range(4)]
     kernels.one_amplitude(
         products,
-        dense.K,
-        dense.X.T @ dense.z,
-        dense.shared,
         REST,
         DOF,
         np.array(scales),
@@ -147,59 +160,18 @@ def test_a_rise_is_a_decline_upside_down():
     assert_allclose(up, turned_down, rtol=1e-12)
 
 
-@pytest.mark.parametrize("rho", RHOS)
-def test_two_steps_against_dense_algebra(rho):
-    dense = Dense(rho)
-    pairs = [(a, b) for a in range(N_REFERENCE + 1, N) for b in range(a + 1, N)]
-    first, last = (np.array(positions) for positions in zip(*pairs, strict=True))
-    scales = np.array([1.5, 5.0])
-    out = [np.empty(first.size) for _ in range(5)]
-    kernels.two_steps(
-        first,
-        last,
-        dense.z,
-        dense.o,
-        dense.e,
-        dense.sums,
-        dense.K,
-        dense.X.T @ dense.z,
-        dense.shared,
-        REST,
-        DOF,
-        scales,
-        *out,
-    )
-    i = np.arange(N)
-    for p, (a, b) in enumerate(pairs):
-        G = dense.W @ np.stack([i >= a, i >= b], axis=1)
-        down, up, means, variances, firsts = [], [], [], [], []
-        for scale in scales:
-            covariance = np.linalg.inv(G.T @ dense.M @ G + np.eye(2) / scale**2)
-            target = G.T @ dense.M @ dense.z
-            mean = covariance @ target
-            left = REST - target @ mean
-            spread = covariance * left / DOF
-            value = 0.5 * np.linalg.slogdet(covariance / scale**2)[1]
-            value -= 0.5 * DOF * np.log(left)
-            # E[x² y²] of a normal pair (Isserlis' theorem)
-            (v, c), (_, w) = spread
-            x, y = mean
-            moment = (x**2 + v) * (y**2 + w) + 4 * x * y * c + 2 * c**2
-            value += np.log(moment) - 2 * np.log(scale**2 * left / DOF)
-            deviation = np.sqrt(2 * np.diag(spread))
-            down.append(value + np.log(erfc(mean / deviation)).sum())
-            up.append(value + np.log(erfc(-mean / deviation)).sum())
-            means.append(mean.sum())
-            variances.append(spread.sum())
-            firsts.append(mean[0])
-        assert_allclose(out[0][p], logsumexp(down) - np.log(2), rtol=1e-8, atol=1e-8)
-        assert_allclose(out[1][p], logsumexp(up) - np.log(2), rtol=1e-8, atol=1e-8)
-        weight = np.exp(down - logsumexp(down))
-        mean = weight @ means
-        assert_allclose(out[2][p], mean, rtol=1e-8)
-        second = weight @ (np.array(variances) + np.square(means))
-        assert_allclose(out[3][p], second - mean**2, rtol=1e-7)
-        assert_allclose(out[4][p], weight @ firsts / mean, rtol=1e-7)
+def test_shapes_far_from_the_best_have_no_evidence_and_the_others_theirs():
+    products = np.array([[10.0, -60.0], [10.0, -1.0], [10.0, 59.0]])
+    rest, dof = 400.0, 200.0
+    out = [np.empty(3) for _ in range(4)]
+    kernels.one_amplitude(products, rest, dof, np.array([2.0]), *out)
+    alone = [np.empty(1) for _ in range(4)]
+    for k in (0, 2):
+        kernels.one_amplitude(products[[k]], rest, dof, np.array([2.0]), *alone)
+        assert_allclose([one[k] for one in out], [one[0] for one in alone], rtol=1e-9)
+    kernels.one_amplitude(products[[1]], rest, dof, np.array([2.0]), *alone)
+    assert out[0][1] == out[1][1] == -np.inf
+    assert alone[0][0] < out[0][0] - 25.0  # so little that it makes no difference
 
 
 def test_log_total():

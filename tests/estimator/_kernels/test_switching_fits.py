@@ -8,15 +8,15 @@ from numpy.testing import assert_allclose
 from estimator._kernels import switching_fits as kernels
 
 
-def test_switching_sums_over_all_paths_with_three_changes():
+def test_switching_sums_over_all_paths_with_five_changes():
     rng = np.random.default_rng(3)
-    n, stay, upper, lower, phi = 8, 0.7, 1.0, -1.5, 1.3
+    n, stay, upper, lower, phi = 10, 0.7, 1.0, -1.5, 1.3
     y, weight = rng.normal(size=n) * 2, rng.uniform(0.5, 2.0, n)
     total = 0.0
     for path in product((0, 1), repeat=n):  # 1: at the lower level
         below = np.array(path)
         changes = np.abs(np.diff(below)).sum()
-        if changes < 3:
+        if changes < 5:
             continue
         prior = (0.25 if path[0] else 0.75) * stay ** (n - 1 - changes)
         prior *= (1.0 - stay) ** changes

@@ -18,7 +18,9 @@ def shape_of(kind, i=None):
         "stable": np.zeros(i.size),
         "sudden": (i >= ONSET) * 1.0,
         "gradual": np.clip((i - 17) / (N - 1 - 17), 0, 1),
-        "cyclical": 0.5 - 0.5 * np.cos(2 * np.pi * i / 8.0),
+        # the reference does not show it: such a season is a decline
+        "cyclical": (i >= N_REFERENCE)
+        * (0.5 - 0.5 * np.cos(2 * np.pi * (i - N_REFERENCE) / 8.0)),
         "training_serving_skew": (i >= N_REFERENCE) * 1.0,
         "recovered": (i >= ONSET) * 1.0 - (i >= END),
     }[kind]

@@ -82,6 +82,22 @@ def test_a_value_alone_counts_less_a_step_and_a_cycle_do_not():
     assert np.mean(soften_outliers(cycle, ones) > 1.5) < 0.1
 
 
+@pytest.mark.parametrize("size", [5.0, 10.0, 40.0])
+def test_two_neighbours_that_agree_are_no_outliers(size):
+    y = np.random.default_rng(0).normal(size=40)
+    y[[20, 21]] -= size
+    assert soften_outliers(y, np.ones(40)).max() < 1.5
+    y[21] += size
+    assert soften_outliers(y, np.ones(40))[20] > 2.0
+
+
+def test_a_reference_of_one_chunk_is_no_outlier():
+    y = np.random.default_rng(0).normal(size=40)
+    y[0] += 20.0
+    assert soften_outliers(y, np.ones(40), n_reference=2)[0] > 10.0
+    assert soften_outliers(y, np.ones(40), n_reference=1)[0] == 1.0
+
+
 def test_softening_is_that_of_medians():
     """Against the definition, one chunk at a time."""
     rng = np.random.default_rng(1)
@@ -90,7 +106,13 @@ def test_softening_is_that_of_medians():
     distance = []
     for i in range(25):
         sides = [y[max(i - 3, 0) : i], y[i + 1 : i + 4]]
-        distance.append(min(abs(y[i] - np.median(side)) for side in sides if side.size))
+        medians = [np.median(side) for side in sides if side.size]
+        median = min(medians, key=lambda m: abs(y[i] - m))
+        # the share that the nearest neighbours depart by, to the same side
+        beside = [y[k] for k in (i - 1, i + 1) if 0 <= k < 25]
+        share = max(0.0, *[(value - median) / (y[i] - median) for value in beside])
+        lonely = np.interp(share, SETTINGS.company, [1.0, 0.0])
+        distance.append(lonely * abs(y[i] - median))
     z = np.array(distance) / 1.2
     far = np.maximum(1.0, z / (2.5 * max(1.0, np.median(z) / 0.41)))
     assert_allclose(softened, far**2)

@@ -23,7 +23,7 @@ def series(kind):
         "stable": 0.0,
         "sudden": 0.08 * (i >= 40),
         "gradual": 0.1 * np.clip((i - 25) / 30, 0, 1),
-        "cyclical": 0.06 * np.sin(2 * np.pi * i / 12),
+        "cyclical": 0.06 * (i >= N_REFERENCE) * np.sin(2 * np.pi * i / 12) ** 2,
         "training_serving_skew": 0.08 * (i >= N_REFERENCE),
         "recovered": 0.08 * ((i >= 30) & (i < 42)),
         "improved": -0.08 * (i >= 40),
