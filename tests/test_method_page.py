@@ -178,7 +178,7 @@ def moved_variance(estimator, score, decision):
         response = p[i] * (1 - p[i]) * (2 * decision[i] - 1) / n
         by_intercept += response
         by_slope += response * (cells.log_odds[cell[i]] - frame.centre) / frame.scale
-    part = min(1.0, (kappa - 1) / 2)
+    part = min(1.0, max(0.0, kappa - 2))
     return part * (0.5**2 * by_intercept**2 + 0.25**2 * by_slope**2)
 
 

@@ -247,7 +247,8 @@ def _unknown_variance(
 def _moved_variance(response: Floats, ratio: Floats) -> Floats:
     """Return the variance of what calibration may have moved with the scores.
 
-    Method.md, equation 71.
+    In full where there is no trust, and nothing where there is no doubt. Method.md,
+    equation 71.
 
     Parameters
     ----------
@@ -256,8 +257,8 @@ def _moved_variance(response: Floats, ratio: Floats) -> Floats:
     ratio : ndarray of shape (n_groups,)
         How many times as far as the reference can judge each group is.
     """
-    none = SETTINGS.times_as_far[-1]
-    part = np.clip((ratio - 1.0) / (none - 1.0), 0.0, 1.0)
+    doubt, none = SETTINGS.times_as_far
+    part = np.clip((ratio - doubt) / (none - doubt), 0.0, 1.0)
     moved = ((response * np.array(ADAPTING.unknown_shift)) ** 2).sum(axis=2)
     variance: Floats = part[:, None] * moved
     return variance
