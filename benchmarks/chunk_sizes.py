@@ -1,7 +1,7 @@
 """Estimates without labels by size of the chunks: does `auto` hold up at each?
 
-The tasks of ``benchmarks.label_free``, the first rows of production, cut into chunks of
-several sizes. Each size has the geometric mean, over the tasks, of the RMSE against the
+The tasks of ``benchmarks.label_free`` in chunks of several sizes, evenly spaced over
+production. Each size has the geometric mean, over the tasks, of the RMSE against the
 realized metric. Density ratios need 200 rows: below, `pape` is `cbpe`.
 """
 
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from benchmarks.label_free import CENSUS, read
 from benchmarks.reporting import Targets, make_parser, print_table
 from benchmarks.shifting_tasks import MODELS, SETS, Task
+from calibration.features.density_ratio import evenly_spaced
 from estimator import PerformanceEstimator
 
 Floats = NDArray[np.float64]
@@ -23,7 +24,7 @@ Floats = NDArray[np.float64]
 METRICS = ("roc_auc", "accuracy")
 METHODS = ("cbpe", "pape", "auto")
 SIZES = (100, 300, 1_000, 5_000)
-N_ROWS = 10_000
+MAX_CHUNKS = 40
 MOST = 1.02  # `auto` over the better of the other two, at each size
 
 
@@ -67,10 +68,12 @@ def measure(options: argparse.Namespace, parser: argparse.ArgumentParser) -> Flo
 def _rmse(task: Task, method: str, size: int) -> Floats:
     features = () if method == "cbpe" else task.features
     estimator = PerformanceEstimator(METRICS, method, size, features=features)
-    n = min(N_ROWS, len(task.production)) // size * size
+    n_chunks = len(task.production) // size
+    chunks = evenly_spaced(n_chunks, MAX_CHUNKS)
+    rows_kept = (chunks[:, None] * size + np.arange(size)).ravel()
     # Labels lead to realized values and to nothing else.
-    production = task.production[["y_pred_proba", "y_true", *features]][:n]
-    estimates = estimator.fit(task.reference).estimate(production)
+    production = task.production[["y_pred_proba", "y_true", *features]]
+    estimates = estimator.fit(task.reference).estimate(production.iloc[rows_kept])
     rows = estimates.period == "analysis"
     error = estimates.estimated[rows] - estimates.realized[rows]
     squares = np.where(np.isfinite(error), error, 0.0) ** 2
