@@ -101,6 +101,7 @@ def waiting_spread(
 @kernel
 def soften(
     x: Floats,
+    by_score: Floats,
     centre: float,
     scale: float,
     label: Floats,
@@ -114,7 +115,9 @@ def soften(
 ) -> None:
     """Fill ``out`` with the rows' soft labels, given each chunk's ``shift`` (n, 2).
 
-    Method.md, equation 44. ``moved`` (n,) is by how much the expected positives among
+    Method.md, equation 44. ``by_score`` (n_rows,) has the log odds by the map of the
+    score, along which a shift has its slope: ``x`` itself where soft labels are by the
+    score alone. ``moved`` (n,) is by how much the expected positives among
     the rows that wait differ from those of the soft labels that ``out`` held before, in
     standard deviations of their label noise.
     """
@@ -123,7 +126,7 @@ def soften(
         change = noise = 0.0
         for i in range(offsets[c], offsets[c + 1]):
             if np.isnan(label[i]):
-                u = (x[i] - centre) / scale
+                u = (by_score[i] - centre) / scale
                 eta = x[i] + a + b * u + log_ratio[delay_cell[i]]
                 z = 1.0 / (1.0 + np.exp(-eta))
                 if not np.isnan(z):  # there is a score
@@ -139,6 +142,7 @@ def soften(
 @kernel
 def shift_information(
     x: Floats,
+    by_score: Floats,
     centre: float,
     scale: float,
     label: Floats,
@@ -156,7 +160,8 @@ def shift_information(
 ) -> None:
     """Approximate each chunk's likelihood of its shift by a normal one.
 
-    ``information`` (n, 2, 2) is the observed information: that of all rows as if they
+    ``by_score`` is as in `soften`. ``information`` (n, 2, 2) is the observed
+    information: that of all rows as if they
     were labelled, less what the missing labels would still tell. ``vector`` (n, 2) is
     information times estimate, taken at the mode under a weak prior, at most
     ``n_steps`` of Newton's method from ``mode`` (n, 2), which holds it afterwards.
@@ -175,7 +180,7 @@ def shift_information(
             for i in range(offsets[c], offsets[c + 1]):
                 if np.isnan(x[i]):  # no score
                     continue
-                u = (x[i] - centre) / scale
+                u = (by_score[i] - centre) / scale
                 odds_against = np.exp(-x[i] - a - b * u)
                 p = 1.0 / (1.0 + odds_against)
                 spread = p * (1.0 - p)

@@ -35,6 +35,10 @@ class LateRows:
     ----------
     log_odds : ndarray of shape (n_rows,)
         Log odds calibrated on the reference.
+    by_score : ndarray of shape (n_rows,)
+        Log odds by the map of the score alone: metrics rank by the score, so a shift
+        has its slope along it, whatever features say. The same array as ``log_odds``
+        where no features are read.
     label : ndarray of shape (n_rows,)
         Label, NaN where it has not come.
     delay_cell : ndarray of int32, shape (n_rows,)
@@ -48,6 +52,7 @@ class LateRows:
     """
 
     log_odds: Floats
+    by_score: Floats
     label: Floats
     delay_cell: DelayCells
     weight: Floats | None
@@ -150,6 +155,7 @@ def learn_information(
     def work(block: slice) -> None:
         shift_information(
             rows.log_odds,
+            rows.by_score,
             rows.frame.centre,
             rows.frame.scale,
             rows.label,
@@ -214,6 +220,7 @@ def soften_rows(
     def work(block: slice) -> None:
         soften(
             rows.log_odds,
+            rows.by_score,
             rows.frame.centre,
             rows.frame.scale,
             rows.label,

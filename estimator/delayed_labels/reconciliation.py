@@ -214,6 +214,7 @@ def reconcile(
     *,
     now: np.datetime64 | None,
     soft_labels: SoftLabel | ShiftedSoftLabel | Floats,
+    score_map: SoftLabel | ShiftedSoftLabel,
     frame: ShiftFrame,
     learned: ReferenceDelays,
     others: Evidence | None = None,
@@ -229,6 +230,9 @@ def reconcile(
         then waiting tells nothing.
     soft_labels : callable or ndarray of shape (n_rows,)
         Soft labels as if no label had come.
+    score_map : callable
+        Soft labels by the score alone; ``soft_labels`` itself where no features are
+        read.
     frame : ShiftFrame
         Coordinates of the shift, and its prior, as the reference has them.
     learned : ReferenceDelays
@@ -249,8 +253,13 @@ def reconcile(
         column = choose_column(arrivals)
         counts = arrivals[column]
         delay_cell = delay_cells_of(columns, learned.bands, column, counts.values, now)
+    score = np.asarray(columns.score, dtype=np.float64)
+    by_score = log_odds = log_odds_of(soft_labels, score)
+    if soft_labels is not score_map:
+        by_score = log_odds_of(score_map, score)
     rows = LateRows(
-        log_odds=log_odds_of(soft_labels, np.asarray(columns.score, dtype=np.float64)),
+        log_odds=log_odds,
+        by_score=by_score,
         label=label,
         delay_cell=delay_cell,
         weight=columns.weight,

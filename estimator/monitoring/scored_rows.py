@@ -56,6 +56,7 @@ class ScoredRows:
             self.chunks,
             now=now,
             soft_labels=soft_labels_of(fitted, self.columns, plain),
+            score_map=plain.soft,
             frame=shift_frame(plain.error_cells),
             learned=fitted.delays,
             others=self.others,

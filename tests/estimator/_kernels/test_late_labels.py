@@ -37,11 +37,16 @@ def rows(seed=0, n=700, share=0.4):
     return x, label, delay_cell
 
 
+def by_score(x):
+    """Log odds by the score alone, of rows whose features say more."""
+    return 0.7 * x + np.sin(37.0 * x)
+
+
 def log_likelihood(shift, x, label, delay_cell):
     """Bernoulli for labels; for waiting rows the mixture over what they may be."""
     has_score = ~np.isnan(x)
     x, label, delay_cell = x[has_score], label[has_score], delay_cell[has_score]
-    p = expit(x + shift[0] + shift[1] * (x - CENTRE) / SCALE)
+    p = expit(x + shift[0] + shift[1] * (by_score(x) - CENTRE) / SCALE)
     waits = np.isnan(label)
     label_likelihood = np.where(label == 1, p, 1 - p)
     mixture = p * np.exp(LOG_RATIO[delay_cell]) + 1 - p
@@ -55,8 +60,8 @@ def information(
     mode = np.zeros((n, 2)) if mode is None else mode
     out = np.zeros((n, 2, 2)), np.zeros((n, 2)), np.zeros((n, 2, 2))
     shift_information(
-        x, CENTRE, SCALE, label, delay_cell, weight, np.exp(-LOG_RATIO), offsets,
-         n_steps, PRECISION, mode, *out,
+        x, by_score(x), CENTRE, SCALE, label, delay_cell, weight, np.exp(-LOG_RATIO),
+        offsets, n_steps, PRECISION, mode, *out,
         np.zeros(n, dtype=np.bool_),
     )  # fmt: skip
     return out
@@ -101,7 +106,7 @@ def test_what_is_awaited_is_the_information_of_the_missing_labels():
     chunk = slice(400, 700)
     waits = np.isnan(label[chunk])
     z = expit(x[chunk] + LOG_RATIO[delay_cell[chunk]])[waits]
-    u = np.stack([np.ones_like(z), (x[chunk][waits] - CENTRE) / SCALE])
+    u = np.stack([np.ones_like(z), (by_score(x[chunk][waits]) - CENTRE) / SCALE])
     assert_allclose(awaited[2], (u * z * (1 - z)) @ u.T, rtol=1e-12)
     assert_array_equal(awaited[1], 0.0)  # an empty chunk
     label[:400] = 1.0
@@ -158,14 +163,14 @@ def test_soft_labels_are_labels_or_posteriors():
     weight = np.random.default_rng(1).integers(1, 6, x.size).astype(float)
     out, moved = np.full(x.size, 0.3), np.empty(3)
     soften(
-        x, CENTRE, SCALE, label, delay_cell, weight, LOG_RATIO, OFFSETS, shift, out,
-        moved,
+        x, by_score(x), CENTRE, SCALE, label, delay_cell, weight, LOG_RATIO, OFFSETS,
+        shift, out, moved,
     )  # fmt: skip
     row_shift = np.repeat(shift, np.diff(OFFSETS), axis=0)
     eta = (
         x
         + row_shift[:, 0]
-        + row_shift[:, 1] * (x - CENTRE) / SCALE
+        + row_shift[:, 1] * (by_score(x) - CENTRE) / SCALE
         + LOG_RATIO[delay_cell]
     )
     assert_allclose(out, np.where(np.isnan(label), expit(eta), label), rtol=1e-12)

@@ -47,6 +47,7 @@ def reconcile_rows(estimator, rows, *, now=NOW):
         make_chunks(columns.n_rows, "D", columns.timestamp, None),
         now=None if now is None else np.datetime64(now, "us"),
         soft_labels=np.asarray(columns.score, dtype=np.float64),
+        score_map=lambda score: score,
         frame=shift_frame(reference.error_cells),
         learned=reference.delays,
     )
