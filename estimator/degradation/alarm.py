@@ -175,7 +175,7 @@ def anytime_alarm(
     >>> values[20:] -= 0.05
     >>> alarm = anytime_alarm(values, np.full(30, 0.01), n_reference=10)
     >>> int(alarm.chunk)
-    20
+    22
     """
     if not (isinstance(alpha, Real) and 0.0 < alpha < 1.0):
         msg = f"`alpha` must be a probability between 0 and 1, got {alpha!r}."

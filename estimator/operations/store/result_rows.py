@@ -1,5 +1,6 @@
 """Results as rows of the store, and rows as the result that charts are drawn of."""
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -17,6 +18,8 @@ Key = tuple[str, str, str]  # segment, chunk, metric
 # prediction interval's half-width: a chunk of which some labels never come moves a
 # little every night, for ever.
 WORTH_KEEPING = 0.01
+# Sums of more metrics at once round otherwise: so small a share is no news.
+ROUNDING = 1e-12
 _KEY = ("segment", "chunk", "metric")
 _FACTS = ("start", "end", "n_rows", "n_labels", "alert", "trust", "note")
 
@@ -88,7 +91,7 @@ def restate(rows: Sequence[Row], stored: Sequence[Row], as_of: int) -> Restateme
     changed, history = [], []
     for row in rows:
         old = before.pop(_key(row), None)
-        if old is not None and all(old[n] == row[n] for n in (*_FACTS, *NUMBERS)):
+        if old is not None and _is_same(old, row):
             continue
         new = {**row, "revision": 1 if old is None else old["revision"] + 1}
         remembered = new
@@ -106,6 +109,17 @@ def restate(rows: Sequence[Row], stored: Sequence[Row], as_of: int) -> Restateme
 
 def _key(row: Row) -> Key:
     return row["segment"], row["chunk"], row["metric"]
+
+
+def _is_same(old: Row, new: Row) -> bool:
+    if any(old[name] != new[name] for name in _FACTS):
+        return False
+    return all(
+        math.isclose(old[name], new[name], rel_tol=ROUNDING)
+        if old[name] is not None and new[name] is not None
+        else old[name] is new[name]
+        for name in NUMBERS
+    )
 
 
 def _has_moved(old: Row, new: Row) -> bool:

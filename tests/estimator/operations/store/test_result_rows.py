@@ -72,6 +72,16 @@ def test_what_is_the_same_is_not_written(performance):
         assert (written.changed, written.history, written.gone) == ([], [], [])
 
 
+def test_what_differs_by_rounding_is_not_written(performance):
+    rows = result_rows(part_of(performance, "analysis"), as_of=1)
+    before = stored(rows)
+    for share, n_written in ((1e-14, 0), (1e-9, 1)):
+        moved = dict(rows[0], value=rows[0]["value"] * (1.0 + share))
+        assert len(restate([moved, *rows[1:]], before, 2).changed) == n_written
+    unknown = dict(rows[0], realized=None if rows[0]["realized"] is not None else 0.5)
+    assert len(restate([unknown, *rows[1:]], before, 2).changed) == 1
+
+
 def test_what_is_no_more_leaves_a_last_row_in_the_history(performance):
     rows = result_rows(part_of(performance, "analysis"), as_of=1)
     written = restate(rows[1:], stored(rows), as_of=5)
