@@ -30,8 +30,9 @@ _SQRT_HALF = math.sqrt(0.5)
 _DENSITY = 1.0 / math.sqrt(2.0 * math.pi)
 # Columns of the table of steps: the step with itself, with a constant, with r, then Q.
 _WITH_ITSELF, _WITH_CONSTANT, _WITH_REST, _WITH_BASIS = 0, 1, 2, 3
-# Shapes whose evidence is exp(30) times less than the greatest add nothing to a sum.
-_NEGLIGIBLE = 60.0
+# Shapes whose evidence is exp(20) times less than the greatest add nothing to a sum:
+# twice that, for it is compared with a power of nu / 2.
+_NEGLIGIBLE = 40.0
 
 
 @kernel

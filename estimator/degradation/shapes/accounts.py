@@ -54,6 +54,9 @@ class AccountSettings:
     hopeless : float
         Log evidence, less than that of the best account, at which an account is not
         followed further.
+    poor : float
+        Log evidence, less than that of the best single event, at which another is not
+        tried with a second one.
     gained : float
         Log evidence, less than that of the best account with fewer events, at which no
         further event is looked for.
@@ -68,7 +71,8 @@ class AccountSettings:
     at_an_edge: float = 2.0
     most_events: int = 4
     n_seeds: int = 3
-    hopeless: float = 7.0
+    hopeless: float = 6.0
+    poor: float = 15.0
     gained: float = 2.0
     faint: float = 2.0
 
@@ -88,11 +92,14 @@ class Event:
         Position of the likeliest among them.
     side : int
         -1 for a decline, 1 for a rise.
+    log_weight : float
+        Logarithm of prior times evidence of all places.
     """
 
     fits: Fits
     index: int
     side: int
+    log_weight: float
 
     @property
     def kind(self) -> str:
@@ -119,7 +126,7 @@ class Event:
         """Log of prior times evidence of all places, over the evidence of this one."""
         log_weight = self.fits.log_weight(self.side)
         log_evidence = log_weight[self.index] - self.fits.log_prior[self.index]
-        return log_total(log_weight) - float(log_evidence)
+        return self.log_weight - float(log_evidence)
 
     @property
     def key(self) -> EventKey:
@@ -181,14 +188,22 @@ def find_accounts(
         return []
     rho = fits[0].whitened.rho
     events = _likeliest(fits)
-    singles = [
-        log_total(e.fits.log_weight(e.side)) + log_prior([(e.kind, e.side)])
-        for e in events
-    ]
+    singles = [e.log_weight + log_prior([(e.kind, e.side)]) for e in events]
     if not events or max(singles) < log_none - SETTINGS.faint:
         return []
     best = max(singles)
-    pool = [_account(series, base, rho, (e,)) for e in events[: SETTINGS.n_seeds]]
+    seeds = [
+        event
+        for event, weight in zip(events, singles, strict=True)
+        if weight > best - SETTINGS.poor
+    ][: SETTINGS.n_seeds]
+    # Of several steps no single one explains much, and all look like a slow decline.
+    seeds += [
+        event
+        for event in events
+        if (event.kind, event.side) == ("sudden", DOWN) and event not in seeds
+    ]
+    pool = [_account(series, base, rho, (event,)) for event in seeds]
     complete: dict[tuple[EventKey, ...], Account] = {}
     for _ in range(SETTINGS.most_events - 1):
         grown: dict[tuple[tuple[str, int], ...], Account] = {}
@@ -199,15 +214,19 @@ def find_accounts(
                     grown[key] = longer
         pool = sorted(grown.values(), key=lambda one: -one.log_weight)
         least = max([best, *(one.log_weight for one in pool)]) - SETTINGS.hopeless
-        pool = [one for one in pool[: SETTINGS.n_seeds] if one.log_weight > least]
-        pool = [_settled(series, base, one) for one in pool]
+        chosen = [one for one in pool[: SETTINGS.n_seeds] if one.log_weight > least]
+        # Stairs explain much only once both steps are where they belong.
+        chosen += [one for one in pool if _is_stairs(one) and one not in chosen]
+        pool = [_settled(series, base, one) for one in chosen]
         complete |= {tuple(e.key for e in one.events): one for one in pool}
         likeliest = max(pool, key=lambda one: one.log_weight, default=None)
         if likeliest is None or likeliest.log_weight < best - SETTINGS.gained:
             break
         best = max(best, likeliest.log_weight)
         pool = [likeliest]
-    accounts = [_over_all_noise(series, base, one) for one in complete.values()]
+    least = best - SETTINGS.hopeless
+    kept = [one for one in complete.values() if one.log_weight > least]
+    accounts = [_over_all_noise(series, base, one) for one in kept]
     return sorted(accounts, key=lambda one: -one.log_weight)
 
 
@@ -230,22 +249,24 @@ def log_prior(events: Sequence[tuple[str, int]]) -> float:
 
 def single(series: Series, base: Base, fits: Fits, side: int) -> Account:
     """Return the account of the likeliest shape of one form and side alone."""
-    event = Event(fits=fits, index=int(np.argmax(fits.log_weight(side))), side=side)
-    return _account(series, base, fits.whitened.rho, (event,))
+    return _account(series, base, fits.whitened.rho, (likeliest_event(fits, side),))
+
+
+def likeliest_event(fits: Fits, side: int) -> Event:
+    """Return the likeliest event of one form and side."""
+    log_weight = fits.log_weight(side)
+    return Event(
+        fits=fits,
+        index=int(np.argmax(log_weight)),
+        side=side,
+        log_weight=log_total(log_weight),
+    )
 
 
 def _likeliest(fits: Iterable[Fits]) -> list[Event]:
     """Return the likeliest event of each form and side, the likeliest first."""
-    events = [
-        Event(fits=f, index=int(np.argmax(f.log_weight(side))), side=side)
-        for f in fits
-        for side in (DOWN, UP)
-    ]
-    weight = {
-        id(e): log_total(e.fits.log_weight(e.side)) + log_prior([(e.kind, e.side)])
-        for e in events
-    }
-    return sorted(events, key=lambda e: -weight[id(e)])
+    events = [likeliest_event(f, side) for f in fits for side in (DOWN, UP)]
+    return sorted(events, key=lambda e: -(e.log_weight + log_prior([(e.kind, e.side)])))
 
 
 def _with_one_more(series: Series, base: Base, account: Account) -> list[Account]:
@@ -264,6 +285,11 @@ def _with_one_more(series: Series, base: Base, account: Account) -> list[Account
     return longer
 
 
+def _is_stairs(account: Account) -> bool:
+    """Return whether all events are steps down."""
+    return all((e.kind, e.side) == ("sudden", DOWN) for e in account.events)
+
+
 def _settled(series: Series, base: Base, account: Account) -> Account:
     """Return the account with each event placed anew beside the others."""
     rho = account.whitened.rho
@@ -273,8 +299,7 @@ def _settled(series: Series, base: Base, account: Account) -> Account:
         without = _account(series, base, rho, others)
         (fits,) = fit_shapes(series, without.whitened, {event.kind})
         fits = _favour_edges(fits, others)
-        index = int(np.argmax(fits.log_weight(event.side)))
-        moved = replace(event, fits=fits, index=index)
+        moved = likeliest_event(fits, event.side)
         if moved.key in {other.key for other in others}:
             continue
         events = (*account.events[:k], moved, *account.events[k + 1 :])

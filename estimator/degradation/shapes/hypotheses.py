@@ -60,7 +60,10 @@ class PriorSettings:
         Log evidence, less than that of the best season, at which another is left out.
     worth_more : float
         Log evidence, less than that of the best hypothesis so far, at which several
-        events are not looked for beside a season.
+        events are not looked for without a season: two incidents may look like a cycle
+        until both are there.
+    worth_more_beside : float
+        The same beside a season.
     ramp_over_step : float
         Size of a slow decline, in sizes of a step beside it, from which on it is what
         matters: a step that stays is not to be hidden.
@@ -77,6 +80,7 @@ class PriorSettings:
     n_seasons: int = 3
     rival: float = 6.0
     worth_more: float = 30.0
+    worth_more_beside: float = 12.0
     ramp_over_step: float = 2.5
     by_chance: float = 2.0
     back_to_the_top: float = 0.4
@@ -149,10 +153,11 @@ def weigh_hypotheses(series: Series) -> list[Hypothesis]:
                 seasons.append(season)
                 hypotheses += _beside(series, season, season.base)
         hypotheses += _back_and_forth(series, whitened)
-    best = max(one.log_weight for one in hypotheses)
     for beside in (None, *seasons):
+        best = max(one.log_weight for one in hypotheses)
         alike = [o for o in hypotheses if o.season is beside and o.levels is None]
-        if max(one.log_weight for one in alike) > best - SETTINGS.worth_more:
+        gap = SETTINGS.worth_more if beside is None else SETTINGS.worth_more_beside
+        if max(one.log_weight for one in alike) > best - gap:
             base = plain_base(series) if beside is None else beside.base
             hypotheses += _several_events(series, beside, base, alike)
     return hypotheses

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from estimator._kernels.step_fits import log_total
 from estimator.degradation.series import ChunkTime, Series, plain
-from estimator.degradation.shapes.accounts import Account, single
+from estimator.degradation.shapes.accounts import Account, likeliest_event, single
 from estimator.degradation.shapes.accounts import Event as FittedEvent
 from estimator.degradation.shapes.findings import Event, Findings, Interval, Season
 from estimator.degradation.shapes.hypotheses import Hypothesis
@@ -254,9 +254,7 @@ def _happens_in(hypothesis: Hypothesis, event: FittedEvent) -> bool:
     if hypothesis.account is not None:
         events = hypothesis.account.events
     elif hypothesis.fits is not None:
-        fits = hypothesis.fits
-        index = int(np.argmax(fits.log_weight(hypothesis.side)))
-        events = (FittedEvent(fits=fits, index=index, side=hypothesis.side),)
+        events = (likeliest_event(hypothesis.fits, hypothesis.side),)
     return any(
         (one.kind, one.side) == (event.kind, event.side)
         and abs(one.first - event.first) <= SETTINGS.same_event

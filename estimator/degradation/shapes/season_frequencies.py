@@ -27,6 +27,9 @@ class SeasonSettings:
     in_reference : float
         Probability of a season that the reference shows, too. It changes nothing about
         how likely a decline is.
+    shown : float
+        Periods, in lengths of the reference, up to which it shows a whole one: a year
+        is 1.003 times 52 weeks.
     new : mapping of str to float
         Shares of the prior of cyclical declines, by scope; the rest is that of going
         back and forth at irregular times.
@@ -38,6 +41,8 @@ class SeasonSettings:
     calendar_periods : mapping of float to tuple of float
         Periods of the calendar in chunks, by the typical spacing in days; 0 where times
         are no dates: then any of them may be meant.
+    multiples_prior : tuple of float
+        Probabilities of one, two and three sines.
     shares : tuple of float
         Standard deviations of the coefficients of a sine and of its multiples, in
         scales of an amplitude. Multiples of three make any pattern of a week.
@@ -66,6 +71,7 @@ class SeasonSettings:
     """
 
     in_reference: float = 0.2
+    shown: float = 1.02
     new: dict[str, float] = field(
         default_factory=lambda: {
             "throughout": 0.2,
@@ -86,6 +92,7 @@ class SeasonSettings:
             30.44: (12.0,),
         }
     )
+    multiples_prior: tuple[float, float, float] = (0.6, 0.2, 0.2)
     shares: tuple[float, float, float] = (0.5, 0.25, 0.25)
     fewest_cycles: float = 1.5
     fewest_calendar_cycles: float = 1.2
@@ -191,7 +198,7 @@ def _between_steps(
 
     A pattern with edges drifts out of phase within a step.
     """
-    nearby = frequency + step * np.linspace(-0.5, 0.5, 9)
+    nearby = frequency + step * np.linspace(-0.5, 0.5, 5)
     explained = np.empty((nearby.size, 3))
     for row, one in zip(explained, nearby.tolist(), strict=True):
         season_fits.powers(one, left, weight, t, first, row)

@@ -228,19 +228,26 @@ def _weigh(
             moments[s],
         )
         gains[s] = log_evidence[1:] + moments[s, 1:] - log_evidence[0]
-    log_mean = float(step_fits.log_total(gains.ravel())) - math.log(gains.size)
+    multiples_prior = np.array(SETTINGS.multiples_prior[:n_multiples])
+    log_evidences = gains.copy()
+    gains += np.log(multiples_prior / multiples_prior.sum() / whitened.scales.size)
+    log_total = float(step_fits.log_total(gains.ravel()))
     s, k = divmod(int(np.argmax(gains)), n_multiples)
     kept = n_level + n_together * (k + 1)
+    # without their prior, which is in that of the season
+    log_gain = float(log_evidences[s, k])
     reference_span = float(t[n_reference - 1]) + 1.0 if n_reference else 0.0
-    is_known = scope == "throughout" and 1.0 / frequency <= 1.05 * reference_span
+    is_known = (
+        scope == "throughout" and 1.0 / frequency <= SETTINGS.shown * reference_span
+    )
     from_scope = SETTINGS.in_reference if is_known else SETTINGS.new[scope]
     return Season(
         frequency=frequency,
         scope=scope,
         is_new=not is_known,
         prior=season.prior,
-        log_prior=math.log(from_scope * season.prior) + log_mean - float(gains[s, k]),
-        log_gain=float(gains[s, k]),
+        log_prior=math.log(from_scope * season.prior) + log_total - log_gain,
+        log_gain=log_gain,
         log_moment=float(moments[s, k + 1]),
         base=Base(
             errors=errors,
