@@ -39,7 +39,7 @@ shapes = {
     "stable": 0.0 * i,
     "sudden": 1.0 * (i >= 26),
     "gradual": np.clip((i - 17) / 24, 0, 1),
-    "cyclical": 0.5 - 0.5 * np.cos(2 * np.pi * i / 8),
+    "cyclical": (0.5 - 0.5 * np.cos(2 * np.pi * (i - 12) / 8)) * (i >= 12),
     "training_serving_skew": 1.0 * (i >= 12),
     "recovered": 1.0 * ((i >= 20) & (i < 27)),
 }
@@ -66,7 +66,8 @@ pd.DataFrame({kind: v.probabilities for kind, v in verdicts.items()}).T.round(3)
 # %% [markdown]
 # ## Since when, how much, how sure
 #
-# All of it has an interval. A period comes in the units of the times.
+# All of it has an interval. A period comes in the units of the times. A season that the
+# reference shows, too, is no decline: `season` says it.
 
 # %%
 sudden, cyclical = verdicts["sudden"], verdicts["cyclical"]
