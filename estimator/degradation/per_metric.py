@@ -138,7 +138,7 @@ def _reference_first(times: pd.DatetimeIndex, n_reference: int) -> pd.DatetimeIn
     if not len(reference) or not len(analysis) or reference[-1] < analysis[0]:
         return times
     longer = analysis if len(analysis) > 1 else reference
-    spacing = longer.to_series().diff().median()
+    spacing = longer.to_series().diff().dropna().median() if len(longer) > 1 else pd.NaT
     if pd.isna(spacing):
         return times
     earlier = reference - (reference[-1] - analysis[0] + spacing)
